@@ -1,0 +1,1 @@
+"""Knobs, parameters and search spaces. A leaf: it needs pydantic and yaml only."""

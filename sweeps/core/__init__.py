@@ -1,0 +1,1 @@
+"""Pure domain: no I/O and no clock. Time and seeds come in as arguments."""

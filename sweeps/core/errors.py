@@ -1,0 +1,54 @@
+"""The error tree.
+
+    MasksweepError
+    ├── UserError            the user can mend it: exit code 2, no traceback
+    │   ├── SpecInvalid      every problem of a spec at once
+    │   ├── UnknownSweep     no sweep, or more than one, answers to that id
+    │   ├── WrongState       the sweep or trial is not in a state that allows this
+    │   └── MissingExtra     an optional part of the installation is needed
+    └── StaleEpoch           another driver took the sweep over: stop, never retry
+"""
+
+from collections.abc import Sequence
+
+from search_spaces.issues import SpecIssue
+
+
+class MasksweepError(Exception):
+    """Base of everything that masksweep raises on purpose."""
+
+
+class UserError(MasksweepError):
+    """Something that the user can mend.
+
+    Attributes:
+        hint: What to do about it; printed after a blank line.
+    """
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class SpecInvalid(UserError):
+    """A spec, or the data it names, has problems; all of them are in `issues`."""
+
+    def __init__(self, issues: Sequence[SpecIssue]) -> None:
+        super().__init__("\n".join(str(issue) for issue in issues))
+        self.issues = tuple(issues)
+
+
+class UnknownSweep(UserError):
+    """No sweep, or more than one, answers to the given id or prefix."""
+
+
+class WrongState(UserError):
+    """The sweep is in a state that does not allow what was asked."""
+
+
+class MissingExtra(UserError):
+    """A part of the installation that this command needs is absent."""
+
+
+class StaleEpoch(MasksweepError):
+    """The sweep's epoch has moved on: another driver owns it. Never retried; the loser stops at once."""

@@ -1,0 +1,77 @@
+"""States of sweeps, trials and attempts, and the literal tables of what may follow what."""
+
+from enum import StrEnum
+
+
+class SweepState(StrEnum):
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
+    STOPPING = "STOPPING"
+    COMPLETED = "COMPLETED"
+    CANCELLED = "CANCELLED"
+    FAILED = "FAILED"
+
+    @property
+    def terminal(self) -> bool:
+        return not SWEEP_TRANSITIONS[self]
+
+
+class TrialState(StrEnum):
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    PRUNED = "PRUNED"
+    FAILED = "FAILED"
+    INFEASIBLE = "INFEASIBLE"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def terminal(self) -> bool:
+        return not TRIAL_TRANSITIONS[self]
+
+
+class AttemptState(StrEnum):
+    RUNNING = "RUNNING"
+    ENDED = "ENDED"  # the trial reached a terminal state in this attempt
+    PAUSED = "PAUSED"  # stopped at a checkpoint, to be gone on with
+    LOST = "LOST"  # its worker or its driver died, or it failed and is tried again
+
+
+SWEEP_TRANSITIONS: dict[SweepState, frozenset[SweepState]] = {
+    SweepState.PENDING: frozenset({SweepState.RUNNING, SweepState.CANCELLED, SweepState.FAILED}),
+    SweepState.RUNNING: frozenset(
+        {SweepState.PAUSED, SweepState.STOPPING, SweepState.COMPLETED, SweepState.CANCELLED, SweepState.FAILED}
+    ),
+    SweepState.PAUSED: frozenset({SweepState.RUNNING, SweepState.STOPPING, SweepState.CANCELLED}),
+    SweepState.STOPPING: frozenset({SweepState.COMPLETED, SweepState.CANCELLED, SweepState.FAILED}),
+    SweepState.COMPLETED: frozenset(),
+    SweepState.CANCELLED: frozenset(),
+    SweepState.FAILED: frozenset(),
+}
+
+TRIAL_TRANSITIONS: dict[TrialState, frozenset[TrialState]] = {
+    TrialState.QUEUED: frozenset({TrialState.RUNNING, TrialState.CANCELLED}),
+    TrialState.RUNNING: frozenset(
+        {
+            TrialState.QUEUED,
+            TrialState.COMPLETED,
+            TrialState.PRUNED,
+            TrialState.FAILED,
+            TrialState.INFEASIBLE,
+            TrialState.CANCELLED,
+        }
+    ),
+    TrialState.COMPLETED: frozenset(),
+    TrialState.PRUNED: frozenset(),
+    TrialState.FAILED: frozenset(),
+    TrialState.INFEASIBLE: frozenset(),
+    TrialState.CANCELLED: frozenset(),
+}
+
+ATTEMPT_TRANSITIONS: dict[AttemptState, frozenset[AttemptState]] = {
+    AttemptState.RUNNING: frozenset({AttemptState.ENDED, AttemptState.PAUSED, AttemptState.LOST}),
+    AttemptState.ENDED: frozenset(),
+    AttemptState.PAUSED: frozenset(),
+    AttemptState.LOST: frozenset(),
+}

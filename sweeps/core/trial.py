@@ -1,0 +1,180 @@
+"""What a driver hands to a worker, what a worker reports back, and why an attempt fails."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol, assert_never
+
+from search_spaces.parameters import Value
+
+class FailureKind(StrEnum):
+    """Why an attempt ended without a result."""
+
+    LOST = "lost"  # the worker or its node died
+    ERROR = "error"  # an exception that may pass: a file system, a network, a bug
+    DIVERGED = "diverged"  # the loss became NaN or infinite
+    OUT_OF_MEMORY = "out_of_memory"
+    DOES_NOT_BUILD = "does_not_build"  # the config makes no model
+    UNMEASURED = "unmeasured"  # the objective came out as NaN or -1 at full fidelity
+
+    @property
+    def retryable(self) -> bool:
+        """Whether another attempt may end otherwise. What is deterministic is never retried."""
+        match self:
+            case FailureKind.LOST | FailureKind.ERROR:
+                return True
+            case (
+                FailureKind.DIVERGED
+                | FailureKind.OUT_OF_MEMORY
+                | FailureKind.DOES_NOT_BUILD
+                | FailureKind.UNMEASURED
+            ):
+                return False
+            case _:
+                assert_never(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt failed.
+
+    Attributes:
+        kind: Which of the known ways.
+        message: One line for people.
+        detail: The traceback or log tail, or the empty string.
+    """
+
+    kind: FailureKind
+    message: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One attempt at a trial, as a worker gets it.
+
+    Attributes:
+        sweep_id: The sweep.
+        number: The trial's number, from 0.
+        attempt: From 1; with the epoch it names this attempt's checkpoints.
+        epoch: The driver's epoch, from 1.
+        params: Active parameters by knob name.
+        seed: The trial's seed, 0 to 2**31 - 1: the same for every attempt.
+        rungs: Iterations at which to evaluate, ascending; the last one ends the trial.
+        checkpoint: Directory to resume from, or None to start from the base weights.
+        iteration: Iterations already done in that checkpoint.
+        directory: Absolute directory for this trial's checkpoints.
+        pause_file: The worker checkpoints and returns soon after this file appears.
+    """
+
+    sweep_id: str
+    number: int
+    attempt: int
+    epoch: int
+    params: Mapping[str, Value]
+    seed: int
+    rungs: tuple[int, ...]
+    checkpoint: str | None
+    iteration: int
+    directory: str
+    pause_file: str
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """Losses and learning rate at one iteration of training."""
+
+    iteration: int
+    at: float  # seconds since the Unix epoch
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFacts:
+    """What an attempt runs with; sent once, in its first report.
+
+    Attributes:
+        config: The full Detectron2 config as YAML, or the empty string.
+        environment: Names to versions and hardware, for reproduction.
+        skipped_weights: Keys of the checkpoint that did not fit the model.
+        started_s: Seconds from getting the assignment to the end of its first training iteration.
+    """
+
+    config: str
+    environment: Mapping[str, str]
+    skipped_weights: tuple[str, ...] = ()
+    started_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a worker's step returns.
+
+    Attributes:
+        number: The trial's number.
+        attempt: The attempt that reports.
+        iteration: Iterations done so far.
+        at: When it was measured, in seconds since the Unix epoch.
+        worker_s: Seconds of worker time since the previous report of this attempt.
+        metrics: Evaluation at a rung, by metric name; None between rungs. What could not be measured is absent.
+        checkpoint: Directory of a complete checkpoint at `iteration`, or None.
+        curve: Loss points since the previous report.
+        facts: Sent with the first report of an attempt.
+        failure: Set if the attempt ended without a result; the rest then tells how far it came.
+        paused: Whether the worker stopped because it was asked to.
+    """
+
+    number: int
+    attempt: int
+    iteration: int
+    at: float
+    worker_s: float
+    metrics: Mapping[str, float] | None = None
+    checkpoint: str | None = None
+    curve: tuple[CurvePoint, ...] = ()
+    facts: AttemptFacts | None = None
+    failure: Failure | None = None
+    paused: bool = False
+
+
+class Decision(StrEnum):
+    """What the driver answers to a report."""
+
+    CONTINUE = "CONTINUE"
+    STOP = "STOP"
+
+
+class TrialWorker(Protocol):
+    """Runs trials one after another in one warm process. It raises nothing: failures are reports."""
+
+    def start(self, assignment: Assignment) -> None:
+        """Takes an assignment; cheap, the work happens in `step`."""
+
+    def step(self) -> Report:
+        """Trains until there is something to report: a rung, a checkpoint, a pause or a failure."""
+
+
+class WorkerFactory(Protocol):
+    """A picklable callable that makes the worker inside its process."""
+
+    def __call__(self) -> TrialWorker: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A sampler's answer: parameters for a trial that does not exist yet."""
+
+    number: int
+    params: Mapping[str, Value]
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """The evaluation of a trial at a rung."""
+
+    number: int
+    attempt: int
+    iteration: int
+    at: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
