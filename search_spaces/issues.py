@@ -1,4 +1,4 @@
-"""One problem of a spec, and the near names offered for a typo."""
+"""One problem of a spec, and the words that problems are put in."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,5 +26,29 @@ class SpecIssue:
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
     """The hint for a misspelt name: `did you mean conv_dim?`, or None if nothing is near."""
-    near = get_close_matches(word, list(candidates), n=1, cutoff=0.6)
-    return f"did you mean {near[0]}?" if near else None
+    by_lower = {candidate.lower(): candidate for candidate in candidates}
+    near = get_close_matches(word.lower(), list(by_lower), n=1, cutoff=0.6)
+    return f"did you mean {by_lower[near[0]]}?" if near else None
+
+
+def shown(value: object) -> str:
+    """A value as YAML would write it, cut to a line: `true`, `null`, `a mapping`, `'12 '`."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case dict():
+            return "a mapping"
+        case list() | tuple():
+            return "an empty list" if not value else f"a list of {len(value)}"
+        case str():
+            text = value if len(value) <= 60 else value[:57] + "..."
+            return text if text and text == text.strip() and text.isprintable() else repr(text)
+        case _:
+            return str(value)
+
+
+def listed(values: Iterable[object]) -> str:
+    """Allowed values in one line: `1, 2, 4`."""
+    return ", ".join(shown(value) for value in values)

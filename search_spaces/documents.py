@@ -1,0 +1,130 @@
+"""YAML text to plain data: safe, limited in size, with every duplicate key reported.
+
+Scalars follow YAML 1.2, as people expect them: `1e-3` is a number, `off` and `2026-11-22` are text, `1:30` is not 90.
+"""
+
+import re
+from typing import Any
+
+import yaml
+
+from search_spaces.issues import SpecIssue
+
+MAX_CHARACTERS = 256 * 1024
+MAX_NODES = 20_000
+"""Values in a document once its aliases are written out; against documents that grow without end."""
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader with YAML 1.2's scalars; PyYAML's are of YAML 1.1."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - the base class declares it so
+
+
+def _plain_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    return int(loader.construct_scalar(node))  # decimal: 010 is ten, not eight
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _plain_int)
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?[0-9]{1,300}", "-+0123456789"),
+    (
+        "float",
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("merge", r"<<", "<"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
+
+
+def read_yaml(text: str) -> tuple[object, list[SpecIssue]]:
+    """The data in a YAML document, and what is wrong with the document as YAML.
+
+    Never raises: text that is not YAML, that is too big or that names Python objects gives None and an issue.
+    Duplicate keys are issues beside the data, in which the last one counts.
+    """
+    if len(text) > MAX_CHARACTERS:
+        return None, [SpecIssue("", f"{len(text)} characters are too many, {MAX_CHARACTERS} are allowed")]
+    loader: _Loader | None = None
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None, []
+        count = _count(node, {})
+        if count is None:
+            return None, [SpecIssue("", "an alias refers to a value that it is part of")]
+        if count > MAX_NODES:
+            return None, [SpecIssue("", f"its aliases make it {count:.1e} values long, {MAX_NODES} are allowed")]
+        return loader.construct_document(node), _duplicates(node, "")
+    except yaml.MarkedYAMLError as error:
+        return None, [_syntax_issue(error)]
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        return None, [SpecIssue("", f"not YAML: line {line} has a character that is not allowed")]
+    except ValueError as error:
+        return None, [SpecIssue("", f"not YAML: {error}")]
+    except RecursionError:
+        return None, [SpecIssue("", "its values are nested too deeply")]
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+def _syntax_issue(error: yaml.MarkedYAMLError) -> SpecIssue:
+    mark = error.problem_mark or error.context_mark
+    place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    problem = (error.problem or error.context or "cannot be read").replace("\\t", "tab")
+    hint = None
+    if "'tab'" in problem:
+        hint = "indent with spaces, not with tabs"
+    elif "mapping values are not allowed" in problem:
+        hint = "put a text that holds a colon in quotes"
+    elif "could not determine a constructor" in problem:
+        hint = "a spec is plain data: leave the tag out"
+    elif "but found another document" in problem or "expected a single document" in (error.context or ""):
+        hint = "one file holds one spec: leave `---` out"
+    return SpecIssue("", f"not YAML: {place}{problem}", hint)
+
+
+def _count(node: yaml.Node, sizes: dict[int, int | None]) -> int | None:
+    """Nodes under `node` with its aliases written out, or None if it holds itself."""
+    if id(node) in sizes:
+        return sizes[id(node)]  # None while it is being counted
+    sizes[id(node)] = None
+    total = 1
+    if isinstance(node, yaml.CollectionNode):
+        for child in _children(node):
+            size = _count(child, sizes)
+            if size is None:
+                return None
+            total += size
+    sizes[id(node)] = total
+    return total
+
+
+def _children(node: yaml.CollectionNode) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return list(node.value)
+
+
+def _duplicates(node: yaml.Node, path: str) -> list[SpecIssue]:
+    issues: list[SpecIssue] = []
+    if isinstance(node, yaml.SequenceNode):
+        for place, item in enumerate(node.value):
+            issues += _duplicates(item, f"{path}[{place}]")
+    if isinstance(node, yaml.MappingNode):
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            name = str(key.value)
+            at = f"{path}.{name}" if path else name
+            line = key.start_mark.line + 1
+            if name in lines:
+                issues.append(SpecIssue(at, f"written twice, in line {lines[name]} and in line {line}"))
+            lines.setdefault(name, line)
+            issues += _duplicates(value, at)
+    return issues

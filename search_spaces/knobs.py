@@ -1,0 +1,228 @@
+"""The table of knobs: every tunable name, what it may be, and the Detectron2 config key it stands for."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from search_spaces.issues import listed
+from search_spaces.parameters import Value, same_value
+
+Kind: TypeAlias = Literal["float", "int", "bool", "str"]
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """A short list of legal values."""
+
+    values: tuple[Value, ...]
+
+    def allows(self, value: Value) -> bool:
+        """Whether the value is in the list."""
+        return any(same_value(value, legal) for legal in self.values)
+
+    def __str__(self) -> str:
+        return listed(self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """Legal numbers from `low` to `high`, both included, and multiples of `multiple` if it is above 1."""
+
+    low: float
+    high: float
+    multiple: int = 1
+
+    def allows(self, value: Value) -> bool:
+        """Whether the number is in the interval and a multiple."""
+        if isinstance(value, bool | str) or not self.low <= value <= self.high:
+            return False
+        return self.multiple == 1 or value % self.multiple == 0
+
+    def __str__(self) -> str:
+        text = f"{self.low:g} to {self.high:g}"
+        return text if self.multiple == 1 else f"{text} in multiples of {self.multiple}"
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """One tunable name.
+
+    Attributes:
+        name: As in a spec: `mask_head.conv_dim`.
+        cfg_key: The Detectron2 config key it sets, or None if it sets several or computes them.
+        kind: Type of its values.
+        unit: Unit of its values, or the empty string.
+        legal: Values that make a model on any base.
+        default: What Detectron2 v0.6 has, or None where a base decides it.
+        doc: What it does, for people who tune.
+        source: Where that is defined: a Detectron2 file, a paper, or masksweep itself.
+        coupled: Detectron2 keys that it sets besides or instead of `cfg_key`.
+    """
+
+    name: str
+    cfg_key: str | None
+    kind: Kind
+    unit: str
+    legal: OneOf | Between
+    default: Value | None
+    doc: str
+    source: str
+    coupled: tuple[str, ...] = ()
+
+
+_MASK = "MODEL.ROI_MASK_HEAD"
+_MASK_SOURCE = "detectron2/modeling/roi_heads/mask_head.py"
+_AUGMENTATION = "detectron2/data/transforms/augmentation_impl.py"
+_SOLVER = "detectron2/solver/build.py"
+_RPN = "detectron2/modeling/proposal_generator/proposal_utils.py"
+
+KNOBS: tuple[Knob, ...] = (
+    Knob(
+        "mask_head.name", f"{_MASK}.NAME", "str", "", OneOf(("stock", "strided")), "stock",
+        "Mask head. stock: Detectron2's, which always upsamples by 2; strided: the same layers with a free "
+        "upsample_stride. At stride 2 they are the same network and share weights.",
+        _MASK_SOURCE,
+    ),
+    Knob(
+        "mask_head.upsample_stride", f"{_MASK}.UPSAMPLE_STRIDE", "int", "", OneOf((1, 2, 4)), 2,
+        "Upsampling before the mask predictor. A larger stride gives finer masks, at more time and memory: mask "
+        "side = pooler_resolution x stride. Needs the strided head, and takes it if mask_head.name is not in the "
+        "space. Pretrained upsampling weights fit stride 2 only.",
+        "masksweep's StridedMaskHead",
+    ),
+    Knob(
+        "mask_head.conv_dim", f"{_MASK}.CONV_DIM", "int", "channels", Between(32, 1024, 32), 256,
+        "Width of the mask head's convolutions and of its upsampling. Multiples of 32, so that GN's 32 groups "
+        "always fit. A width other than the base's starts the head from random weights.",
+        _MASK_SOURCE,
+    ),
+    Knob(
+        "mask_head.num_conv", f"{_MASK}.NUM_CONV", "int", "layers", Between(1, 8), 4,
+        "Number of 3x3 convolutions before the upsampling.",
+        _MASK_SOURCE,
+    ),
+    Knob(
+        "mask_head.pooler_resolution", f"{_MASK}.POOLER_RESOLUTION", "int", "cells", Between(4, 64), 14,
+        "Side of the feature window that ROIAlign cuts for a mask. Cost grows with its square. Without effect on "
+        "C4 bases, whose masks use the box head's window.",
+        "Mask R-CNN, arXiv:1703.06870; detectron2/modeling/poolers.py",
+    ),
+    Knob(
+        "mask_head.norm", f"{_MASK}.NORM", "str", "", OneOf(("none", "BN", "GN")), "none",
+        "Normalization in the mask head's convolutions: none, batch norm over the boxes, or group norm.",
+        "Group Normalization, arXiv:1803.08494; detectron2/layers/batch_norm.py",
+    ),
+    Knob(
+        "mask_head.class_agnostic", f"{_MASK}.CLS_AGNOSTIC_MASK", "bool", "", OneOf((False, True)), False,
+        "Whether one mask serves all classes instead of one a class; helps where classes look alike and data is "
+        "scarce.",
+        _MASK_SOURCE,
+    ),
+    Knob(
+        "mask_head.loss_weight", f"{_MASK}.LOSS_WEIGHT", "float", "", Between(0.01, 100), 1.0,
+        "Factor on the mask loss beside the box and proposal losses.",
+        "masksweep's StridedMaskHead",
+    ),
+    Knob(
+        "solver.optimizer", "SOLVER.OPTIMIZER", "str", "", OneOf(("SGD", "AdamW")), "SGD",
+        "SGD with momentum, or AdamW; AdamW wants a base_lr some 20 times smaller.",
+        "AdamW: Decoupled Weight Decay, arXiv:1711.05101",
+    ),
+    Knob(
+        "solver.base_lr", "SOLVER.BASE_LR", "float", "", Between(1e-7, 10), 0.001,
+        "Peak learning rate, after warm-up; warm-up takes at most a tenth of the iterations.",
+        _SOLVER,
+    ),
+    Knob(
+        "solver.schedule", None, "str", "", OneOf(("steps", "cosine")), "steps",
+        "How the learning rate falls: in steps, at the base's fractions of the iterations, or along a cosine to 0.",
+        _SOLVER, ("SOLVER.LR_SCHEDULER_NAME",),
+    ),
+    Knob(
+        "solver.weight_decay", "SOLVER.WEIGHT_DECAY", "float", "", Between(0, 1), 0.0001,
+        "L2 penalty (SGD) or decoupled decay (AdamW); normalization layers are left out.",
+        _SOLVER,
+    ),
+    Knob(
+        "solver.batch_size", "SOLVER.IMS_PER_BATCH", "int", "images", Between(1, 1024), 16,
+        "Images a training iteration. The learning rate is not scaled with it: search both.",
+        _SOLVER,
+    ),
+    Knob(
+        "anchors.preset", None, "str", "", OneOf(("default", "small", "large", "dense")), "default",
+        "Anchor sizes, scaled from the base's own: small halves and large doubles them, dense adds a size x 1.41 "
+        "beside each (pretrained RPN outputs do not fit dense).",
+        "detectron2/modeling/anchor_generator.py", ("MODEL.ANCHOR_GENERATOR.SIZES",),
+    ),
+    Knob(
+        "rpn.pre_nms_topk", None, "int", "proposals", Between(16, 20000), None,
+        "Proposals a feature level kept before NMS in training; in testing the base's ratio of the two is kept. "
+        "Raised to post_nms_topk if below it.",
+        _RPN, ("MODEL.RPN.PRE_NMS_TOPK_TRAIN", "MODEL.RPN.PRE_NMS_TOPK_TEST"),
+    ),
+    Knob(
+        "rpn.post_nms_topk", None, "int", "proposals", Between(16, 10000), None,
+        "Proposals kept after NMS in training; in testing the base's ratio of the two is kept.",
+        _RPN, ("MODEL.RPN.POST_NMS_TOPK_TRAIN", "MODEL.RPN.POST_NMS_TOPK_TEST"),
+    ),
+    Knob(
+        "input.size", None, "int", "px", Between(32, 4096), None,
+        "Length of an image's shorter side in testing; training sizes and the limits on the longer side are "
+        "scaled by the same factor from the base's.",
+        _AUGMENTATION,
+        ("INPUT.MIN_SIZE_TEST", "INPUT.MIN_SIZE_TRAIN", "INPUT.MAX_SIZE_TRAIN", "INPUT.MAX_SIZE_TEST"),
+    ),
+    Knob(
+        "augment.flip", "INPUT.RANDOM_FLIP", "str", "", OneOf(("none", "horizontal", "vertical")), "horizontal",
+        "Random flip of half of the training images.",
+        _AUGMENTATION,
+    ),
+    Knob(
+        "augment.brightness", "INPUT.BRIGHTNESS", "float", "", Between(0, 0.9), 0.0,
+        "Random brightness: r draws a factor from 1-r to 1+r; 0 is off.",
+        _AUGMENTATION,
+    ),
+    Knob(
+        "augment.contrast", "INPUT.CONTRAST", "float", "", Between(0, 0.9), 0.0,
+        "Random contrast: r draws a factor from 1-r to 1+r; 0 is off.",
+        _AUGMENTATION,
+    ),
+    Knob(
+        "augment.saturation", "INPUT.SATURATION", "float", "", Between(0, 0.9), 0.0,
+        "Random saturation: r draws a factor from 1-r to 1+r; 0 is off.",
+        _AUGMENTATION,
+    ),
+    Knob(
+        "augment.crop", None, "float", "of a side", Between(0.3, 1), 1.0,
+        "Random crop: each side keeps a fraction drawn from this value to 1; 1 is off.",
+        _AUGMENTATION, ("INPUT.CROP.SIZE", "INPUT.CROP.ENABLED", "INPUT.CROP.TYPE"),
+    ),
+    Knob(
+        "augment.scale_jitter", "INPUT.SCALE_JITTER", "float", "", Between(0, 0.9), 0.0,
+        "Random resize on top of the input size: r draws a factor from 1-r to 1+r; 0 is off.",
+        "Large-scale jittering, arXiv:2012.07177",
+    ),
+)  # fmt: skip
+
+_BY_NAME = {entry.name: entry for entry in KNOBS}
+
+
+def knob(name: str) -> Knob:
+    """The knob of that name.
+
+    Raises:
+        KeyError: There is none.
+    """
+    return _BY_NAME[name]
+
+
+def knob_names() -> tuple[str, ...]:
+    """All names, in the table's order."""
+    return tuple(_BY_NAME)
+
+
+def knob_rank(name: str) -> int:
+    """A knob's place in the table; names that are not in it come last."""
+    return _RANKS.get(name, len(_RANKS))
+
+
+_RANKS = {entry.name: rank for rank, entry in enumerate(KNOBS)}
