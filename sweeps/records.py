@@ -1,0 +1,180 @@
+"""What the store answers with: plain, frozen records of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from search_spaces.parameters import Value
+from sweeps.core.states import AttemptState, SweepState, TrialState
+from sweeps.core.trial import AttemptFacts, Decision
+
+if TYPE_CHECKING:
+    from sweeps.core.spec import SweepSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A driver's licence to write to a sweep, good until another driver claims it.
+
+    Attributes:
+        sweep_id: The sweep.
+        epoch: The driver's epoch, from 1; every write carries it.
+    """
+
+    sweep_id: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a driver makes of a report.
+
+    Attributes:
+        state: RUNNING goes on; QUEUED is a pause, or a retry if the report tells a failure; else the trial's end.
+        reason: Why, for people; None while it goes on.
+        decision: What the worker is told.
+    """
+
+    state: TrialState
+    reason: str | None
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """The process that holds a sweep's epoch, and when it last wrote (seconds since the Unix epoch)."""
+
+    host: str
+    pid: int
+    beat_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class SweepRecord:
+    """A sweep. Times are seconds since the Unix epoch.
+
+    Attributes:
+        sweep_id: Its name made into a slug, a dash and six random characters.
+        name: As the spec has it.
+        state: Where it is in its life.
+        reason: Why it is in that state, if that needs one.
+        epoch: The newest driver's epoch; 0 before the first.
+        spec: The validated spec.
+        fingerprint: Of the data set.
+        created_at: When it was submitted.
+        started_at: When its first driver claimed it, or None.
+        ended_at: When it became terminal, or None.
+        worker_s: Worker seconds of all its trials.
+        active_s: Driver seconds over all epochs, up to the last beat; gaps between drivers do not count.
+        driver: Who holds the epoch, or None before the first.
+    """
+
+    sweep_id: str
+    name: str
+    state: SweepState
+    reason: str | None
+    epoch: int
+    spec: SweepSpec
+    fingerprint: str
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+    worker_s: float
+    active_s: float
+    driver: Driver | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRecord:
+    """A trial. Times are seconds since the Unix epoch.
+
+    Attributes:
+        number: From 0.
+        state: Where it is in its life.
+        reason: Why it is in that state, if that needs one.
+        params: Active parameters by knob name.
+        seed: 0 to 2**31 - 1.
+        attempt: The newest attempt, from 1.
+        failures: Attempts that ended in a failure.
+        iteration: Iterations done, as far as they still count: a retry starts again at the checkpoint.
+        checkpoint: Directory of the newest complete checkpoint, or None.
+        checkpoint_iteration: Iterations in it; 0 without one.
+        worker_s: Worker seconds of all attempts.
+        started_at: When its first attempt began.
+        ended_at: When it became terminal, or None.
+        sampler_attrs: What the sampler and the pruner must find again after a restart.
+        metrics: Of the last measured rung; empty if there is none.
+    """
+
+    number: int
+    state: TrialState
+    reason: str | None
+    params: Mapping[str, Value]
+    seed: int
+    attempt: int
+    failures: int
+    iteration: int
+    checkpoint: str | None
+    checkpoint_iteration: int
+    worker_s: float
+    started_at: float
+    ended_at: float | None
+    sampler_attrs: Mapping[str, Any]
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """One execution of a trial. Times are seconds since the Unix epoch.
+
+    Attributes:
+        number: The trial's number.
+        attempt: From 1.
+        state: Where it is in its life.
+        epoch: The epoch of the driver that started it.
+        started_at: When it was handed out.
+        ended_at: When it ended, or None.
+        start_iteration: Iterations of the checkpoint that it started from.
+        iteration: How far it came.
+        worker_s: Worker seconds.
+        reason: Why it ended, or None.
+        facts: What it ran with, once its first report came.
+    """
+
+    number: int
+    attempt: int
+    state: AttemptState
+    epoch: int
+    started_at: float
+    ended_at: float | None
+    start_iteration: int
+    iteration: int
+    worker_s: float
+    reason: str | None
+    facts: AttemptFacts | None
+
+
+@dataclass(frozen=True, slots=True)
+class CurveRecord:
+    """A point of an attempt's training curve."""
+
+    number: int
+    attempt: int
+    iteration: int
+    at: float
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """What happened, in the order of `event_id`; `number` and `attempt` are None for the sweep itself."""
+
+    event_id: int
+    kind: str
+    number: int | None
+    attempt: int | None
+    epoch: int
+    at: float
+    data: Mapping[str, Any]

@@ -1,0 +1,1 @@
+"""The SQL store: the one truth about sweeps, on SQLite and PostgreSQL."""

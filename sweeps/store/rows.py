@@ -1,0 +1,125 @@
+"""Rows to records."""
+
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.engine import RowMapping
+
+from sweeps.core.states import AttemptState, SweepState, TrialState
+from sweeps.core.trial import AttemptFacts, Measurement
+from sweeps.records import AttemptRecord, CurveRecord, Driver, EventRecord, SweepRecord, TrialRecord
+
+if TYPE_CHECKING:
+    from sweeps.core.spec import SweepSpec
+
+
+def sweep_record(row: RowMapping) -> SweepRecord:
+    """A row of `sweeps`."""
+    driver = None
+    if row["driver_host"] is not None:
+        driver = Driver(row["driver_host"], row["driver_pid"], row["beat_at"])
+    return SweepRecord(
+        sweep_id=row["sweep_id"],
+        name=row["name"],
+        state=SweepState(row["state"]),
+        reason=row["reason"],
+        epoch=row["epoch"],
+        spec=_spec(row["spec"]),
+        fingerprint=row["fingerprint"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        worker_s=row["worker_s"],
+        active_s=row["active_s"],
+        driver=driver,
+    )
+
+
+@lru_cache(maxsize=256)
+def _spec(document: str) -> "SweepSpec":
+    """The spec of a document; specs are frozen, so that one may be shared."""
+    from sweeps.core.spec import spec_from_document  # noqa: PLC0415  (pydantic models are slow to import)
+
+    return spec_from_document(document)
+
+
+def trial_record(row: RowMapping | Mapping[str, Any]) -> TrialRecord:
+    """A row of `trials`."""
+    return TrialRecord(
+        number=row["number"],
+        state=TrialState(row["state"]),
+        reason=row["reason"],
+        params=row["params"],
+        seed=row["seed"],
+        attempt=row["attempt"],
+        failures=row["failures"],
+        iteration=row["iteration"],
+        checkpoint=row["checkpoint"],
+        checkpoint_iteration=row["checkpoint_iteration"],
+        worker_s=row["worker_s"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        sampler_attrs=row["sampler_attrs"],
+        metrics=row["metrics"],
+    )
+
+
+def attempt_record(row: RowMapping) -> AttemptRecord:
+    """A row of `attempts`."""
+    return AttemptRecord(
+        number=row["number"],
+        attempt=row["attempt"],
+        state=AttemptState(row["state"]),
+        epoch=row["epoch"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        start_iteration=row["start_iteration"],
+        iteration=row["iteration"],
+        worker_s=row["worker_s"],
+        reason=row["reason"],
+        facts=None if row["facts"] is None else _facts(row["facts"]),
+    )
+
+
+def facts_document(facts: AttemptFacts) -> dict[str, Any]:
+    """Facts as a JSON document, and `attempt_record` makes them again."""
+    return {
+        "config": facts.config,
+        "environment": dict(facts.environment),
+        "skipped_weights": list(facts.skipped_weights),
+        "started_s": facts.started_s,
+    }
+
+
+def _facts(document: Mapping[str, Any]) -> AttemptFacts:
+    return AttemptFacts(
+        config=document["config"],
+        environment=document["environment"],
+        skipped_weights=tuple(document["skipped_weights"]),
+        started_s=document["started_s"],
+    )
+
+
+def measurement(row: RowMapping) -> Measurement:
+    """A row of `measurements`."""
+    return Measurement(row["number"], row["attempt"], row["iteration"], row["at"], row["metrics"])
+
+
+def curve_record(row: RowMapping) -> CurveRecord:
+    """A row of `curves`."""
+    return CurveRecord(row["number"], row["attempt"], row["iteration"], row["at"], row["values"])
+
+
+def event_record(row: RowMapping) -> EventRecord:
+    """A row of `events`."""
+    return EventRecord(
+        row["event_id"], row["kind"], row["number"], row["attempt"], row["epoch"], row["at"], row["data"]
+    )
+
+
+def finite(values: Mapping[str, float]) -> dict[str, float]:
+    """The values that are numbers: NaN and infinity are no measurement, and JSON has no word for them."""
+    limit = sys.float_info.max
+    return {name: value for name, value in values.items() if -limit <= value <= limit}

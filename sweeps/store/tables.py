@@ -1,0 +1,155 @@
+"""The store's schema.
+
+Sweep      PENDING -> RUNNING <-> PAUSED;  RUNNING, PAUSED -> STOPPING
+           RUNNING, STOPPING -> COMPLETED | CANCELLED | FAILED;  PENDING -> CANCELLED | FAILED;  PAUSED -> CANCELLED
+Trial      QUEUED <-> RUNNING;  RUNNING -> COMPLETED | PRUNED | FAILED | INFEASIBLE;  QUEUED, RUNNING -> CANCELLED
+Attempt    RUNNING -> ENDED  (the trial became terminal)
+                    | PAUSED (the trial is QUEUED, to go on from its checkpoint)
+                    | LOST   (the trial is QUEUED again after a failure, or with its driver gone)
+
+The arrows are `sweeps.core.states`; each is one UPDATE that names the old state and requires one row, with a
+row in `events` in the same transaction. A driver's transaction begins by touching its sweep's row under its epoch.
+Times are seconds since the Unix epoch. JSON is text, the same bytes on every database; it holds no NaN.
+"""
+
+import json
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+
+class Json(TypeDecorator[Any]):
+    """A JSON document as text."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """Python to text; None stays NULL."""
+        return None if value is None else json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        """Text to Python."""
+        return None if value is None else json.loads(value)
+
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+sweeps = sa.Table(
+    "sweeps",
+    metadata,
+    sa.Column("sweep_id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("epoch", sa.Integer, nullable=False),  # the fence: moves on with each claim
+    sa.Column("spec", sa.Text, nullable=False),  # canonical JSON, never changed
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("started_at", sa.Double),
+    sa.Column("ended_at", sa.Double),
+    sa.Column("beat_at", sa.Double),  # the driver's last write
+    sa.Column("driver_host", sa.Text),
+    sa.Column("driver_pid", sa.Integer),
+    sa.Column("worker_s", sa.Double, nullable=False),
+    sa.Column("active_s", sa.Double, nullable=False),  # grows with each beat, not between drivers
+)
+
+trials = sa.Table(
+    "trials",
+    metadata,
+    sa.Column("sweep_id", sa.Text, sa.ForeignKey("sweeps.sweep_id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("params", Json, nullable=False),
+    sa.Column("seed", sa.Integer, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("iteration", sa.Integer, nullable=False),
+    sa.Column("checkpoint", sa.Text),
+    sa.Column("checkpoint_iteration", sa.Integer, nullable=False),
+    sa.Column("worker_s", sa.Double, nullable=False),
+    sa.Column("started_at", sa.Double, nullable=False),
+    sa.Column("ended_at", sa.Double),
+    sa.Column("sampler_attrs", Json, nullable=False),
+    sa.Column("metrics", Json, nullable=False),  # a copy of the last measurement's
+)
+
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    sa.Column("sweep_id", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("attempt", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("epoch", sa.Integer, nullable=False),
+    sa.Column("started_at", sa.Double, nullable=False),
+    sa.Column("ended_at", sa.Double),
+    sa.Column("start_iteration", sa.Integer, nullable=False),
+    sa.Column("iteration", sa.Integer, nullable=False),
+    sa.Column("worker_s", sa.Double, nullable=False),
+    sa.Column("facts", Json),
+    sa.ForeignKeyConstraint(["sweep_id", "number"], ["trials.sweep_id", "trials.number"]),
+)
+
+measurements = sa.Table(  # one a rung: the first value wins, whichever attempt brought it
+    "measurements",
+    metadata,
+    sa.Column("sweep_id", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("iteration", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("metrics", Json, nullable=False),
+    sa.Column("decision", sa.Text, nullable=False),
+    sa.ForeignKeyConstraint(["sweep_id", "number"], ["trials.sweep_id", "trials.number"]),
+)
+
+curves = sa.Table(
+    "curves",
+    metadata,
+    sa.Column("sweep_id", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("attempt", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("iteration", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("values", Json, nullable=False),
+    sa.ForeignKeyConstraint(
+        ["sweep_id", "number", "attempt"], ["attempts.sweep_id", "attempts.number", "attempts.attempt"]
+    ),
+)
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("event_id", sa.Integer, primary_key=True),
+    sa.Column("sweep_id", sa.Text, sa.ForeignKey("sweeps.sweep_id"), nullable=False),
+    sa.Column("number", sa.Integer),  # NULL: of the sweep itself
+    sa.Column("attempt", sa.Integer),
+    sa.Column("epoch", sa.Integer, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("data", Json, nullable=False),
+    sa.Index(None, "sweep_id", "event_id"),
+)
+
+mirrored = sa.Table(  # what a display already shows; deleting these rows makes it be built again
+    "mirrored",
+    metadata,
+    sa.Column("target", sa.Text, primary_key=True),  # the display: a tracking URI
+    sa.Column("sweep_id", sa.Text, sa.ForeignKey("sweeps.sweep_id"), primary_key=True),
+    sa.Column("item", sa.Text, primary_key=True),  # "sweep", or "3/1": trial 3, attempt 1
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("cursor", Json, nullable=False),  # how far its rows were shipped
+    sa.Column("at", sa.Double, nullable=False),
+)
