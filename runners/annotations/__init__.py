@@ -1,0 +1,1 @@
+"""Checks of COCO annotations, without torch or Detectron2."""
