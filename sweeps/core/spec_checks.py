@@ -1,0 +1,97 @@
+"""Checks across a spec's fields."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from search_spaces.issues import SpecIssue
+from search_spaces.presets import load_preset
+from search_spaces.zoo import WITH_WEIGHTS
+
+if TYPE_CHECKING:
+    from sweeps.core.spec import BaseSpec, Budget, Constraint, Fidelity, Objective
+
+_OPTIONS = {
+    "sampler": {"tpe": ("startup_trials",), "nsga2": ("startup_trials",), "random": (), "qmc": ()},
+    "pruner": {
+        "successive_halving": ("reduction_factor",),
+        "median": ("startup_trials", "warmup_rungs"),
+        "none": (),
+    },
+}
+_FOR_ALL = ("type", "seed")
+
+
+def option_issues(raw: Mapping[Any, Any]) -> Iterator[SpecIssue]:
+    """Options of a sampler or pruner that its type does not read."""
+    every = {section: {name for names in types.values() for name in names} for section, types in _OPTIONS.items()}
+    for section, types in _OPTIONS.items():
+        given = raw.get(section)
+        if not isinstance(given, Mapping):
+            continue
+        kind = given.get("type", next(iter(types)))
+        for name in given:
+            if kind in types and name in every[section] and name not in types[kind]:
+                users = ", ".join(other for other, names in types.items() if name in names)
+                yield SpecIssue(f"{section}.{name}", f"{kind} has no such option, it is for {users}")
+
+
+def cross_issues(good: Mapping[str, Any], raw: Mapping[Any, Any]) -> Iterator[SpecIssue]:
+    """Problems between fields, among the sections that are good in themselves."""
+    if "base" in good:
+        yield from _base(good["base"])
+    if "objectives" in good:
+        yield from _objectives(good["objectives"])
+    yield from _constraints(good.get("constraints", ()))
+    if "fidelity" in good and "fidelity" in raw:
+        yield from _fidelity(good["fidelity"])
+    if "budget" in good and "objectives" in good:
+        yield from _target(good["budget"], good["objectives"])
+
+
+def _base(base: "BaseSpec") -> Iterator[SpecIssue]:
+    if base.weights != "zoo":
+        return
+    zoo = base.zoo or (load_preset(base.preset).zoo if base.preset else None)
+    if zoo is None:
+        which = f"the preset {base.preset}" if base.preset else "a file"
+        yield SpecIssue("base.weights", f"zoo has no weights for {which}", "write none, a path or a URL")
+    elif zoo not in WITH_WEIGHTS:
+        yield SpecIssue("base.weights", f"zoo has no weights for {zoo}", "write none, a path or a URL")
+
+
+def _objectives(objectives: "tuple[Objective, ...]") -> Iterator[SpecIssue]:
+    first: dict[str, int] = {}
+    for place, objective in enumerate(objectives):
+        if objective.metric in first:
+            problem = f"{objective.metric} is there already, as objectives[{first[objective.metric]}]"
+            yield SpecIssue(f"objectives[{place}].metric", problem)
+        first.setdefault(objective.metric, place)
+
+
+def _constraints(constraints: "tuple[Constraint, ...]") -> Iterator[SpecIssue]:
+    for place, constraint in enumerate(constraints):
+        path = f"constraints[{place}]"
+        if constraint.min is None and constraint.max is None:
+            yield SpecIssue(path, "needs max, min or both")
+        elif constraint.min is not None and constraint.max is not None and constraint.min > constraint.max:
+            got = f"min={constraint.min:g}, max={constraint.max:g}"
+            yield SpecIssue(path, f"min <= max must hold, but got ({got})")
+
+
+def _fidelity(fidelity: "Fidelity") -> Iterator[SpecIssue]:
+    rungs, last = fidelity.rungs, len(fidelity.rungs) - 1
+    for place in range(last):
+        if rungs[place] >= rungs[place + 1]:
+            problem = f"rungs must ascend, but {rungs[place + 1]} comes after {rungs[place]}"
+            yield SpecIssue(f"fidelity.rungs[{place + 1}]", problem)
+    if rungs[last] != fidelity.iterations:
+        problem = f"the last rung must be fidelity.iterations, {fidelity.iterations}, but is {rungs[last]}"
+        yield SpecIssue(f"fidelity.rungs[{last}]", problem)
+
+
+def _target(budget: "Budget", objectives: "tuple[Objective, ...]") -> Iterator[SpecIssue]:
+    metrics = [objective.metric for objective in objectives]
+    for metric in budget.target:
+        if metric not in metrics:
+            problem = f"{metric} is not an objective, these are: {', '.join(metrics)}"
+            yield SpecIssue(f"budget.target.{metric}", problem)

@@ -1,0 +1,168 @@
+"""Reads a spec from YAML: fills in defaults, checks section by section, and gathers every problem at once."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from search_spaces.aliases import explain_name, knob_meant
+from search_spaces.documents import read_yaml
+from search_spaces.issues import SpecIssue, did_you_mean, shown
+from search_spaces.presets import DEFAULT_PRESET, Preset, load_preset, preset_names
+from search_spaces.space import parse_space
+from sweeps.core.errors import SpecInvalid
+from sweeps.core.spec import SweepSpec
+from sweeps.core.spec_checks import cross_issues, option_issues
+from sweeps.core.spec_fields import PROBLEM
+
+_MISSING_HINTS = {
+    "version": "write `version: 1`",
+    "dataset": "write train and val, each with annotations and images",
+    "base": f"write `base: {{preset: {preset_names()[-1]}}}`",
+}
+
+
+def read_spec(text: str, directory: Path) -> SweepSpec:
+    """The spec in a YAML text; see `sweeps.core.spec.parse_spec`."""
+    raw, issues = read_yaml(text)
+    if raw is None and not issues:
+        issues = [SpecIssue("", "the spec is empty", "`masksweep dataset synth DIR` writes one that runs")]
+    elif raw is not None and not isinstance(raw, Mapping):
+        issues = [SpecIssue("", f"got {shown(raw)}, but a spec is a mapping of fields")]
+    if not isinstance(raw, Mapping):
+        raise SpecInvalid(issues)
+    issues += [_unknown_section(str(name)) for name in raw if name not in SweepSpec.model_fields]
+    filled = _with_defaults(raw)
+    context = {"directory": os.path.abspath(directory)}
+    good: dict[str, Any] = {}
+    for name, field in SweepSpec.model_fields.items():
+        if name == "space" and name in raw:
+            good[name], problems = parse_space(raw[name])
+            issues += problems
+        elif name in filled:
+            try:
+                good[name] = _adapter(name).validate_python(filled[name], context=context)
+            except ValidationError as error:
+                issues += [_issue(name, details) for details in error.errors(include_url=False)]
+        elif field.is_required() and name != "tracking":  # tracking misses only its default, the name
+            issues.append(SpecIssue(name, "missing", _MISSING_HINTS.get(name)))
+    issues += option_issues(raw)
+    issues += cross_issues(good, raw)
+    if issues:
+        raise SpecInvalid(issues)
+    return SweepSpec.model_validate(good)
+
+
+def _adapter(name: str) -> TypeAdapter[Any]:
+    field = SweepSpec.model_fields[name]
+    return TypeAdapter(Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation)
+
+
+def _with_defaults(raw: Mapping[Any, Any]) -> dict[str, Any]:
+    """The raw spec with what depends on other fields filled in."""
+    filled = dict(raw)
+    base = raw.get("base")
+    preset = _preset(base)
+    if isinstance(base, Mapping) and "weights" not in base:
+        weights = "zoo" if "zoo" in base else "none"
+        if preset is not None and "preset" in base:
+            weights = preset.default_weights
+        filled["base"] = {**base, "weights": weights}
+    source = preset or load_preset(DEFAULT_PRESET)
+    filled.setdefault("space", source.space)
+    filled.setdefault("objectives", [{"metric": "segm/AP", "goal": "maximize"}])
+    filled["fidelity"] = _fidelity(raw.get("fidelity", {}), source)
+    if "tracking" not in raw or raw["tracking"] == {}:
+        filled["tracking"] = {"experiment": raw["name"]} if isinstance(raw.get("name"), str) else None
+    if filled["tracking"] is None and "tracking" not in raw:
+        del filled["tracking"]
+    return filled
+
+
+def _preset(base: object) -> Preset | None:
+    name = base.get("preset") if isinstance(base, Mapping) else None
+    return load_preset(name) if name in preset_names() else None
+
+
+def _fidelity(raw: object, preset: Preset) -> object:
+    if not isinstance(raw, Mapping):
+        return raw
+    if "iterations" not in raw and "rungs" not in raw:
+        return {"iterations": preset.iterations, "rungs": preset.rungs, **raw}
+    rungs, iterations = raw.get("rungs"), raw.get("iterations")
+    if "iterations" not in raw and isinstance(rungs, list) and rungs:
+        return {"iterations": rungs[-1], **raw}
+    if "rungs" not in raw and isinstance(iterations, int) and iterations > 0:
+        return {**raw, "rungs": sorted({max(1, iterations // 4), max(1, iterations // 2), iterations})}
+    return raw
+
+
+def _unknown_section(name: str) -> SpecIssue:
+    knob = knob_meant(name)
+    if knob is not None:
+        hint: str | None = f"{knob} is a knob: write it under space"
+    else:
+        hint = did_you_mean(name, SweepSpec.model_fields)
+        if hint is None and (elsewhere := explain_name(name)).startswith("it is no knob"):
+            hint = elsewhere.removeprefix("it is no knob, but ")
+    return SpecIssue(name, f"unknown field, allowed: {', '.join(SweepSpec.model_fields)}", hint)
+
+
+def _issue(section: str, details: ErrorDetails) -> SpecIssue:
+    """A pydantic error in our words."""
+    loc = (section, *details["loc"])
+    path = _path(loc)
+    got = shown(details["input"])
+    match details["type"]:
+        case kind if kind == PROBLEM:
+            context = details["ctx"]
+            return SpecIssue(path, context["text"], context["hint"])
+        case "missing":
+            return SpecIssue(path, "missing")
+        case "extra_forbidden":
+            allowed = _fields(loc[:-1])
+            hint = did_you_mean(str(loc[-1]), allowed)
+            return SpecIssue(path, f"unknown field, allowed: {', '.join(allowed)}", hint)
+        case "model_type" | "model_attributes_type" | "dict_type":
+            allowed = _fields(loc)
+            what = f"a mapping of {', '.join(allowed)}" if allowed else "a mapping"
+            hint = "leave it out or fill it in" if details["input"] is None else None
+            return SpecIssue(path, f"got {got}, but needs {what}", hint)
+        case "tuple_type":
+            hint = "put `- ` before it" if isinstance(details["input"], Mapping) else None
+            return SpecIssue(path, f"got {got}, but needs a list", hint)
+        case "too_short":
+            return SpecIssue(path, "got an empty list, but needs at least one item")
+        case _:
+            return SpecIssue(path, f"got {got}: {details['msg']}")
+
+
+def _path(loc: tuple[int | str, ...]) -> str:
+    path = ""
+    for part in loc:
+        if part == "[key]":  # pydantic's mark of a mapping's key, which stands before it
+            continue
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
+    return path
+
+
+def _fields(loc: tuple[int | str, ...]) -> tuple[str, ...]:
+    """Names of the fields of the model at a place in a spec, or nothing if there is no model."""
+    model: type[BaseModel] | None = SweepSpec
+    for part in loc:
+        if model is not None and isinstance(part, str):
+            named = {field.alias or name: field for name, field in model.model_fields.items()}
+            model = _model_in(named[part].annotation) if part in named else None
+    return tuple(field.alias or name for name, field in model.model_fields.items()) if model else ()
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in (tuple, Annotated, Union, UnionType):
+        return next((found for arg in get_args(annotation) if (found := _model_in(arg))), None)
+    return None
