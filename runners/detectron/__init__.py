@@ -1,0 +1,1 @@
+"""Detectron2 training: configs, mask heads, data, the trainer and the worker that runs trials."""

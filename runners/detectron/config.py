@@ -1,0 +1,224 @@
+"""From a spec and a trial's parameters to a frozen Detectron2 config."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import detectron2.model_zoo
+import torch
+from detectron2.config import CfgNode, get_cfg
+
+from runners.detectron.data import RegisteredData
+from search_spaces.issues import SpecIssue, did_you_mean
+from search_spaces.overrides import BASE_KEYS, ConfigValue, config_overrides
+from search_spaces.parameters import Value
+from search_spaces.presets import load_preset
+from sweeps.core.errors import SpecInvalid
+from sweeps.core.spec import BaseSpec, SweepSpec
+
+EXTRA_KEYS: Mapping[str, ConfigValue] = {
+    "MODEL.ROI_MASK_HEAD.UPSAMPLE_STRIDE": 2,
+    "MODEL.ROI_MASK_HEAD.LOSS_WEIGHT": 1.0,
+    "SOLVER.OPTIMIZER": "SGD",
+    "INPUT.BRIGHTNESS": 0.0,  # r: a factor drawn from 1-r to 1+r; the same for the three below
+    "INPUT.CONTRAST": 0.0,
+    "INPUT.SATURATION": 0.0,
+    "INPUT.SCALE_JITTER": 0.0,
+}
+"""What Detectron2's config lacks, with the values at which nothing differs from stock."""
+
+_NORM_KEYS = ("MODEL.RESNETS.NORM", "MODEL.FPN.NORM", "MODEL.ROI_BOX_HEAD.NORM", "MODEL.ROI_MASK_HEAD.NORM")
+_CUDA_LOADERS = 2  # processes that prepare batches while the GPU trains
+
+
+def masksweep_cfg() -> CfgNode:
+    """Detectron2's default config with our extra keys."""
+    cfg = get_cfg()
+    for key, value in EXTRA_KEYS.items():
+        *path, name = key.split(".")
+        node = cfg
+        for part in path:
+            node = node[part]
+        if name not in node:
+            node[name] = value
+    return cfg
+
+
+@cache
+def zoo_names() -> tuple[str, ...]:
+    """The model zoo's YAML configs by the names that `zoo:` takes, sorted."""
+    root = Path(detectron2.model_zoo.__file__).parent / "configs"
+    return tuple(sorted(path.relative_to(root).as_posix() for path in root.rglob("*.yaml")))
+
+
+def base_config(base: BaseSpec) -> CfgNode:
+    """The config that a spec's `base` names, with `MODEL.WEIGHTS` as it asks for; not frozen.
+
+    A user's file is read as plain data: nothing in it, nor in the files that its `_BASE_` names, is executed.
+
+    Raises:
+        SpecInvalid: No such preset or zoo config, or the file is no Detectron2 config.
+    """
+    cfg = masksweep_cfg()
+    if base.preset is not None:
+        preset = load_preset(base.preset)
+        if preset.zoo is not None:
+            _merge_zoo(cfg, preset.zoo)
+        for key, value in preset.overrides:
+            set_key(cfg, key, value)
+        _set_weights(cfg, base.weights or preset.default_weights, preset.zoo)
+    elif base.zoo is not None:
+        _merge_zoo(cfg, base.zoo)
+        _set_weights(cfg, base.weights or "zoo", base.zoo)
+    elif base.file is not None:
+        _merge_file(cfg, base.file)
+        if base.weights is not None:
+            _set_weights(cfg, base.weights, None)
+    return cfg
+
+
+def build_config(
+    spec: SweepSpec,
+    params: Mapping[str, Value],
+    *,
+    seed: int,
+    output_dir: str,
+    num_classes: int,
+    device: str,
+    data: RegisteredData | None = None,
+) -> CfgNode:
+    """The frozen config of one trial: base, then what data, fidelity, inference settings and machine ask for.
+
+    Args:
+        spec: The sweep.
+        params: The trial's active parameters.
+        seed: 0 to 2**31 - 1.
+        output_dir: Where stock tools that are given this config would write.
+        num_classes: The data set's categories.
+        device: `cpu`, `cuda` or `cuda:<n>`.
+        data: Names of the registered data, if it is registered.
+
+    Raises:
+        SpecInvalid: The base is not there.
+        ValueError: A value does not fit its key.
+    """
+    cfg = base_config(spec.base)
+    base_values = {key: get_key(cfg, key) for key in BASE_KEYS}
+    for key, value in config_overrides(params, base_values, spec.fidelity.iterations):
+        set_key(cfg, key, value)
+    for key in _NORM_KEYS:
+        if get_key(cfg, key) == "SyncBN":
+            set_key(cfg, key, "BN")  # the same on one device, and runs on a CPU
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = num_classes
+    cfg.MODEL.RETINANET.NUM_CLASSES = num_classes
+    if data is not None:
+        cfg.DATASETS.TRAIN, cfg.DATASETS.TEST = (data.train,), (data.val,)
+    _apply_inference(cfg, spec)
+    cuda = device.startswith("cuda")
+    cfg.MODEL.DEVICE = device
+    cfg.SOLVER.AMP.ENABLED = cuda
+    cfg.CUDNN_BENCHMARK = cuda and _fixed_size(cfg)
+    cfg.DATALOADER.NUM_WORKERS = _CUDA_LOADERS if cuda else 0
+    cfg.TEST.EVAL_PERIOD = 0
+    cfg.VIS_PERIOD = 0
+    cfg.SEED = seed
+    cfg.OUTPUT_DIR = output_dir
+    cfg.freeze()
+    return cfg
+
+
+def portable_config(cfg: CfgNode) -> str:
+    """The config as YAML that stock Detectron2 reads, as far as the model is one that it has.
+
+    Training-only keys of ours are left out, and a strided head of stride 2 becomes the stock head that it equals.
+    What remains of ours is declared in `masksweep_cfg`.
+    """
+    portable = cfg.clone()
+    portable.defrost()
+    head = portable.MODEL.ROI_MASK_HEAD
+    if head.NAME == "StridedMaskHead" and head.UPSAMPLE_STRIDE == 2:
+        head.NAME = "MaskRCNNConvUpsampleHead"
+    needed = {"MODEL.ROI_MASK_HEAD.UPSAMPLE_STRIDE"} if head.NAME == "StridedMaskHead" else set()
+    stock = get_cfg()
+    for key in EXTRA_KEYS:
+        node_path, name = key.rsplit(".", 1)
+        if key not in needed and name not in get_key(stock, node_path):
+            del get_key(portable, node_path)[name]
+    text: str = portable.dump()
+    return text
+
+
+def choose_device() -> str:
+    """`cuda` if there is one, else `cpu`."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def get_key(cfg: CfgNode, key: str) -> Any:
+    """The value of a dotted key."""
+    node = cfg
+    for part in key.split("."):
+        node = node[part]
+    return node
+
+
+def set_key(cfg: CfgNode, key: str, value: ConfigValue) -> None:
+    """Sets a dotted key, brought to the type that it has: lists to tuples, whole numbers to floats.
+
+    Raises:
+        KeyError: There is no such key.
+        ValueError: The value's type does not fit.
+    """
+    *path, name = key.split(".")
+    node = get_key(cfg, ".".join(path)) if path else cfg
+    old = node[name]
+    if isinstance(old, tuple | list) and isinstance(value, Sequence) and not isinstance(value, str):
+        node[name] = type(old)(value)
+    elif isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
+        node[name] = float(value)
+    elif old is None or type(old) is type(value):
+        node[name] = value
+    else:
+        raise ValueError(f"{key}: {value!r} is no {type(old).__name__}")
+
+
+def _merge_zoo(cfg: CfgNode, name: str) -> None:
+    # Only listed names: a path that leads out of the zoo would be read as trusted code.
+    if name not in zoo_names():
+        raise SpecInvalid(
+            [SpecIssue("base.zoo", f"{name!r} is not in Detectron2's model zoo", did_you_mean(name, zoo_names()))]
+        )
+    cfg.merge_from_file(detectron2.model_zoo.get_config_file(name))
+
+
+def _merge_file(cfg: CfgNode, path: str) -> None:
+    try:
+        cfg.merge_from_file(path, allow_unsafe=False)
+    except Exception as error:  # yaml, yacs, asserts and key errors: all mean that it is no config for us
+        problem = " ".join(str(error).split()) or type(error).__name__
+        raise SpecInvalid([SpecIssue("base.file", f"{path} is no Detectron2 config: {problem}")]) from error
+
+
+def _set_weights(cfg: CfgNode, weights: str, zoo: str | None) -> None:
+    match weights:
+        case "none":
+            cfg.MODEL.WEIGHTS = ""
+        case "zoo":
+            if zoo is None:
+                raise SpecInvalid([SpecIssue("base.weights", "'zoo' needs a base from the model zoo")])
+            try:
+                cfg.MODEL.WEIGHTS = detectron2.model_zoo.get_checkpoint_url(zoo)
+            except RuntimeError:
+                pass  # a config without a trained model keeps the weights that its file names
+        case path:
+            cfg.MODEL.WEIGHTS = path
+
+
+def _apply_inference(cfg: CfgNode, spec: SweepSpec) -> None:
+    cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = spec.inference.score_threshold
+    cfg.MODEL.ROI_HEADS.NMS_THRESH_TEST = spec.inference.nms_threshold
+
+
+def _fixed_size(cfg: CfgNode) -> bool:
+    sizes = cfg.INPUT.MIN_SIZE_TRAIN
+    return len(sizes) == 1 and not cfg.INPUT.CROP.ENABLED and not cfg.INPUT.SCALE_JITTER

@@ -1,0 +1,56 @@
+"""What an attempt ran on, for those who want to repeat it."""
+
+import os
+import platform
+import socket
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+
+_PACKAGES = ("torch", "torchvision", "detectron2", "numpy", "pillow", "hotcoco", "masksweep")
+
+
+def limit_threads() -> None:
+    """One thread, or what OMP_NUM_THREADS says: more make one training little faster and starve its neighbours."""
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    wanted = int(threads) if threads.isdigit() and int(threads) > 0 else 1
+    os.environ.setdefault("RAYON_NUM_THREADS", str(wanted))  # hotcoco's; read at its first use
+    if torch.get_num_threads() != wanted:
+        torch.set_num_threads(wanted)
+
+
+def environment(device: str) -> dict[str, str]:
+    """Versions of the libraries, and the machine."""
+    return {
+        **_versions(),
+        "device": device,
+        "device_name": torch.cuda.get_device_name(device) if device.startswith("cuda") else _cpu_name(),
+        "hostname": socket.gethostname(),
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    if torch.version.cuda:
+        found["cuda"] = torch.version.cuda
+    return found
+
+
+@cache
+def _cpu_name() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,269 @@
+"""Runs trials one after another in one warm process: imports, annotations and decoded images stay."""
+
+import gc
+import os
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from detectron2.config import CfgNode
+
+from runners.detectron.checkpoint import (
+    CheckpointInvalid,
+    checkpoint_name,
+    delete_older_checkpoints,
+    load_checkpoint,
+    save_checkpoint,
+)
+from runners.detectron.config import build_config, choose_device, portable_config
+from runners.detectron.data import RegisteredData, dataset_dicts, register
+from runners.detectron.environment import environment, limit_threads
+from runners.detectron.failures import Stage, failure_of
+from runners.detectron.mapper import TestMapper, TrainMapper
+from runners.detectron.model import build_model, load_weights
+from runners.detectron.stream import train_loader
+from runners.detectron.trainer import Stop, Trainer, seed_everything
+from runners.evaluation.coco import load_ground_truth
+from runners.evaluation.evaluate import ValidationSet, evaluate
+from sweeps.core.spec import SweepSpec
+from sweeps.core.trial import Assignment, AttemptFacts, CurvePoint, Failure, FailureKind, Report
+
+
+@dataclass(slots=True)
+class _Run:
+    """An attempt in progress: everything that is dropped when the next one starts."""
+
+    cfg: CfgNode
+    trainer: Trainer
+    skipped_weights: tuple[str, ...]
+
+
+class DetectronWorker:
+    """A `TrialWorker` that trains Mask R-CNN.
+
+    One trial at a time: the random number generators it uses are the process's own.
+    """
+
+    def __init__(
+        self,
+        spec: SweepSpec,
+        *,
+        checkpoint_s: float = 60.0,
+        curve_every: int = 20,
+        device: str | None = None,
+    ) -> None:
+        """Cheap; data and models are loaded when the first trial needs them.
+
+        Args:
+            spec: The sweep whose trials it runs.
+            checkpoint_s: Seconds of training between two checkpoints.
+            curve_every: Iterations between two points of the loss curve.
+            device: `cpu`, `cuda` or `cuda:<n>`; by default a GPU if there is one.
+        """
+        self._spec = spec
+        self._checkpoint_s = checkpoint_s
+        self._curve_every = curve_every
+        self._device = device
+        self._data: RegisteredData | None = None
+        self._assignment: Assignment | None = None
+        self._run: _Run | None = None
+
+    def start(self, assignment: Assignment) -> None:
+        """Takes an assignment; the work happens in `step`."""
+        self._release(failed=False)
+        self._assignment = assignment
+        self._started_at = self._reported_at = time.monotonic()
+        self._iteration = assignment.iteration
+        self._facts_sent = False
+        # The last two checkpoints stay: the newer one may be on its way to the store when this process dies.
+        self._kept = [Path(assignment.checkpoint).name] if assignment.checkpoint else []
+
+    def step(self) -> Report:
+        """Trains until there is something to report: a rung, a checkpoint, a pause or a failure. Raises nothing."""
+        assignment = self._assignment
+        if assignment is None:
+            raise RuntimeError("step() before start()")
+        stage = Stage.RUNNING
+        failure: Failure
+        try:
+            self._delete_old_checkpoints(assignment)
+            if self._run is None:
+                if os.path.exists(assignment.pause_file):
+                    return self._report(assignment, checkpoint=assignment.checkpoint, paused=True)
+                self._prepare_process()
+                stage = Stage.BUILDING
+                cfg, trainer = self._build(assignment)
+                stage = Stage.RUNNING
+                self._run = self._begin(assignment, cfg, trainer)
+            return self._advance(assignment, self._run)
+        except Exception as error:
+            failure = failure_of(error, stage)
+        curve = self._run.trainer.take_curve() if self._run else ()
+        report = self._report(assignment, curve=curve, failure=failure)
+        self._release(failed=True)
+        return report
+
+    def _prepare_process(self) -> None:
+        """What is done once a process and then kept."""
+        if self._data is not None:
+            return
+        limit_threads()
+        # Written for users of Detectron2's code, which here nobody but Detectron2 is.
+        warnings.filterwarnings("ignore", module=r"(detectron2|fvcore|torch)\b")
+        self._device = self._device or choose_device()
+        self._data = register(self._spec)
+        load_ground_truth(Path(self._spec.dataset.val.annotations))
+        gc.collect()
+        gc.freeze()  # libraries and annotations live as long as the process: collections need not visit them
+
+    def _build(self, assignment: Assignment) -> tuple[CfgNode, Trainer]:
+        """Config, model and optimizer, from the parameters alone."""
+        assert self._data is not None and self._device is not None
+        seed_everything(assignment.seed)
+        cfg = build_config(
+            self._spec,
+            assignment.params,
+            seed=assignment.seed,
+            output_dir=assignment.directory,
+            num_classes=self._data.num_classes,
+            device=self._device,
+            data=self._data,
+        )
+        torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
+        trainer = Trainer(
+            cfg, build_model(cfg), curve_every=self._curve_every, pause_file=assignment.pause_file
+        )
+        return cfg, trainer
+
+    def _begin(self, assignment: Assignment, cfg: CfgNode, trainer: Trainer) -> _Run:
+        """Weights and data."""
+        assert self._data is not None
+        skipped: tuple[str, ...] = ()
+        if assignment.checkpoint is None:
+            skipped = load_weights(trainer.model, cfg.MODEL.WEIGHTS)
+        else:
+            checkpoint = load_checkpoint(Path(assignment.checkpoint))
+            if checkpoint.iteration != assignment.iteration:
+                raise CheckpointInvalid(
+                    f"{assignment.checkpoint}: holds iteration {checkpoint.iteration}, not {assignment.iteration}"
+                )
+            trainer.restore(checkpoint)
+        trainer.feed(
+            train_loader(
+                cfg,
+                dataset_dicts(self._data.train),
+                TrainMapper(cfg, seed=assignment.seed),
+                seed=assignment.seed,
+                start_iteration=trainer.iteration,
+                batch_size=cfg.SOLVER.IMS_PER_BATCH,
+            )
+        )
+        return _Run(cfg, trainer, skipped)
+
+    def _advance(self, assignment: Assignment, run: _Run) -> Report:
+        trainer = run.trainer
+        last = assignment.rungs[-1]
+        next_rung = next((rung for rung in assignment.rungs if rung > trainer.iteration), last)
+        stop = trainer.train(next_rung, deadline=time.monotonic() + self._checkpoint_s)
+        self._iteration = trainer.iteration
+        metrics = self._evaluate(run) if trainer.iteration in assignment.rungs else None
+        name = checkpoint_name(assignment.epoch, assignment.attempt, trainer.iteration)
+        path = save_checkpoint(
+            Path(assignment.directory), name, trainer.checkpoint(), portable_config(run.cfg)
+        )
+        self._kept.append(name)
+        finished = trainer.iteration >= last
+        paused = not finished and (stop is Stop.PAUSED or os.path.exists(assignment.pause_file))
+        report = self._report(
+            assignment,
+            metrics=metrics,
+            checkpoint=str(path),
+            curve=trainer.take_curve(),
+            paused=paused,
+            failure=self._unmeasured(metrics) if finished else None,
+        )
+        if finished or paused:
+            self._release(failed=False)
+        return report
+
+    def _evaluate(self, run: _Run) -> dict[str, float]:
+        assert self._data is not None
+        mapper = TestMapper(run.cfg)
+        truth = load_ground_truth(Path(self._spec.dataset.val.annotations))
+        return evaluate(
+            run.trainer.model,
+            ValidationSet(truth, map(mapper, dataset_dicts(self._data.val))),
+            mask_threshold=self._spec.inference.mask_threshold,
+            detections_per_image=run.cfg.TEST.DETECTIONS_PER_IMAGE,
+        )
+
+    def _unmeasured(self, metrics: Mapping[str, float] | None) -> Failure | None:
+        missing = [o.metric for o in self._spec.objectives if o.metric not in (metrics or {})]
+        if not missing:
+            return None
+        return Failure(
+            FailureKind.UNMEASURED, f"{', '.join(missing)} could not be measured on the validation data"
+        )
+
+    def _report(
+        self,
+        assignment: Assignment,
+        *,
+        metrics: Mapping[str, float] | None = None,
+        checkpoint: str | None = None,
+        curve: tuple[CurvePoint, ...] = (),
+        failure: Failure | None = None,
+        paused: bool = False,
+    ) -> Report:
+        now = time.monotonic()
+        worker_s, self._reported_at = now - self._reported_at, now
+        run, facts = self._run, None
+        if run is not None:
+            self._iteration = run.trainer.iteration
+            if not self._facts_sent:
+                self._facts_sent = True
+                facts = self._facts(run)
+        return Report(
+            number=assignment.number,
+            attempt=assignment.attempt,
+            iteration=self._iteration,
+            at=time.time(),
+            worker_s=worker_s,
+            metrics=metrics,
+            checkpoint=checkpoint,
+            curve=curve,
+            facts=facts,
+            failure=failure,
+            paused=paused,
+        )
+
+    def _facts(self, run: _Run) -> AttemptFacts:
+        first = run.trainer.first_iteration_at
+        return AttemptFacts(
+            config=run.cfg.dump(),
+            environment=environment(run.cfg.MODEL.DEVICE),
+            skipped_weights=run.skipped_weights,
+            started_s=None if first is None else first - self._started_at,
+        )
+
+    def _delete_old_checkpoints(self, assignment: Assignment) -> None:
+        """Called when the driver has answered the last report, so the checkpoint in it is in the store."""
+        self._kept = self._kept[-2:]
+        if self._run is not None:
+            delete_older_checkpoints(
+                Path(assignment.directory),
+                epoch=assignment.epoch,
+                attempt=assignment.attempt,
+                keep=self._kept,
+            )
+
+    def _release(self, *, failed: bool) -> None:
+        """Frees the model before there is another one."""
+        self._run = None
+        if failed or (self._device or "").startswith("cuda"):
+            gc.collect()
+        if torch.cuda.is_available() and torch.cuda.is_initialized():
+            torch.cuda.empty_cache()

@@ -1,0 +1,1 @@
+"""Evaluation: one inference pass, then COCO average precision."""

@@ -1,0 +1,48 @@
+"""Evaluates a model at a rung: one inference pass, then COCO AP of masks and boxes, and the latency."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from runners.evaluation.coco import MAX_DETECTIONS, GroundTruth, average_precision
+from runners.evaluation.predictions import BATCH_SIZE, predict
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationSet:
+    """What a model is evaluated on.
+
+    Attributes:
+        truth: Indexed annotations.
+        inputs: Detectron2 test inputs, one an image; gone through once an evaluation.
+    """
+
+    truth: GroundTruth
+    inputs: Iterable[Mapping[str, Any]]
+
+
+def evaluate(
+    model: nn.Module,
+    val: ValidationSet,
+    *,
+    mask_threshold: float = 0.5,
+    detections_per_image: int = MAX_DETECTIONS,
+    batch_size: int = BATCH_SIZE,
+) -> dict[str, float]:
+    """The metrics of `average_precision` in percent, and `latency/ms_per_image`. What cannot be measured is absent.
+
+    Args:
+        model: A Detectron2 model; left in the mode it was in.
+        val: The validation set.
+        mask_threshold: 0 to 1.
+        detections_per_image: The model's limit (`TEST.DETECTIONS_PER_IMAGE`); AP counts 100 or this, if larger.
+        batch_size: Images a batch at most.
+    """
+    predictions = predict(model, val.inputs, mask_threshold=mask_threshold, batch_size=batch_size)
+    limit = max(MAX_DETECTIONS, detections_per_image)
+    metrics = average_precision(val.truth, predictions.detections, max_detections=limit)
+    if predictions.ms_per_image is not None:
+        metrics["latency/ms_per_image"] = predictions.ms_per_image
+    return metrics
