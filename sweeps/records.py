@@ -32,7 +32,8 @@ class Outcome:
     """What a driver makes of a report.
 
     Attributes:
-        state: RUNNING goes on; QUEUED is a pause, or a retry if the report tells a failure; else the trial's end.
+        state: RUNNING goes on; QUEUED is a pause, or a retry if the report tells a failure;
+            else the trial's end.
         reason: Why, for people; None while it goes on.
         decision: What the worker is told.
     """

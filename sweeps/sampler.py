@@ -1,12 +1,12 @@
 """Suggestions and early stopping: the only module that knows Optuna.
 
-The study lives in memory and is rebuilt from the store's rows. Each trial gets a sampler of its own, seeded from
-the sweep's seed and the trial's number, so that a suggestion depends on nothing but the seed and the answers
-so far, restart or not. Whatever else Optuna keeps (a pruner's marks, a generation's parents) is in `attrs`.
+The study lives in memory and is rebuilt from the store's rows. Each trial gets a sampler of its own, seeded
+from the sweep's seed and the trial's number, so that a suggestion depends on nothing but the seed and the
+answers so far, restart or not. Whatever else Optuna keeps (a pruner's marks, a generation's parents) is in `attrs`.
 
-How trials end for Optuna: COMPLETED is COMPLETE, PRUNED is PRUNED, FAILED and CANCELLED are FAIL, which its samplers
-pass over. INFEASIBLE has something to teach, and samplers see only COMPLETE and PRUNED: it is PRUNED and
-breaks a constraint, which ranks it below everything that could be measured.
+How trials end for Optuna: COMPLETED is COMPLETE, PRUNED is PRUNED, FAILED and CANCELLED are FAIL, which its
+samplers pass over. INFEASIBLE has something to teach, and samplers see only COMPLETE and PRUNED: it is PRUNED
+and breaks a constraint, which ranks it below everything that could be measured.
 """
 
 from __future__ import annotations
@@ -153,7 +153,11 @@ class OptunaSampler:
 
     def attrs(self, number: int) -> dict[str, Any]:
         """What has to be stored for this trial, so that `replay` makes the same study again. JSON."""
-        kept = {k: v for k, v in self._frozen(number).system_attrs.items() if not k.startswith("tpe:relative_params")}
+        kept = {
+            k: v
+            for k, v in self._frozen(number).system_attrs.items()
+            if not k.startswith("tpe:relative_params")
+        }
         return kept | {_STUDY + key: value for key, value in self._asked.get(number, {}).items()}
 
     def finish(self, number: int, state: TrialState, metrics: Mapping[str, float]) -> None:
@@ -211,7 +215,7 @@ class OptunaSampler:
                 assert_never(state)
 
     def _constraints(self, metrics: Mapping[str, float]) -> dict[str, float]:
-        """By how much each constraint is broken; zero or less if it is kept. What was not measured breaks it."""
+        """By how much each constraint is broken, 0 or less if it is kept. What is not measured breaks it."""
         broken: dict[str, float] = {}
         for constraint in self._spec.constraints:
             value = metrics.get(constraint.metric)

@@ -82,7 +82,9 @@ def _open_sqlite(url: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:
-        connection.isolation_level = None  # sqlite3's own BEGIN comes late and deferred: `begin` below says it
+        connection.isolation_level = (
+            None  # sqlite3's own BEGIN comes late and deferred: `begin` below says it
+        )
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}").close()
 

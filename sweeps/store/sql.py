@@ -1,6 +1,10 @@
-"""The statements that change the store: the fence, and the one gate that every change of state passes."""
+"""The statements that change the store: the fence, and the one gate that every change of state passes.
+
+They are built once: building a statement costs SQLAlchemy several times what SQLite needs to run it.
+"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,15 +23,65 @@ from sweeps.core.states import (
 from sweeps.records import Claim
 from sweeps.store.tables import attempts, curves, events, measurements, sweeps, trials
 
-_elapsed = sa.bindparam("now", type_=sa.Double) - sweeps.c.beat_at
-_FENCE = (
-    sa.update(sweeps)
-    .where(sweeps.c.sweep_id == sa.bindparam("sweep"), sweeps.c.epoch == sa.bindparam("held"))
-    .values(
-        beat_at=sa.bindparam("now", type_=sa.Double),
-        active_s=sweeps.c.active_s + sa.case((_elapsed > 0, _elapsed), else_=0.0),  # a clock may be set back
-        worker_s=sweeps.c.worker_s + sa.bindparam("worked", type_=sa.Double),
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Names an attempt, and with it the trial as long as it is at that attempt."""
+
+    sweep_id: str
+    number: int
+    attempt: int
+
+
+def _bound(name: str, like: sa.Column[Any]) -> sa.BindParameter[Any]:
+    return sa.bindparam(name, type_=like.type)
+
+
+_at_sweep = _bound("at_sweep", sweeps.c.sweep_id)
+_at_number, _at_attempt = _bound("at_number", trials.c.number), _bound("at_attempt", trials.c.attempt)
+_at_state, _more_s = _bound("at_state", trials.c.state), _bound("more_s", trials.c.worker_s)
+
+_held_sweep = sa.update(sweeps).where(
+    sweeps.c.sweep_id == _at_sweep, sweeps.c.epoch == _bound("at_epoch", sweeps.c.epoch)
+)
+_MOVE_SWEEP = _held_sweep.where(sweeps.c.state == _at_state)
+
+_now = _bound("now", sweeps.c.beat_at)
+_elapsed = _now - sweeps.c.beat_at
+_FENCE = _held_sweep.values(
+    beat_at=_now,
+    active_s=sweeps.c.active_s + sa.case((_elapsed > 0, _elapsed), else_=0.0),  # a clock may be set back
+    worker_s=sweeps.c.worker_s + _more_s,
+)
+
+MOVE_TRIAL = sa.update(trials).where(
+    trials.c.sweep_id == _at_sweep,
+    trials.c.number == _at_number,
+    trials.c.attempt == _at_attempt,
+    trials.c.state == _at_state,
+)
+"""Sets the columns that it is given."""
+
+MOVE_TRIAL_BACK = MOVE_TRIAL.values(iteration=trials.c.checkpoint_iteration)
+"""The same; what came after the checkpoint is done again."""
+
+REPORT_TRIAL = MOVE_TRIAL.values(
+    worker_s=trials.c.worker_s + _more_s, failures=trials.c.failures + _bound("failed", trials.c.failures)
+)
+"""The same, and adds `more_s` worker seconds and `failed` failures."""
+
+REPORT_TRIAL_BACK = REPORT_TRIAL.values(iteration=trials.c.checkpoint_iteration)
+"""Both."""
+
+_MOVE_ATTEMPT = (
+    sa.update(attempts)
+    .where(
+        attempts.c.sweep_id == _at_sweep,
+        attempts.c.number == _at_number,
+        attempts.c.attempt == _at_attempt,
+        attempts.c.state == AttemptState.RUNNING.value,
     )
+    .values(worker_s=attempts.c.worker_s + _more_s)
 )
 
 
@@ -37,61 +91,50 @@ def fence(connection: Connection, claim: Claim, now: float, worker_s: float = 0.
     Raises:
         StaleEpoch: The epoch is no longer the claim's.
     """
-    bound = {"sweep": claim.sweep_id, "held": claim.epoch, "now": now, "worked": worker_s}
+    bound = {"at_sweep": claim.sweep_id, "at_epoch": claim.epoch, "now": now, "more_s": worker_s}
     if connection.execute(_FENCE, bound).rowcount != 1:
         raise StaleEpoch(f"sweep {claim.sweep_id}: epoch {claim.epoch} is over, another driver has taken it")
 
 
 def move_sweep(
-    connection: Connection, sweep_id: str, epoch: int, old: SweepState, new: SweepState, values: Mapping[str, Any]
+    connection: Connection, held: Claim, old: SweepState, new: SweepState, values: Mapping[str, Any]
 ) -> bool:
-    """Changes a sweep's state if it is still `old` under `epoch`; False if it is not."""
-    _check(f"sweep {sweep_id}", old, new, new in SWEEP_TRANSITIONS[old])
-    statement = sa.update(sweeps).where(
-        sweeps.c.sweep_id == sweep_id, sweeps.c.epoch == epoch, sweeps.c.state == old.value
-    )
-    return connection.execute(statement.values(state=new.value, **values)).rowcount == 1
+    """Changes a sweep that is still `old` under the epoch `held`; False if it is not. A state may stay."""
+    _check(f"sweep {held.sweep_id}", old, new, new is old or new in SWEEP_TRANSITIONS[old])
+    bound = {"at_sweep": held.sweep_id, "at_epoch": held.epoch, "at_state": old.value}
+    return connection.execute(_MOVE_SWEEP, {**bound, "state": new.value, **values}).rowcount == 1
 
 
 def move_trial(
     connection: Connection,
-    sweep_id: str,
-    number: int,
-    attempt: int,
+    key: Key,
     old: TrialState,
     new: TrialState,
     values: Mapping[str, Any],
+    *,
+    statement: sa.Update = MOVE_TRIAL,
 ) -> bool:
-    """Changes a trial's state if it is still `old` at `attempt`; False if it is not. RUNNING may stay RUNNING."""
+    """Changes a trial that is still `old` at the attempt; False if it is not. RUNNING may stay RUNNING."""
     stays = old is new is TrialState.RUNNING
-    _check(f"trial {number} of sweep {sweep_id}", old, new, stays or new in TRIAL_TRANSITIONS[old])
-    statement = sa.update(trials).where(
-        trials.c.sweep_id == sweep_id,
-        trials.c.number == number,
-        trials.c.attempt == attempt,
-        trials.c.state == old.value,
-    )
-    return connection.execute(statement.values(state=new.value, **values)).rowcount == 1
+    what = f"trial {key.number} of sweep {key.sweep_id}"
+    _check(what, old, new, stays or new in TRIAL_TRANSITIONS[old])
+    bound = {**_bind(key), "at_state": old.value, "state": new.value, **values}
+    return connection.execute(statement, bound).rowcount == 1
 
 
 def move_attempt(
-    connection: Connection,
-    sweep_id: str,
-    number: int,
-    attempt: int,
-    new: AttemptState,
-    values: Mapping[str, Any],
+    connection: Connection, key: Key, new: AttemptState, values: Mapping[str, Any], *, worker_s: float = 0.0
 ) -> bool:
     """Changes a RUNNING attempt; False if it does not run. RUNNING may stay RUNNING."""
     old = AttemptState.RUNNING
-    _check(f"attempt {attempt} of trial {number}", old, new, new is old or new in ATTEMPT_TRANSITIONS[old])
-    statement = sa.update(attempts).where(
-        attempts.c.sweep_id == sweep_id,
-        attempts.c.number == number,
-        attempts.c.attempt == attempt,
-        attempts.c.state == old.value,
-    )
-    return connection.execute(statement.values(state=new.value, **values)).rowcount == 1
+    what = f"attempt {key.attempt} of trial {key.number}"
+    _check(what, old, new, new is old or new in ATTEMPT_TRANSITIONS[old])
+    bound = {**_bind(key), "more_s": worker_s, "state": new.value, **values}
+    return connection.execute(_MOVE_ATTEMPT, bound).rowcount == 1
+
+
+def _bind(key: Key) -> dict[str, Any]:
+    return {"at_sweep": key.sweep_id, "at_number": key.number, "at_attempt": key.attempt}
 
 
 def _check(
@@ -104,59 +147,79 @@ def _check(
         raise WrongState(f"{what} is {old.value} and cannot become {new.value}")
 
 
-def add_event(
-    connection: Connection,
-    sweep_id: str,
-    kind: str,
-    epoch: int,
-    at: float,
-    *,
-    number: int | None = None,
-    attempt: int | None = None,
-    data: Mapping[str, Any] | None = None,
-) -> None:
-    """Writes down what happened, in the transaction in which it happened."""
-    connection.execute(
-        sa.insert(events).values(
-            sweep_id=sweep_id, kind=kind, number=number, attempt=attempt, epoch=epoch, at=at, data=dict(data or {})
-        )
-    )
+_ADD_EVENT, _ADD_TRIAL, _ADD_ATTEMPT = sa.insert(events), sa.insert(trials), sa.insert(attempts)
 
 
-def add_attempt(
-    connection: Connection, claim: Claim, number: int, attempt: int, start_iteration: int, now: float
+def add_sweep_event(
+    connection: Connection, held: Claim, kind: str, now: float, data: Mapping[str, Any] | None = None
 ) -> None:
+    """Writes down what happened to a sweep, in the transaction in which it happened."""
+    _add_event(connection, held, kind, now, {"number": None, "attempt": None, "data": dict(data or {})})
+
+
+def add_trial_event(
+    connection: Connection, claim: Claim, key: Key, kind: str, now: float, *, data: Mapping[str, Any]
+) -> None:
+    """Writes down what happened to a trial, in the transaction in which it happened."""
+    _add_event(connection, claim, kind, now, {"number": key.number, "attempt": key.attempt, "data": data})
+
+
+def _add_event(connection: Connection, held: Claim, kind: str, now: float, values: Mapping[str, Any]) -> None:
+    row = {"sweep_id": held.sweep_id, "epoch": held.epoch, "kind": kind, "at": now, **values}
+    connection.execute(_ADD_EVENT, row)
+
+
+def add_trial(connection: Connection, claim: Claim, row: Mapping[str, Any]) -> None:
+    """A new trial.
+
+    Raises:
+        WrongState: The sweep has a trial of that number.
+    """
+    try:
+        connection.execute(_ADD_TRIAL, {"sweep_id": claim.sweep_id, **row})
+    except sa.exc.IntegrityError as error:
+        raise WrongState(f"sweep {claim.sweep_id} has a trial {row['number']} already") from error
+
+
+def add_attempt(connection: Connection, claim: Claim, key: Key, start_iteration: int, now: float) -> None:
     """A new RUNNING attempt."""
-    connection.execute(
-        sa.insert(attempts).values(
-            sweep_id=claim.sweep_id,
-            number=number,
-            attempt=attempt,
-            state=AttemptState.RUNNING.value,
-            epoch=claim.epoch,
-            started_at=now,
-            start_iteration=start_iteration,
-            iteration=start_iteration,
-            worker_s=0.0,
-        )
+    row = {
+        "sweep_id": key.sweep_id,
+        "number": key.number,
+        "attempt": key.attempt,
+        "state": AttemptState.RUNNING.value,
+        "epoch": claim.epoch,
+        "started_at": now,
+        "start_iteration": start_iteration,
+        "iteration": start_iteration,
+        "worker_s": 0.0,
+    }
+    connection.execute(_ADD_ATTEMPT, row)
+
+
+def _first_wins(insert: Any) -> Any:
+    return insert(measurements).on_conflict_do_nothing().returning(measurements.c.iteration)
+
+
+def _last_wins(insert: Any) -> Any:
+    statement = insert(curves)
+    return statement.on_conflict_do_update(
+        index_elements=[column.name for column in curves.primary_key],
+        set_={"at": statement.excluded["at"], "values": statement.excluded["values"]},
     )
+
+
+_INSERTS = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_ADD_MEASUREMENT = {name: _first_wins(insert) for name, insert in _INSERTS.items()}
+_PUT_CURVE = {name: _last_wins(insert) for name, insert in _INSERTS.items()}
 
 
 def add_measurement(connection: Connection, row: Mapping[str, Any]) -> bool:
     """Stores a rung's measurement; False if the rung has one already, which is then kept."""
-    insert = _insert(connection)(measurements).values(dict(row)).on_conflict_do_nothing()
-    return connection.execute(insert.returning(measurements.c.iteration)).first() is not None
+    statement = _ADD_MEASUREMENT[connection.dialect.name]
+    return connection.execute(statement, dict(row)).first() is not None
 
 
-def put_curve(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+def put_curve(connection: Connection, points: Sequence[Mapping[str, Any]]) -> None:
     """Stores curve points; a point that is sent again replaces itself."""
-    insert = _insert(connection)(curves)
-    upsert = insert.on_conflict_do_update(
-        index_elements=[c.name for c in curves.primary_key],
-        set_={"at": insert.excluded["at"], "values": insert.excluded["values"]},
-    )
-    connection.execute(upsert, [dict(row) for row in rows])
-
-
-def _insert(connection: Connection) -> Any:
-    return sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    connection.execute(_PUT_CURVE[connection.dialect.name], [dict(point) for point in points])

@@ -1,14 +1,17 @@
 """The store's schema.
 
 Sweep      PENDING -> RUNNING <-> PAUSED;  RUNNING, PAUSED -> STOPPING
-           RUNNING, STOPPING -> COMPLETED | CANCELLED | FAILED;  PENDING -> CANCELLED | FAILED;  PAUSED -> CANCELLED
-Trial      QUEUED <-> RUNNING;  RUNNING -> COMPLETED | PRUNED | FAILED | INFEASIBLE;  QUEUED, RUNNING -> CANCELLED
+           RUNNING, STOPPING -> COMPLETED | CANCELLED | FAILED
+           PENDING -> CANCELLED | FAILED;  PAUSED -> CANCELLED
+Trial      QUEUED <-> RUNNING -> COMPLETED | PRUNED | FAILED | INFEASIBLE
+           QUEUED, RUNNING -> CANCELLED
 Attempt    RUNNING -> ENDED  (the trial became terminal)
                     | PAUSED (the trial is QUEUED, to go on from its checkpoint)
                     | LOST   (the trial is QUEUED again after a failure, or with its driver gone)
 
 The arrows are `sweeps.core.states`; each is one UPDATE that names the old state and requires one row, with a
-row in `events` in the same transaction. A driver's transaction begins by touching its sweep's row under its epoch.
+row in `events` in the same transaction. A driver's transaction begins by touching its sweep's row under its
+epoch.
 Times are seconds since the Unix epoch. JSON is text, the same bytes on every database; it holds no NaN.
 """
 

@@ -1,0 +1,50 @@
+"""Finds one sweep or trial, or says what there is instead."""
+
+from difflib import get_close_matches
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sweeps.core.errors import UnknownSweep, WrongState
+from sweeps.records import SweepRecord, TrialRecord
+from sweeps.store import rows
+from sweeps.store.tables import sweeps, trials
+
+
+def find_sweep(connection: Connection, sweep_id: str) -> SweepRecord:
+    """The sweep of that id, or the only one whose id begins so.
+
+    Raises:
+        UnknownSweep: There is none, or more than one.
+    """
+    row = connection.execute(sa.select(sweeps).where(sweeps.c.sweep_id == sweep_id)).mappings().one_or_none()
+    if row is not None:
+        return rows.sweep_record(row)
+    query = sa.select(sweeps).where(sweeps.c.sweep_id.startswith(sweep_id, autoescape=True)).limit(6)
+    found = list(connection.execute(query).mappings()) if sweep_id else []
+    if len(found) == 1:
+        return rows.sweep_record(found[0])
+    if found:
+        raise UnknownSweep(
+            f"more than one sweep begins with {sweep_id!r}",
+            "one of " + ", ".join(row["sweep_id"] for row in found),
+        )
+    known = list(
+        connection.execute(sa.select(sweeps.c.sweep_id).order_by(sweeps.c.created_at.desc())).scalars()
+    )
+    near = get_close_matches(sweep_id, known, n=3, cutoff=0.5) or known[:3]
+    hint = "did you mean " + ", ".join(near) + "?" if near else "there is no sweep yet"
+    raise UnknownSweep(f"no sweep {sweep_id!r}", hint)
+
+
+def find_trial(connection: Connection, sweep_id: str, number: int) -> TrialRecord:
+    """The trial of that number.
+
+    Raises:
+        WrongState: The sweep has none.
+    """
+    query = sa.select(trials).where(trials.c.sweep_id == sweep_id, trials.c.number == number)
+    row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        raise WrongState(f"sweep {sweep_id} has no trial {number}")
+    return rows.trial_record(row)

@@ -1,0 +1,87 @@
+"""A sweep changes hands: claims, and what becomes of the trials that were left open."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sweeps.core.errors import WrongState
+from sweeps.core.states import AttemptState, SweepState, TrialState
+from sweeps.records import Claim, SweepRecord, TrialRecord
+from sweeps.store import rows, sql
+from sweeps.store.tables import trials
+
+
+def check_claimable(sweep: SweepRecord, now: float, stale_after_s: float) -> None:
+    """Refuses a sweep that has ended, or whose driver was seen less than `stale_after_s` ago.
+
+    Raises:
+        WrongState: It is one of these.
+    """
+    if sweep.state.terminal:
+        raise WrongState(
+            f"sweep {sweep.sweep_id} is {sweep.state.value}: nothing is left to run", "start another one"
+        )
+    driver = sweep.driver
+    if driver is None or sweep.state not in (SweepState.RUNNING, SweepState.STOPPING):
+        return
+    silent_s = now - driver.beat_at
+    if silent_s < stale_after_s:
+        raise WrongState(
+            f"sweep {sweep.sweep_id} is being run by another driver "
+            f"(pid {driver.pid} on {driver.host}, seen {max(0.0, silent_s):.0f} s ago)",
+            f"stop that one, or try again once it has been silent for {stale_after_s:.0f} s",
+        )
+
+
+def take(connection: Connection, sweep: SweepRecord, values: Mapping[str, Any]) -> bool:
+    """The compare-and-set of a claim; False if another driver was faster.
+
+    A RUNNING or STOPPING sweep stays what it is.
+    """
+    idle = sweep.state in (SweepState.PENDING, SweepState.PAUSED)
+    state = SweepState.RUNNING if idle else sweep.state
+    held = Claim(sweep.sweep_id, sweep.epoch)
+    return sql.move_sweep(connection, held, sweep.state, state, {**values, "reason": None})
+
+
+def release_running(connection: Connection, claim: Claim, reason: str, now: float) -> list[int]:
+    """RUNNING trials are QUEUED again and their attempts LOST; their numbers."""
+    running = [trial for trial in _open_trials(connection, claim) if trial.state is TrialState.RUNNING]
+    for trial in running:
+        key = sql.Key(claim.sweep_id, trial.number, trial.attempt)
+        sql.move_trial(
+            connection,
+            key,
+            trial.state,
+            TrialState.QUEUED,
+            {"reason": reason},
+            statement=sql.MOVE_TRIAL_BACK,
+        )
+        sql.move_attempt(connection, key, AttemptState.LOST, {"reason": reason, "ended_at": now})
+        sql.add_trial_event(connection, claim, key, "trial.queued", now, data={"reason": reason})
+    return [trial.number for trial in running]
+
+
+def cancel_open(connection: Connection, claim: Claim, reason: str, now: float) -> None:
+    """Trials that are QUEUED or RUNNING are CANCELLED."""
+    for trial in _open_trials(connection, claim):
+        cancel(connection, claim, trial, reason, now)
+
+
+def cancel(connection: Connection, claim: Claim, trial: TrialRecord, reason: str, now: float) -> None:
+    """A QUEUED or RUNNING trial is CANCELLED, and its attempt ended."""
+    key = sql.Key(claim.sweep_id, trial.number, trial.attempt)
+    ended = {"reason": reason, "ended_at": now}
+    sql.move_trial(connection, key, trial.state, TrialState.CANCELLED, ended)
+    if trial.state is TrialState.RUNNING:
+        sql.move_attempt(connection, key, AttemptState.ENDED, ended)
+    data = {"from": trial.state.value, "reason": reason}
+    sql.add_trial_event(connection, claim, key, "trial.cancelled", now, data=data)
+
+
+def _open_trials(connection: Connection, claim: Claim) -> list[TrialRecord]:
+    states = [TrialState.QUEUED.value, TrialState.RUNNING.value]
+    query = sa.select(trials).where(trials.c.sweep_id == claim.sweep_id, trials.c.state.in_(states))
+    return [rows.trial_record(row) for row in connection.execute(query.order_by(trials.c.number)).mappings()]
