@@ -129,11 +129,11 @@ def _place(rng: np.random.Generator, size: int) -> list[_Part]:
     for _ in range(int(rng.integers(3, 8) * (size / 128) ** 2 + 0.5)):
         category = CATEGORIES[int(rng.integers(len(CATEGORIES)))]
         medium = rng.random() < _MEDIUM_SHARE
-        radius = float(rng.uniform(21, 29) if medium else rng.uniform(7.5, 14.5))
+        radius = float(rng.uniform(21, 29) if medium else rng.uniform(9.5, 16.5))
         for _ in range(20):
             if parts and rng.random() < 0.5:
                 other = parts[int(rng.integers(len(parts)))]
-                reach, angle = rng.uniform(0.7, 1.0) * (radius + other.radius), rng.uniform(0, 2 * np.pi)
+                reach, angle = rng.uniform(0.75, 1.0) * (radius + other.radius), rng.uniform(0, 2 * np.pi)
                 x = other.center[0] + reach * np.cos(angle)
                 y = other.center[1] + reach * np.sin(angle)
             else:
@@ -199,7 +199,7 @@ def _ring(radii: npt.ArrayLike, angles: npt.ArrayLike, center: tuple[float, floa
 
 def _gear(rng: np.random.Generator, center: tuple[float, float], radius: float) -> _Part:
     teeth = int(rng.integers(6, 10))
-    root = radius * rng.uniform(0.62, 0.72)
+    root = radius * rng.uniform(0.64, 0.74)
     # root, rise, top, fall of each tooth, as shares of its angle
     steps = (np.arange(teeth)[:, None] + np.array([0.0, 0.42, 0.52, 0.90])).reshape(-1) / teeth
     angles = 2 * np.pi * steps + rng.uniform(0, 2 * np.pi)
@@ -208,7 +208,7 @@ def _gear(rng: np.random.Generator, center: tuple[float, float], radius: float) 
 
 
 def _bracket(rng: np.random.Generator, center: tuple[float, float], radius: float) -> _Part:
-    thick = rng.uniform(0.55, 0.72)
+    thick = rng.uniform(0.62, 0.78)
     if rng.random() < 0.5:  # an angle
         corners = [(-1, -1), (1, -1), (1, thick - 1), (thick - 1, thick - 1), (thick - 1, 1), (-1, 1)]
     else:  # a channel
@@ -223,7 +223,7 @@ def _bracket(rng: np.random.Generator, center: tuple[float, float], radius: floa
             (-inner, 1),
             (-1, 1),
         ]
-    shape = np.array(corners, dtype=float) * (radius * 0.8) * np.array([1.0, rng.uniform(0.8, 1.1)])
+    shape = np.array(corners, dtype=float) * (radius * 0.85) * np.array([1.0, rng.uniform(0.8, 1.1)])
     angle = rng.uniform(0, 2 * np.pi)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     return _Part("bracket", center, radius, shape @ turn + np.array(center))
@@ -296,17 +296,13 @@ def _paint(rng: np.random.Generator, canvas: Pixels, part: _Part) -> None:
     tint = np.array(_TINTS[part.category]) + rng.normal(0, 14, 3)
     if rng.random() < 0.2:  # rust or paint: colour alone must not tell the class
         tint = rng.uniform(90, 220, 3)
-    y, x = np.mgrid[:height, :width] / max(height, width) - 0.5
-    light = (
-        1
-        - 0.35 * (x + y) * rng.uniform(0.5, 1.2)
-        + 0.05 * _cloud(rng, max(height, width), 6)[:height, :width]
-    )
+    side = max(height, width)
+    y, x = np.mgrid[:height, :width].astype(np.float32) / side - 0.5
+    light = 1 - 0.35 * (x + y) * rng.uniform(0.5, 1.2) + 0.05 * _cloud(rng, side, 6)[:height, :width]
     padded = np.pad(mask, 3)
     inner = padded[6:, 3:-3] & padded[:-6, 3:-3] & padded[3:-3, 6:] & padded[3:-3, :-6]
     light = light * np.where(inner, 1.0, 0.78) * rng.uniform(0.75, 1.1)
-    surface = light[..., None] * tint
-    canvas[window][mask] = surface[mask]
+    canvas[window][mask] = light[mask][:, None] * tint
 
 
 # ------------------------------------------------------------------------------------------------ annotations

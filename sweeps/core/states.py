@@ -4,6 +4,8 @@ from enum import StrEnum
 
 
 class SweepState(StrEnum):
+    """Where a sweep is in its life."""
+
     PENDING = "PENDING"
     RUNNING = "RUNNING"
     PAUSED = "PAUSED"
@@ -14,10 +16,13 @@ class SweepState(StrEnum):
 
     @property
     def terminal(self) -> bool:
+        """Whether nothing follows."""
         return not SWEEP_TRANSITIONS[self]
 
 
 class TrialState(StrEnum):
+    """Where a trial is in its life."""
+
     QUEUED = "QUEUED"
     RUNNING = "RUNNING"
     COMPLETED = "COMPLETED"
@@ -28,10 +33,13 @@ class TrialState(StrEnum):
 
     @property
     def terminal(self) -> bool:
+        """Whether nothing follows."""
         return not TRIAL_TRANSITIONS[self]
 
 
 class AttemptState(StrEnum):
+    """How an attempt stands."""
+
     RUNNING = "RUNNING"
     ENDED = "ENDED"  # the trial reached a terminal state in this attempt
     PAUSED = "PAUSED"  # stopped at a checkpoint, to be gone on with
@@ -41,7 +49,13 @@ class AttemptState(StrEnum):
 SWEEP_TRANSITIONS: dict[SweepState, frozenset[SweepState]] = {
     SweepState.PENDING: frozenset({SweepState.RUNNING, SweepState.CANCELLED, SweepState.FAILED}),
     SweepState.RUNNING: frozenset(
-        {SweepState.PAUSED, SweepState.STOPPING, SweepState.COMPLETED, SweepState.CANCELLED, SweepState.FAILED}
+        {
+            SweepState.PAUSED,
+            SweepState.STOPPING,
+            SweepState.COMPLETED,
+            SweepState.CANCELLED,
+            SweepState.FAILED,
+        }
     ),
     SweepState.PAUSED: frozenset({SweepState.RUNNING, SweepState.STOPPING, SweepState.CANCELLED}),
     SweepState.STOPPING: frozenset({SweepState.COMPLETED, SweepState.CANCELLED, SweepState.FAILED}),

@@ -7,6 +7,7 @@ from typing import Protocol, assert_never
 
 from search_spaces.parameters import Value
 
+
 class FailureKind(StrEnum):
     """Why an attempt ended without a result."""
 
@@ -116,7 +117,7 @@ class Report:
         iteration: Iterations done so far.
         at: When it was measured, in seconds since the Unix epoch.
         worker_s: Seconds of worker time since the previous report of this attempt.
-        metrics: Evaluation at a rung, by metric name; None between rungs. What could not be measured is absent.
+        metrics: Evaluation at a rung, by metric name, without what could not be measured; None between rungs.
         checkpoint: Directory of a complete checkpoint at `iteration`, or None.
         curve: Loss points since the previous report.
         facts: Sent with the first report of an attempt.
@@ -157,7 +158,8 @@ class TrialWorker(Protocol):
 class WorkerFactory(Protocol):
     """A picklable callable that makes the worker inside its process."""
 
-    def __call__(self) -> TrialWorker: ...
+    def __call__(self) -> TrialWorker:
+        """A new worker."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,104 @@
+"""A Ray cluster to run on: our own on this machine, or a running one."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sweeps.core.errors import UserError
+from sweeps.core.spec import Resources
+
+QUIET_RAY = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    # The store is the truth: Tune's own snapshots, loggers and signal handling only cost time.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_WARN_THRESHOLD_S": "10",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """What a sweep may use of a cluster.
+
+    Attributes:
+        workers: Trials at a time.
+        cpus: CPUs that a trial holds.
+        gpus: Share of a GPU that a trial holds; 0 trains on the CPU.
+        note: Something a person should know of this choice, or None.
+    """
+
+    workers: int
+    cpus: float
+    gpus: float
+    note: str | None = None
+
+
+@contextmanager
+def ray_cluster(address: str | None) -> Iterator[None]:
+    """Starts Ray, or joins the cluster at `address`, and leaves it at the end.
+
+    Raises:
+        UserError: There is no cluster at that address.
+    """
+    for name, value in QUIET_RAY.items():
+        os.environ.setdefault(name, value)
+    import ray  # noqa: PLC0415 - reads the environment as it is imported
+
+    # Tune warns of result files that were told not to be written.
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    try:
+        ray.init(
+            address=address or "local",
+            include_dashboard=None if address else False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            configure_logging=False,
+        )
+    except (ConnectionError, ValueError) as error:
+        if address is None:
+            raise
+        raise UserError(f"no Ray cluster answers at {address}", "start one with: ray start --head") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def plan_pool(resources: Resources, totals: dict[str, float], *, shared: bool) -> Pool:
+    """How many trials fit at a time.
+
+    Args:
+        resources: What the spec asks for.
+        totals: `ray.cluster_resources()`.
+        shared: Whether the cluster was there before; a GPU that it lacks is then an error, while a sweep
+            on one's own machine without any goes on with its CPUs and says so.
+
+    Raises:
+        UserError: Not even one trial fits.
+    """
+    cpus, devices = totals.get("CPU", 0.0), totals.get("GPU", 0.0)
+    note = None
+    gpus = resources.gpus_per_trial
+    if gpus is None:
+        gpus = 1.0 if devices else 0.0
+    elif gpus and not devices and not shared:
+        note = f"no GPU here: resources.gpus_per_trial {gpus:g} is left out, trials run on the CPU"
+        gpus = 0.0
+    fits = int((cpus + 1e-6) // resources.cpus_per_trial) if resources.cpus_per_trial else 1
+    if gpus:
+        # A trial never spans two devices, so shares are counted device by device.
+        fits = min(fits, int(devices) * int((1 + 1e-6) // gpus))
+    if fits < 1:
+        raise UserError(
+            f"a trial needs {resources.cpus_per_trial:g} CPUs and {gpus:g} GPUs, "
+            f"but the cluster has {cpus:g} and {devices:g}",
+            "lower resources.cpus_per_trial or resources.gpus_per_trial",
+        )
+    return Pool(min(fits, resources.max_concurrent or fits), resources.cpus_per_trial, gpus, note)

@@ -1,0 +1,48 @@
+"""The Detectron2 runner, found by the service through the entry point `masksweep.runners`."""
+
+from functools import partial
+from pathlib import Path
+
+from runners.annotations.audit import audit
+from search_spaces.issues import SpecIssue
+from sweeps.core.spec import SweepSpec, spec_document, spec_from_document
+from sweeps.core.trial import TrialWorker
+from sweeps.launchers.runner import DriveOrder, Preflight
+
+
+class DetectronRunner:
+    """Trains Mask R-CNN on Ray workers."""
+
+    def preflight(self, spec: SweepSpec) -> Preflight:
+        """Audits the data set; builds the base config where it is not one of ours."""
+        report = audit(spec)
+        return Preflight((*report.issues, *_base_issues(spec)), report.notes, report.fingerprint)
+
+    def drive(self, order: DriveOrder) -> None:
+        """Runs the sweep's next epoch in this process."""
+        from runners.driver import drive  # noqa: PLC0415 - the audit alone needs no Ray
+
+        document = spec_document(order.service.sweep(order.sweep_id).spec)
+        drive(order, partial(make_worker, document))
+
+    def write_dataset(self, directory: Path, *, train: int, val: int, size: int, seed: int) -> None:
+        """Writes the synthetic data set and a spec for it."""
+        from runners.synthetic import write_dataset  # noqa: PLC0415 - only this needs numpy
+
+        write_dataset(directory, train=train, val=val, size=size, seed=seed)
+
+
+def make_worker(document: str) -> TrialWorker:
+    """A worker for the spec in `document`; runs in an actor's process, where the heavy imports belong."""
+    from runners.detectron.worker import DetectronWorker  # noqa: PLC0415 - torch, only in workers
+
+    return DetectronWorker(spec_from_document(document))
+
+
+def _base_issues(spec: SweepSpec) -> tuple[SpecIssue, ...]:
+    """Problems of a base config. Presets have none: tests build every one of them."""
+    if spec.base.preset is not None:
+        return ()
+    from runners.detectron.config import base_issues  # noqa: PLC0415 - imports Detectron2
+
+    return tuple(base_issues(spec.base))

@@ -1,0 +1,98 @@
+"""An analytic worker for tests and benchmarks of the driver: learning curves, checkpoints, planned faults."""
+
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from search_spaces.parameters import Value
+from sweeps.core.trial import Assignment, Failure, FailureKind, Report
+
+
+@dataclass
+class CurveWorker:
+    """Trains nothing: `segm/AP` is a smooth function of the parameters and of all iterations so far.
+
+    The value depends on a hash chain over the iterations, kept in the checkpoint, so that a wrong resume
+    shows in the result.
+
+    Attributes:
+        log: File that gets a line `number attempt epoch iteration` for each iteration, or None.
+        faults: What to do once when a trial's first attempt reaches its first rung: `exit` ends the process,
+            any `FailureKind` is reported.
+        step_s: Seconds an iteration takes.
+    """
+
+    log: Path | None = None
+    faults: Mapping[int, str] = field(default_factory=dict)
+    step_s: float = 0.0
+    _assignment: Assignment | None = None
+    _iteration: int = 0
+    _chain: str = ""
+
+    def start(self, assignment: Assignment) -> None:
+        """Takes an assignment, from its checkpoint if it has one."""
+        self._assignment, self._iteration = assignment, 0
+        self._chain = _digest(json.dumps(dict(assignment.params), sort_keys=True))
+        if assignment.checkpoint:
+            state = json.loads((Path(assignment.checkpoint) / "state.json").read_text())
+            self._iteration, self._chain = state["iteration"], state["chain"]
+
+    def step(self) -> Report:
+        """Goes on to the next rung, or stops before it when asked to pause."""
+        assert self._assignment is not None
+        assignment, began = self._assignment, time.monotonic()
+        rung = min(r for r in assignment.rungs if r > self._iteration)
+        while self._iteration < rung and not os.path.exists(assignment.pause_file):
+            self._advance(assignment)
+        reached = self._iteration == rung
+        fault = self.faults.get(assignment.number) if assignment.attempt == 1 and reached else None
+        if fault == "exit":
+            os._exit(1)
+        metrics = {"segm/AP": self._value(assignment.params)} if reached and fault is None else None
+        return Report(
+            number=assignment.number,
+            attempt=assignment.attempt,
+            iteration=self._iteration,
+            at=time.time(),
+            worker_s=time.monotonic() - began,
+            metrics=metrics,
+            checkpoint=self._save(assignment) if fault is None else None,
+            failure=Failure(FailureKind(fault), "planned") if fault else None,
+            paused=not reached,
+        )
+
+    def _advance(self, assignment: Assignment) -> None:
+        self._iteration += 1
+        self._chain = _digest(self._chain + str(self._iteration))
+        if self.step_s:
+            time.sleep(self.step_s)
+        if self.log is not None:
+            with self.log.open("a") as lines:
+                lines.write(
+                    f"{assignment.number} {assignment.attempt} {assignment.epoch} {self._iteration}\n"
+                )
+
+    def _value(self, params: Mapping[str, Value]) -> float:
+        distance = sum(abs(math.log10(v) + 3) for v in params.values() if isinstance(v, float) and v > 0)
+        luck = int(self._chain[:6], 16) / 0xFFFFFF
+        return 60 * (1 - math.exp(-self._iteration / 10)) * math.exp(-distance) + luck
+
+    def _save(self, assignment: Assignment) -> str:
+        parent = Path(assignment.directory)
+        final = parent / f"e{assignment.epoch}a{assignment.attempt}i{self._iteration:07d}"
+        if not final.exists():
+            scratch = final.with_suffix(".tmp")
+            scratch.mkdir(parents=True, exist_ok=True)
+            state = {"iteration": self._iteration, "chain": self._chain}
+            (scratch / "state.json").write_text(json.dumps(state))
+            scratch.rename(final)
+        return str(final)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,42 @@
+"""A Tune trainable around a worker: one actor runs trial after trial in one warm process."""
+
+from typing import Any
+
+from ray import tune
+
+from sweeps.core.trial import Assignment, TrialWorker, WorkerFactory
+
+ASSIGNMENT = "assignment"
+REPORT = "report"
+
+
+def make_trainable(factory: WorkerFactory) -> type[tune.Trainable]:
+    """A trainable class whose actors make their worker with `factory` and keep it across trials."""
+
+    class WorkerTrainable(tune.Trainable):  # type: ignore[misc]  # Ray has no stubs
+        """Carries assignments in and reports out; the worker itself raises nothing."""
+
+        _worker: TrialWorker
+
+        def setup(self, config: dict[str, Any]) -> None:
+            self._worker = factory()
+            self._take(config)
+
+        def reset_config(self, new_config: dict[str, Any]) -> bool:
+            self._take(new_config)
+            return True  # False would make Tune wait for ever
+
+        def step(self) -> dict[str, Any]:
+            return {REPORT: self._worker.step()}
+
+        def save_checkpoint(self, checkpoint_dir: str) -> None:
+            raise RuntimeError("workers write their own checkpoints; Tune must ask for none")
+
+        def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
+            raise RuntimeError("trials resume from their assignment; Tune must restore none")
+
+        def _take(self, config: dict[str, Any]) -> None:
+            assignment: Assignment = config[ASSIGNMENT]
+            self._worker.start(assignment)
+
+    return WorkerTrainable

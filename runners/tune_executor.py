@@ -1,0 +1,58 @@
+"""Runs a search on Ray Tune, which is an executor here and nothing more."""
+
+import os
+import shutil
+from pathlib import Path
+
+from ray import tune
+
+from runners.cluster import Pool
+from runners.guard import Guard
+from runners.trainable import make_trainable
+from runners.tune_scheduler import StoreScheduler
+from runners.tune_searcher import StoreSearcher
+from sweeps.core.trial import WorkerFactory
+from sweeps.search import Search
+
+
+def execute(search: Search, factory: WorkerFactory, *, pool: Pool, scratch: Path, guard: Guard) -> None:
+    """Runs until the search says that it is finished.
+
+    Args:
+        search: Says what to run.
+        factory: Makes the worker of an actor, in the actor's process.
+        pool: How many trials at a time, and what each holds.
+        scratch: Absolute directory for Tune's experiment, thrown away at the end.
+        guard: Receives what the search raises. It is raised from here once all workers have stopped.
+    """
+    # Below the concurrency Tune would hold back placement groups, and slots would stay empty.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(pool.workers)
+    trainable = tune.with_resources(make_trainable(factory), {"cpu": pool.cpus, "gpu": pool.gpus})
+    tuner = tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            search_alg=StoreSearcher(search, guard),
+            scheduler=StoreScheduler(search, guard),
+            num_samples=-1,
+            reuse_actors=True,
+            trial_name_creator=_trial_id,
+            trial_dirname_creator=_trial_id,
+        ),
+        run_config=tune.RunConfig(
+            name="experiment",
+            storage_path=str(scratch),
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=0),  # retries are the search's
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+        ),
+    )
+    try:
+        tuner.fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    if guard.error is not None:
+        raise guard.error
+
+
+def _trial_id(trial: tune.experiment.Trial) -> str:
+    return str(trial.trial_id)

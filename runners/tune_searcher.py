@@ -1,0 +1,55 @@
+"""Hands the search's `next` and `fail` to Ray Tune."""
+
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from runners.guard import Guard
+from runners.trainable import ASSIGNMENT
+from sweeps.core.trial import Assignment, Failure, FailureKind
+from sweeps.search import Search, Turn
+
+
+class StoreSearcher(Searcher):  # type: ignore[misc]  # Ray has no stubs
+    """Asks the search for assignments whenever Tune has room for a trial."""
+
+    def __init__(self, search: Search, guard: Guard) -> None:
+        super().__init__(metric=None, mode=None)
+        self._search, self._guard = search, guard
+        self._assigned: dict[str, Assignment] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles searchers into its experiment directory, which is never restored
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next assignment; None while there is none; FINISHED, which is final in Tune, at the end."""
+        finished: Assignment | Turn = Turn.FINISHED
+        turn = self._guard(self._search.next, finished)
+        match turn:
+            case Turn.WAIT:
+                return None
+            case Turn.FINISHED:
+                return str(Searcher.FINISHED)
+            case _:
+                self._assigned[trial_id] = turn
+                return {ASSIGNMENT: turn}
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """A trial has left Tune. With `error` its worker is gone, and the store must hear of it from us."""
+        assignment = self._assigned.pop(trial_id, None)
+        if error and assignment is not None:
+            failure = Failure(FailureKind.LOST, "the worker died", self._guard.last_error)
+            self._guard(lambda: self._search.fail(assignment.number, assignment.attempt, failure), None)
+
+    def set_search_properties(self, metric: str | None, mode: str | None, config: Any, **spec: Any) -> bool:
+        """Nothing of Tune's is needed: space and objectives are the spec's."""
+        return True
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: the store has it all."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Never used: a new driver epoch reads the store."""
+        raise NotImplementedError

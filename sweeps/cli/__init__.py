@@ -1,0 +1,1 @@
+"""The command line: thin commands, data on stdout, words on stderr."""

@@ -1,0 +1,145 @@
+"""The `masksweep` command."""
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweeps.bootstrap import open_service
+from sweeps.cli.output import data, print_error, print_json, words
+from sweeps.core.errors import StaleEpoch, UserError
+from sweeps.settings import Settings
+
+app = typer.Typer(
+    help="Hyperparameter sweeps for Detectron2 instance segmentation.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+dataset_app = typer.Typer(help="Data sets.", no_args_is_help=True)
+app.add_typer(dataset_app, name="dataset")
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", help="Directory for everything kept; else MASKSWEEP_HOME, else ./masksweep-home."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+RayOption = Annotated[
+    str | None, typer.Option("--ray-address", help="A running Ray cluster; else one is started here.")
+]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"masksweep {version('masksweep')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+@app.command()
+def run(
+    spec: Annotated[Path, typer.Argument(help="The sweep's spec, a YAML file.", show_default=False)],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    ray_address: RayOption = None,
+) -> None:
+    """Run a sweep on this machine, or on a Ray cluster, to its end."""
+    from sweeps.cli.run import run_spec  # noqa: PLC0415 - `ls` and `show` need less
+
+    raise typer.Exit(run_spec(spec, Settings.load(home), as_json=as_json, ray_address=ray_address))
+
+
+@app.command()
+def resume(
+    sweep_id: Annotated[str, typer.Argument(help="The sweep's id, or a unique beginning of it.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    ray_address: RayOption = None,
+) -> None:
+    """Go on with a stopped sweep from its last checkpoints."""
+    from sweeps.cli.run import resume_sweep  # noqa: PLC0415 - `ls` and `show` need less
+
+    raise typer.Exit(resume_sweep(sweep_id, Settings.load(home), as_json=as_json, ray_address=ray_address))
+
+
+@app.command()
+def ls(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """List the sweeps of a home, newest first."""
+    from sweeps.cli.show import list_sweeps  # noqa: PLC0415 - kept beside `show`
+
+    list_sweeps(open_service(Settings.load(home)), as_json=as_json)
+
+
+@app.command()
+def show(
+    sweep_id: Annotated[str, typer.Argument(help="The sweep's id, or a unique beginning of it.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a sweep: its leaderboard, its failures, where to compare it in MLflow."""
+    from sweeps.cli.show import show_sweep  # noqa: PLC0415 - kept beside `ls`
+
+    settings = Settings.load(home)
+    show_sweep(open_service(settings), settings, sweep_id, as_json=as_json)
+
+
+@app.command()
+def mirror(
+    sweep_id: Annotated[str, typer.Argument(help="The sweep's id, or a unique beginning of it.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring MLflow up to the store, from nothing if need be."""
+    from sweeps.cli.show import mirror_sweep  # noqa: PLC0415 - imports MLflow
+
+    settings = Settings.load(home)
+    mirror_sweep(open_service(settings), settings, sweep_id, as_json=as_json)
+
+
+@app.command()
+def knobs(as_json: JsonOption = False) -> None:
+    """List the knobs that a search space can name."""
+    from sweeps.cli.knobs import knob_rows, knobs_table  # noqa: PLC0415 - only this command prints them
+
+    if as_json:
+        print_json({"knobs": knob_rows()})
+    else:
+        data.print(knobs_table())
+
+
+@dataset_app.command()
+def synth(
+    directory: Annotated[Path, typer.Argument(help="Where to write it; made if need be.")],
+    train: Annotated[int, typer.Option(min=1, help="Training images.")] = 240,
+    val: Annotated[int, typer.Option(min=1, help="Validation images.")] = 60,
+    size: Annotated[int, typer.Option(min=64, max=2048, help="Side of an image in pixels.")] = 128,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 0,
+) -> None:
+    """Write the synthetic data set, small parts on a noisy line, and a spec for it."""
+    from sweeps.launchers.runner import load_runner  # noqa: PLC0415 - the runner draws it
+
+    load_runner().write_dataset(directory, train=train, val=val, size=size, seed=seed)
+    words.print(f"{train} train and {val} val images in {directory}", markup=False)
+    words.print(f"\nhint: masksweep run {directory / 'spec.yaml'}", markup=False)
+
+
+def main() -> None:
+    """Entry point: a user's mistake exits with 2 and no traceback."""
+    try:
+        app()
+    except UserError as error:
+        print_error(error)
+        sys.exit(2)
+    except StaleEpoch as error:
+        words.print(f"error: {error}", style="bold red", markup=False)
+        words.print("\nhint: another driver runs this sweep now; this one has stopped", markup=False)
+        sys.exit(1)

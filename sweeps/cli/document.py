@@ -1,0 +1,58 @@
+"""A sweep as the one JSON document that `run`, `resume` and `show` print."""
+
+from typing import Any
+
+from sweeps.core.budget import Goal
+from sweeps.core.ranking import leaderboard
+from sweeps.records import SweepRecord, TrialRecord
+from sweeps.service import SweepService
+from sweeps.settings import Settings
+from sweeps.tracking.mirror import Mirror
+
+
+def ranked(sweep: SweepRecord, trials: list[TrialRecord]) -> list[TrialRecord]:
+    """The sweep's measured trials, best first."""
+    objectives = [(o.metric, Goal(o.goal)) for o in sweep.spec.objectives]
+    bounds = [(c.metric, c.min, c.max) for c in sweep.spec.constraints]
+    return leaderboard(trials, objectives, bounds)
+
+
+def sweep_document(service: SweepService, settings: Settings, sweep_id: str) -> dict[str, Any]:
+    """Everything about a sweep that scripts ask for; metrics are those of a trial's last rung."""
+    sweep = service.sweep(sweep_id)
+    trials = service.trials(sweep_id)
+    order = ranked(sweep, trials)
+    return {
+        "sweep_id": sweep.sweep_id,
+        "name": sweep.name,
+        "state": str(sweep.state),
+        "reason": sweep.reason,
+        "objectives": [{"metric": o.metric, "goal": str(o.goal)} for o in sweep.spec.objectives],
+        "trials": [_trial(trial) for trial in trials],
+        "best": _trial(order[0]) if order else None,
+        "mlflow": _links(service, settings, sweep_id),
+    }
+
+
+def _trial(trial: TrialRecord) -> dict[str, Any]:
+    return {
+        "number": trial.number,
+        "state": str(trial.state),
+        "reason": trial.reason,
+        "params": dict(trial.params),
+        "iterations": trial.iteration,
+        "metrics": dict(trial.metrics),
+        "attempts": trial.attempt,
+        "worker_s": round(trial.worker_s, 3),
+        "checkpoint": trial.checkpoint,
+    }
+
+
+def _links(service: SweepService, settings: Settings, sweep_id: str) -> dict[str, Any]:
+    links = Mirror(service, settings.tracking_uri, artifact_root=settings.artifact_root).links(sweep_id)
+    return {
+        "tracking_uri": links.tracking_uri,
+        "experiment_id": links.experiment_id,
+        "parent_run_id": links.parent_run_id,
+        "compare_url": links.compare_url,
+    }

@@ -1,0 +1,33 @@
+"""`masksweep knobs`: the table of what can be searched."""
+
+from typing import Any
+
+from rich.table import Table
+
+from search_spaces.knobs import KNOBS
+
+
+def knob_rows() -> list[dict[str, Any]]:
+    """The knob table as data."""
+    return [
+        {
+            "name": knob.name,
+            "cfg_key": knob.cfg_key,
+            "kind": str(knob.kind),
+            "unit": knob.unit,
+            "legal": str(knob.legal),
+            "default": knob.default,
+            "doc": knob.doc,
+        }
+        for knob in KNOBS
+    ]
+
+
+def knobs_table() -> Table:
+    """The knob table for people."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("knob", "kind", "legal", "default", "meaning"):
+        table.add_column(name, overflow="fold")
+    for knob in KNOBS:
+        table.add_row(knob.name, str(knob.kind), str(knob.legal), str(knob.default), knob.doc)
+    return table

@@ -1,0 +1,141 @@
+"""`masksweep run` and `masksweep resume`."""
+
+import contextlib
+import time
+from pathlib import Path
+
+from sweeps.bootstrap import open_service
+from sweeps.cli.document import sweep_document
+from sweeps.cli.output import data, print_error, print_json, stdout_kept_clean, words
+from sweeps.cli.progress_view import progress_view
+from sweeps.cli.tables import leaderboard_table, trouble
+from sweeps.core.errors import SpecInvalid, UserError, WrongState
+from sweeps.core.spec import SweepSpec, parse_spec
+from sweeps.core.states import SweepState
+from sweeps.launchers.runner import DriveOrder, Runner, load_runner
+from sweeps.service import SweepService
+from sweeps.settings import Settings
+
+EXIT_OK, EXIT_FAILED, EXIT_USER, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+
+def run_spec(path: Path, settings: Settings, *, as_json: bool, ray_address: str | None) -> int:
+    """Validates everything, creates the sweep, drives it to its end, prints the leaderboard.
+
+    Returns:
+        The exit code: 0 completed, 1 failed, 2 a mistake in the spec or its data, 130 interrupted.
+    """
+    runner = load_runner()
+    try:
+        spec = _read_spec(path)
+        checked = runner.preflight(spec)
+        if checked.issues:
+            raise SpecInvalid(checked.issues)
+    except SpecInvalid as error:
+        print_error(error, str(path))
+        return EXIT_USER
+    for note in checked.notes:
+        words.print(f"note: {note}", markup=False)
+    service = open_service(settings, create=True)
+    sweep = service.create(spec, fingerprint=checked.fingerprint, now=time.time())
+    words.print(f"sweep {sweep.sweep_id}: {spec.budget.trials} trials, home {settings.home}", markup=False)
+    return _drive(runner, service, settings, sweep.sweep_id, as_json=as_json, ray_address=ray_address)
+
+
+def resume_sweep(sweep_id: str, settings: Settings, *, as_json: bool, ray_address: str | None) -> int:
+    """Goes on with a sweep that was interrupted, paused or whose driver died.
+
+    Returns:
+        The exit code, as for `run_spec`.
+
+    Raises:
+        WrongState: It has ended, or its data set has changed since.
+    """
+    runner = load_runner()
+    service = open_service(settings)
+    sweep = service.sweep(sweep_id)
+    if sweep.state.terminal:
+        raise WrongState(
+            f"sweep {sweep.sweep_id} is {sweep.state}: there is nothing to go on with",
+            f"masksweep show {sweep.sweep_id}",
+        )
+    checked = runner.preflight(sweep.spec)
+    if checked.issues:
+        print_error(SpecInvalid(checked.issues), sweep.sweep_id)
+        return EXIT_USER
+    if checked.fingerprint != sweep.fingerprint:
+        raise WrongState(
+            f"the data set of sweep {sweep.sweep_id} has changed since it was created",
+            "its trials could not be compared any more: restore the files, or run a new sweep",
+        )
+    return _drive(runner, service, settings, sweep.sweep_id, as_json=as_json, ray_address=ray_address)
+
+
+def _read_spec(path: Path) -> SweepSpec:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"the spec {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"the spec {path} is not UTF-8 text (byte {error.start})") from error
+    return parse_spec(text, path.resolve().parent)
+
+
+def _drive(
+    runner: Runner,
+    service: SweepService,
+    settings: Settings,
+    sweep_id: str,
+    *,
+    as_json: bool,
+    ray_address: str | None,
+) -> int:
+    metric = service.sweep(sweep_id).spec.objectives[0].metric
+    with (
+        contextlib.suppress(KeyboardInterrupt),  # the store knows; the state below tells
+        stdout_kept_clean(),
+        progress_view(metric) as on_progress,
+    ):
+        runner.drive(
+            DriveOrder(
+                service=service,
+                settings=settings,
+                sweep_id=sweep_id,
+                ray_address=ray_address,
+                on_progress=on_progress,
+                on_note=lambda note: words.print(f"note: {note}", markup=False),
+            )
+        )
+    if as_json:
+        print_json(sweep_document(service, settings, sweep_id))
+    else:
+        _print_outcome(service, settings, sweep_id)
+    match service.sweep(sweep_id).state:
+        case SweepState.COMPLETED:
+            return EXIT_OK
+        case SweepState.FAILED:
+            return EXIT_FAILED
+        case _:
+            words.print(f"\nhint: masksweep resume {sweep_id}{_home_option(settings)}", markup=False)
+            return EXIT_INTERRUPTED
+
+
+def _print_outcome(service: SweepService, settings: Settings, sweep_id: str) -> None:
+    sweep, trials = service.sweep(sweep_id), service.trials(sweep_id)
+    data.print(leaderboard_table(sweep, trials))
+    failures = trouble(trials)
+    if failures:
+        words.print(failures)
+    if sweep.reason:
+        words.print(f"{sweep.state}: {sweep.reason}", markup=False)
+    document = sweep_document(service, settings, sweep_id)
+    best, mlflow = document["best"], document["mlflow"]
+    if best and best["checkpoint"]:
+        words.print(f"best model: {best['checkpoint']}", markup=False)
+    if mlflow["compare_url"]:
+        words.print(f"MLflow: mlflow ui --backend-store-uri {mlflow['tracking_uri']}", markup=False)
+        words.print(f"compare: {mlflow['compare_url']}", markup=False)
+
+
+def _home_option(settings: Settings) -> str:
+    return "" if settings == Settings.load() else f" --home {settings.home}"

@@ -1,0 +1,79 @@
+"""`masksweep ls`, `show` and `mirror`: what the store knows."""
+
+from sweeps.cli.document import ranked, sweep_document
+from sweeps.cli.output import data, print_json, words
+from sweeps.cli.progress_view import measured
+from sweeps.cli.tables import leaderboard_table, sweeps_table, trouble
+from sweeps.service import SweepService
+from sweeps.settings import Settings
+from sweeps.tracking.mirror import Mirror
+
+
+def list_sweeps(service: SweepService, *, as_json: bool) -> None:
+    """Prints all sweeps, newest first."""
+    sweeps = service.sweeps()
+    counts = {}
+    rows = []
+    for sweep in sweeps:
+        trials = service.trials(sweep.sweep_id)
+        order = ranked(sweep, trials)
+        ended = sum(trial.state.terminal for trial in trials)
+        metric = sweep.spec.objectives[0].metric
+        best = f"{measured(order[0].metrics, metric)} (trial {order[0].number})" if order else "-"
+        counts[sweep.sweep_id] = (ended, best)
+        rows.append(
+            {
+                "sweep_id": sweep.sweep_id,
+                "name": sweep.name,
+                "state": str(sweep.state),
+                "reason": sweep.reason,
+                "trials": len(trials),
+                "ended": ended,
+                "budget": sweep.spec.budget.trials,
+                "best": {"number": order[0].number, "metrics": dict(order[0].metrics)} if order else None,
+                "created_at": sweep.created_at,
+                "started_at": sweep.started_at,
+                "ended_at": sweep.ended_at,
+            }
+        )
+    if as_json:
+        print_json({"sweeps": rows})
+    elif sweeps:
+        data.print(sweeps_table(sweeps, counts))
+    else:
+        words.print("no sweeps yet")
+
+
+def show_sweep(service: SweepService, settings: Settings, sweep_id: str, *, as_json: bool) -> None:
+    """Prints one sweep."""
+    sweep = service.sweep(sweep_id)
+    document = sweep_document(service, settings, sweep.sweep_id)
+    if as_json:
+        print_json(document)
+        return
+    trials = service.trials(sweep.sweep_id)
+    data.print(leaderboard_table(sweep, trials))
+    failures = trouble(trials)
+    if failures:
+        data.print(failures)
+    if sweep.reason:
+        data.print(f"{sweep.state}: {sweep.reason}", markup=False)
+    if document["best"] and document["best"]["checkpoint"]:
+        data.print(f"best model: {document['best']['checkpoint']}", markup=False)
+    if document["mlflow"]["compare_url"]:
+        data.print(f"compare: {document['mlflow']['compare_url']}", markup=False, soft_wrap=True)
+
+
+def mirror_sweep(service: SweepService, settings: Settings, sweep_id: str, *, as_json: bool) -> None:
+    """Ships what MLflow does not have yet.
+
+    Raises:
+        MirrorUnavailable: MLflow does not answer.
+    """
+    sweep = service.sweep(sweep_id)
+    Mirror(service, settings.tracking_uri, artifact_root=settings.artifact_root).sync(sweep.sweep_id)
+    mlflow = sweep_document(service, settings, sweep.sweep_id)["mlflow"]
+    if as_json:
+        print_json(mlflow)
+    else:
+        data.print(f"compare: {mlflow['compare_url']}", markup=False, soft_wrap=True)

@@ -1,0 +1,104 @@
+"""Which trial is better than which."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+from sweeps.core.budget import Goal
+from sweeps.core.states import TrialState
+
+Objectives = Sequence[tuple[str, Goal]]
+Bounds = Sequence[tuple[str, float | None, float | None]]
+"""Constraints as (metric, minimum or None, maximum or None)."""
+
+
+class Ranked(Protocol):
+    """What ranking needs of a trial."""
+
+    @property
+    def number(self) -> int:
+        """From 0."""
+
+    @property
+    def state(self) -> TrialState:
+        """Where it is in its life."""
+
+    @property
+    def iteration(self) -> int:
+        """Iterations done."""
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Of the last rung; empty before the first."""
+
+
+_Trial = TypeVar("_Trial", bound=Ranked)
+
+
+def violation(metrics: Mapping[str, float], bounds: Bounds) -> float:
+    """By how much the constraints are broken in sum; 0 if none is. What was not measured breaks them."""
+    total = 0.0
+    for name, low, high in bounds:
+        value = metrics.get(name)
+        if value is None:
+            return float("inf")
+        if low is not None:
+            total += max(0.0, low - value)
+        if high is not None:
+            total += max(0.0, value - high)
+    return total
+
+
+def dominates(a: Sequence[float], b: Sequence[float]) -> bool:
+    """Whether `a` is nowhere worse and somewhere better than `b`; larger is better."""
+    return all(x >= y for x, y in zip(a, b, strict=True)) and tuple(a) != tuple(b)
+
+
+def scores(metrics: Mapping[str, float], objectives: Objectives) -> tuple[float, ...] | None:
+    """The objectives with larger as better, or None if one was not measured."""
+    if any(name not in metrics for name, _ in objectives):
+        return None
+    return tuple(metrics[name] if goal is Goal.MAXIMIZE else -metrics[name] for name, goal in objectives)
+
+
+def leaderboard(trials: Iterable[_Trial], objectives: Objectives, bounds: Bounds = ()) -> list[_Trial]:
+    """Measured trials, best first.
+
+    What kept the constraints comes first, then what finished, then what trained longer, so that a lucky
+    value at a low rung beats nobody who trained to the end. Several objectives are ordered by how many
+    trials of the same standing dominate each, then by the first objective.
+    """
+    measured = _measured(trials, objectives)
+
+    def key(pair: tuple[_Trial, tuple[float, ...]]) -> tuple[object, ...]:
+        trial, got = pair
+        place = _standing(trial, bounds)
+        beaten_by = 0
+        if len(objectives) > 1:
+            beaten_by = sum(
+                dominates(other, got) for peer, other in measured if _standing(peer, bounds) == place
+            )
+        return *place, beaten_by, tuple(-score for score in got), trial.number
+
+    return [trial for trial, _ in sorted(measured, key=key)]
+
+
+def leader(trials: Iterable[_Trial], objectives: Objectives, bounds: Bounds = ()) -> _Trial | None:
+    """The first of the leaderboard in one pass, or None if nothing is measured.
+
+    The largest scores in order of the objectives are dominated by none: no trial need be compared with all.
+    """
+    measured = _measured(trials, objectives)
+    if not measured:
+        return None
+    return min(
+        measured,
+        key=lambda pair: (*_standing(pair[0], bounds), tuple(-score for score in pair[1]), pair[0].number),
+    )[0]
+
+
+def _measured(trials: Iterable[_Trial], objectives: Objectives) -> list[tuple[_Trial, tuple[float, ...]]]:
+    return [(trial, got) for trial in trials if (got := scores(trial.metrics, objectives)) is not None]
+
+
+def _standing(trial: Ranked, bounds: Bounds) -> tuple[float, bool, int]:
+    return violation(trial.metrics, bounds), trial.state is not TrialState.COMPLETED, -trial.iteration

@@ -1,0 +1,1 @@
+"""How sweeps get to be driven, without importing what drives them."""

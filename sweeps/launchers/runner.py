@@ -1,0 +1,87 @@
+"""The seam between the service and the GPU side.
+
+The service needs neither torch nor Ray nor Detectron2, so what drives a sweep is found by entry point
+(`masksweep.runners`) and seen through this protocol alone.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Protocol, cast
+
+from search_spaces.issues import SpecIssue
+from sweeps.core.errors import MissingExtra
+from sweeps.core.progress import Progress
+from sweeps.core.spec import SweepSpec
+from sweeps.service import SweepService
+from sweeps.settings import Settings
+
+ENTRY_POINTS = "masksweep.runners"
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """What is known of a spec's data and base before anything is created.
+
+    Attributes:
+        issues: Why it cannot run; empty if it can.
+        notes: What a person should know, but need not mend.
+        fingerprint: SHA-256 of the data set, in hex.
+    """
+
+    issues: tuple[SpecIssue, ...]
+    notes: tuple[str, ...]
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class DriveOrder:
+    """One epoch of a sweep, to be driven in this process.
+
+    Attributes:
+        ray_address: A running Ray cluster, or None for one of our own on this machine.
+        on_progress: Called on every change, from the driver's thread.
+        on_note: Called with what a person should know.
+    """
+
+    service: SweepService
+    settings: Settings
+    sweep_id: str
+    ray_address: str | None
+    on_progress: Callable[[Progress], None]
+    on_note: Callable[[str], None]
+
+
+class Runner(Protocol):
+    """What the GPU side offers."""
+
+    def preflight(self, spec: SweepSpec) -> Preflight:
+        """Checks data set and base config; reads files, creates nothing."""
+
+    def write_dataset(self, directory: Path, *, train: int, val: int, size: int, seed: int) -> None:
+        """Writes the synthetic data set, and a spec to run on it, into `directory`."""
+
+    def drive(self, order: DriveOrder) -> None:
+        """Runs the sweep until it ends or is paused; its state in the store tells which.
+
+        Raises:
+            UserError: It cannot be driven as things are (no such cluster, another driver, a full disk).
+        """
+
+
+def load_runner() -> Runner:
+    """The installed runner.
+
+    Raises:
+        MissingExtra: masksweep is installed without its workers.
+    """
+    hint = "pip install 'masksweep[runners]', and Detectron2 as the README says"
+    for point in entry_points(group=ENTRY_POINTS):
+        try:
+            return cast(Runner, point.load()())
+        except ImportError as error:
+            raise MissingExtra(
+                f"training needs {error.name or error}, which is not installed", hint
+            ) from error
+    raise MissingExtra("no runner is installed", hint)

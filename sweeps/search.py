@@ -1,0 +1,297 @@
+"""The search itself: three verbs, `next`, `report` and `fail`, and no idea of what executes them.
+
+Every verb is one transaction of the store, fenced by the driver's epoch; what is held in memory is a copy of
+the rows, changed only after they were. The executor calls the verbs from one thread.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from sweeps.core.budget import Goal, Limits, Spent, deadline_at, exhausted
+from sweeps.core.progress import Progress, progress
+from sweeps.core.ranking import leader
+from sweeps.core.spec import SweepSpec
+from sweeps.core.states import TrialState
+from sweeps.core.trial import Assignment, Decision, Failure, Report
+from sweeps.records import Claim, Outcome, TrialRecord
+from sweeps.sampler import OptunaSampler
+from sweeps.service import SweepService
+
+MAX_FAILURES = 3
+"""Lost or failed attempts after which a trial is FAILED."""
+
+HOPELESS_AFTER = 3
+"""Trials that may end FAILED, with none measured in the sweep, before the sweep itself is given up."""
+
+
+class Turn(Enum):
+    """What `next` says when it has no assignment."""
+
+    WAIT = "wait"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How the search ended: `paused` by a person, else complete; `hopeless` if nothing could be trained."""
+
+    paused: bool
+    hopeless: bool
+    reason: str | None
+
+
+class Search:
+    """One driver's hold on a sweep.
+
+    Args:
+        service: The store.
+        claim: The licence to write, from `SweepService.claim`.
+        directory: The sweep's directory, absolute; workers must see it under the same path.
+        workers: Trials that may run at once.
+        devices: Share of a GPU that a trial holds, for the GPU-hour budget.
+        clock: Seconds since the Unix epoch.
+        on_change: Called with the progress after each verb that changed something.
+    """
+
+    def __init__(
+        self,
+        service: SweepService,
+        claim: Claim,
+        *,
+        directory: Path,
+        workers: int,
+        devices: float,
+        clock: Callable[[], float],
+        on_change: Callable[[Progress], None] = lambda _: None,
+    ) -> None:
+        sweep = service.sweep(claim.sweep_id)
+        self._service, self._claim, self._clock, self._on_change = service, claim, clock, on_change
+        self._spec: SweepSpec = sweep.spec
+        self._directory, self._workers, self._devices = directory, workers, devices
+        self._rungs: tuple[int, ...] = tuple(self._spec.fidelity.rungs)
+        self._pause_file = directory / f"pause-e{claim.epoch}"
+        self._started_at, self._active_s = clock(), sweep.active_s
+        self._limits = _limits(self._spec, sweep.started_at or self._started_at)
+        self._objectives = tuple((o.metric, Goal(o.goal)) for o in self._spec.objectives)
+        self._bounds = tuple((c.metric, c.min, c.max) for c in self._spec.constraints)
+        self._trials: dict[int, TrialRecord] = {t.number: t for t in service.trials(claim.sweep_id)}
+        measurements = service.measurements(claim.sweep_id)
+        self._measured = {(m.number, m.iteration) for m in measurements}
+        self._sampler = OptunaSampler(self._spec, self._spec.sampler.seed)
+        self._sampler.replay(list(self._trials.values()), measurements)
+        self._pausing = False
+        self._over: str | None = None
+        self._abandoned = False
+
+    # -- the three verbs
+
+    def next(self) -> Assignment | Turn:
+        """The next attempt to run, or that there is none now, or that there will be none.
+
+        Suggests only when a worker is free, with all that is known by then, so that the same seed and the
+        same answers in the same order give the same suggestions. FINISHED is said only when nothing runs:
+        what runs may fail and come back.
+        """
+        running = self._count(TrialState.RUNNING)
+        self._check_budget()
+        if self._pausing or self._over or self._abandoned:
+            if running == 0 and self._over and not self._abandoned:
+                self._cancel_queued(self._over)
+            return Turn.WAIT if running else Turn.FINISHED
+        if running >= self._workers:
+            return Turn.WAIT
+        queued = [t.number for t in self._trials.values() if t.state is TrialState.QUEUED]
+        if queued:
+            trial = self._service.start_attempt(self._claim, min(queued), self._clock())
+        elif len(self._trials) < self._spec.budget.trials:
+            number = len(self._trials)
+            suggestion = self._sampler.suggest(number)
+            trial = self._service.add_trial(
+                self._claim, suggestion, self._sampler.attrs(number), self._clock()
+            )
+        else:
+            return Turn.WAIT if running else Turn.FINISHED
+        self._trials[trial.number] = trial
+        self._on_change(self.progress(trial))
+        return self._assignment(trial)
+
+    def report(self, report: Report) -> Decision:
+        """Takes one report into the store and decides whether the attempt goes on.
+
+        A report of an attempt that is no longer the trial's changes nothing and is told to stop.
+        """
+        trial = self._trials[report.number]
+        if self._abandoned or trial.state is not TrialState.RUNNING or trial.attempt != report.attempt:
+            return Decision.STOP
+        first = report.metrics is not None and (report.number, report.iteration) not in self._measured
+        outcome = self._failed(trial, report.failure) if report.failure else self._judged(report, first)
+        attrs = self._sampler.attrs(report.number)
+        if not self._service.record(
+            self._claim, report, outcome=outcome, sampler_attrs=attrs, now=self._clock()
+        ):
+            return Decision.STOP
+        if first:
+            self._measured.add((report.number, report.iteration))
+        trial = _after(trial, report, outcome, attrs, first)
+        self._trials[trial.number] = trial
+        if trial.state.terminal:
+            self._sampler.finish(trial.number, trial.state, trial.metrics)
+        self._on_change(self.progress(trial))
+        return outcome.decision
+
+    def fail(self, number: int, attempt: int, failure: Failure) -> None:
+        """An attempt ended without a word of its own: its worker died, or its executor gave up."""
+        trial = self._trials[number]
+        self.report(Report(number, attempt, trial.iteration, self._clock(), 0.0, failure=failure))
+
+    # -- the driver's hands
+
+    def pause(self) -> None:
+        """Asks for a stop at the next checkpoint. Safe in a signal handler, and more than once."""
+        self._pausing = True
+        self._ask_workers_to_pause()
+
+    def abandon(self) -> None:
+        """Gives up without another word to the store: its epoch is lost, or it cannot be written."""
+        self._abandoned = True
+        self._ask_workers_to_pause()
+
+    def ending(self) -> Ending:
+        """How the search ended, once `next` has said FINISHED."""
+        return Ending(self._pausing and self._unfinished(), self._hopeless(), self._over)
+
+    def progress(self, changed: TrialRecord | None = None) -> Progress:
+        """The sweep at this moment, with the trial that it is news of."""
+        trials = list(self._trials.values())
+        return progress(
+            trials,
+            total=self._spec.budget.trials,
+            rungs=self._rungs,
+            workers=self._workers,
+            best=leader(trials, self._objectives, self._bounds),
+            changed=changed,
+        )
+
+    # -- decisions
+
+    def _judged(self, report: Report, first: bool) -> Outcome:
+        """What becomes of a trial that made progress; `first`: this is a rung's first measurement."""
+        pruned = False
+        if first and report.metrics is not None:
+            pruned = self._sampler.observe(report.number, report.iteration, report.metrics)
+        if report.iteration >= self._rungs[-1] and report.metrics is not None:
+            return Outcome(TrialState.COMPLETED, None, Decision.STOP)
+        if pruned:
+            value = report.metrics[self._objectives[0][0]] if report.metrics else float("nan")
+            reason = f"{self._objectives[0][0]} {value:.4g} at iteration {report.iteration}"
+            return Outcome(TrialState.PRUNED, reason, Decision.STOP)
+        self._check_budget()
+        if self._over:
+            return Outcome(TrialState.CANCELLED, self._over, Decision.STOP)
+        if report.paused or self._pausing:
+            return Outcome(TrialState.QUEUED, "paused", Decision.STOP)
+        return Outcome(TrialState.RUNNING, None, Decision.CONTINUE)
+
+    def _failed(self, trial: TrialRecord, failure: Failure) -> Outcome:
+        reason = f"{failure.kind}: {failure.message}"
+        if not failure.kind.retryable:
+            return Outcome(TrialState.INFEASIBLE, reason, Decision.STOP)
+        if trial.failures + 1 >= MAX_FAILURES:
+            return Outcome(TrialState.FAILED, reason, Decision.STOP)
+        return Outcome(TrialState.QUEUED, reason, Decision.STOP)
+
+    def _check_budget(self) -> None:
+        if self._over:
+            return
+        best = leader(self._trials.values(), self._objectives, self._bounds)
+        now = self._clock()
+        spent = Spent(
+            gpu_s=self._devices * sum(t.worker_s for t in self._trials.values()),
+            wall_s=self._active_s + now - self._started_at,
+            best=best.metrics if best else {},
+        )
+        self._over = exhausted(self._limits, spent, now)
+        if self._over is None and self._hopeless():
+            self._over = f"the first {HOPELESS_AFTER} trials failed: {self._last_reason()}"
+        if self._over:
+            self._ask_workers_to_pause()
+
+    def _hopeless(self) -> bool:
+        """Whether only failures came so far: the fault is then the set-up's, not a trial's."""
+        return self._count(TrialState.FAILED) >= HOPELESS_AFTER and not any(
+            t.metrics for t in self._trials.values()
+        )
+
+    def _last_reason(self) -> str:
+        failed = [t for t in self._trials.values() if t.state is TrialState.FAILED]
+        return failed[-1].reason or "unknown" if failed else "unknown"
+
+    def _cancel_queued(self, reason: str) -> None:
+        """A budget that has ended leaves no trial waiting for a turn that will not come."""
+        for trial in list(self._trials.values()):
+            if trial.state is TrialState.QUEUED:
+                self._service.cancel_queued(self._claim, trial.number, reason, self._clock())
+                self._trials[trial.number] = replace(trial, state=TrialState.CANCELLED, reason=reason)
+                self._sampler.finish(trial.number, TrialState.CANCELLED, trial.metrics)
+
+    # -- details
+
+    def _count(self, state: TrialState) -> int:
+        return sum(t.state is state for t in self._trials.values())
+
+    def _unfinished(self) -> bool:
+        return len(self._trials) < self._spec.budget.trials or any(
+            not t.state.terminal for t in self._trials.values()
+        )
+
+    def _ask_workers_to_pause(self) -> None:
+        os.close(os.open(self._pause_file, os.O_CREAT | os.O_WRONLY))
+
+    def _assignment(self, trial: TrialRecord) -> Assignment:
+        return Assignment(
+            sweep_id=self._claim.sweep_id,
+            number=trial.number,
+            attempt=trial.attempt,
+            epoch=self._claim.epoch,
+            params=trial.params,
+            seed=trial.seed,
+            rungs=self._rungs,
+            checkpoint=trial.checkpoint,
+            iteration=trial.checkpoint_iteration,
+            directory=str(self._directory / "trials" / f"{trial.number:05d}"),
+            pause_file=str(self._pause_file),
+        )
+
+
+def _after(
+    trial: TrialRecord, report: Report, outcome: Outcome, attrs: Mapping[str, Any], first: bool
+) -> TrialRecord:
+    """The trial as the store has it once the report is recorded."""
+    if report.checkpoint is not None:
+        trial = replace(trial, checkpoint=report.checkpoint, checkpoint_iteration=report.iteration)
+    back = outcome.state is TrialState.QUEUED and report.checkpoint is None
+    return replace(
+        trial,
+        state=outcome.state,
+        reason=outcome.reason,
+        failures=trial.failures + (report.failure is not None),
+        iteration=trial.checkpoint_iteration if back else report.iteration,
+        worker_s=trial.worker_s + report.worker_s,
+        metrics=report.metrics if first and report.metrics is not None else trial.metrics,
+        sampler_attrs=attrs,
+    )
+
+
+def _limits(spec: SweepSpec, started_at: float) -> Limits:
+    budget = spec.budget
+    goals: Mapping[str, Goal] = {o.metric: Goal(o.goal) for o in spec.objectives}
+    return Limits(
+        gpu_s=None if budget.gpu_hours is None else budget.gpu_hours * 3600,
+        wall_s=budget.wall_s,
+        deadline_at=None if budget.deadline is None else deadline_at(budget.deadline, started_at),
+        target={name: (goals[name], value) for name, value in budget.target.items()} or None,
+    )

@@ -1,0 +1,69 @@
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from sweeps.core.budget import Goal, Limits, Spent, deadline_at, exhausted
+
+NOTHING = Spent(gpu_s=0, wall_s=0, best={})
+
+
+def test_no_limits_never_end_a_sweep():
+    """A sweep without limits goes on whatever it has spent."""
+    assert exhausted(Limits(), Spent(1e9, 1e9, {"segm/AP": 99.0}), now=1e12) is None
+
+
+@pytest.mark.parametrize(
+    ("limits", "spent", "reason"),
+    [
+        (Limits(wall_s=60), Spent(0, 60, {}), "wall time of 60 s used up"),
+        (Limits(wall_s=60), Spent(0, 59.9, {}), None),
+        (Limits(gpu_s=7200), Spent(7200, 0, {}), "2 GPU-hours used up"),
+        (Limits(gpu_s=7200), Spent(7199, 0, {}), None),
+        (Limits(deadline_at=1000.0), NOTHING, "deadline passed"),
+        (Limits(deadline_at=1000.1), NOTHING, None),
+        (
+            Limits(target={"segm/AP": (Goal.MAXIMIZE, 40)}),
+            Spent(0, 0, {"segm/AP": 40.0}),
+            "target reached: segm/AP 40",
+        ),
+        (Limits(target={"segm/AP": (Goal.MAXIMIZE, 40)}), Spent(0, 0, {"segm/AP": 39.9}), None),
+        (Limits(target={"segm/AP": (Goal.MAXIMIZE, 40)}), NOTHING, None),
+        (
+            Limits(target={"latency/ms_per_image": (Goal.MINIMIZE, 80)}),
+            Spent(0, 0, {"latency/ms_per_image": 81.0}),
+            None,
+        ),
+    ],
+)
+def test_a_limit_ends_a_sweep_when_it_is_reached(limits, spent, reason):
+    """Each limit ends the sweep exactly at its value, and says why."""
+    assert exhausted(limits, spent, now=1000.0) == reason
+
+
+def test_two_targets_must_both_be_reached():
+    """One of two targets reached is not enough."""
+    limits = Limits(target={"segm/AP": (Goal.MAXIMIZE, 40), "segm/APs": (Goal.MAXIMIZE, 20)})
+    assert exhausted(limits, Spent(0, 0, {"segm/AP": 41.0, "segm/APs": 19.0}), now=0.0) is None
+    assert exhausted(limits, Spent(0, 0, {"segm/AP": 41.0, "segm/APs": 20.0}), now=0.0) == (
+        "target reached: segm/AP 41, segm/APs 20"
+    )
+
+
+def _berlin(*when: int) -> float:
+    return datetime(*when, tzinfo=ZoneInfo("Europe/Berlin")).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("started", "deadline"),
+    [
+        ((2026, 11, 22, 22, 0), (2026, 11, 23, 7, 0)),
+        ((2026, 11, 23, 6, 59), (2026, 11, 23, 7, 0)),
+        ((2026, 11, 23, 7, 0), (2026, 11, 24, 7, 0)),
+        ((2026, 3, 28, 22, 0), (2026, 3, 29, 7, 0)),  # an hour is missing in that night
+        ((2026, 10, 24, 22, 0), (2026, 10, 25, 7, 0)),  # an hour comes twice
+    ],
+)
+def test_a_deadline_is_the_next_time_the_clock_shows_it(started, deadline):
+    """A deadline is read on the clock of its zone, through the changes of summer time too."""
+    assert deadline_at("07:00 Europe/Berlin", _berlin(*started)) == _berlin(*deadline)

@@ -1,0 +1,46 @@
+import pytest
+
+from runners.cluster import plan_pool
+from sweeps.core.errors import UserError
+from sweeps.core.spec import Resources
+
+
+def resources(**given):
+    return Resources.model_validate(given)
+
+
+@pytest.mark.parametrize(
+    ("asked", "totals", "workers", "gpus"),
+    [
+        ({}, {"CPU": 2.0}, 2, 0.0),
+        ({}, {"CPU": 8.0, "GPU": 2.0}, 2, 1.0),
+        ({"gpus_per_trial": 0.5}, {"CPU": 8.0, "GPU": 2.0}, 4, 0.5),
+        ({"gpus_per_trial": 0.5}, {"CPU": 3.0, "GPU": 2.0}, 3, 0.5),
+        ({"gpus_per_trial": 0.5, "max_concurrent": 1}, {"CPU": 8.0, "GPU": 2.0}, 1, 0.5),
+        (
+            {"gpus_per_trial": 0.4},
+            {"CPU": 8.0, "GPU": 2.0},
+            4,
+            0.4,
+        ),  # two on each device, never one across both
+        ({"cpus_per_trial": 2}, {"CPU": 5.0}, 2, 0.0),
+    ],
+)
+def test_trials_fill_the_pool_without_spanning_devices(asked, totals, workers, gpus):
+    """As many trials at a time as CPUs and whole devices allow, and no more than the spec says."""
+    pool = plan_pool(resources(**asked), totals, shared=True)
+    assert (pool.workers, pool.gpus) == (workers, gpus)
+
+
+def test_a_machine_of_ones_own_without_a_gpu_trains_on_the_cpu_and_says_so():
+    """A local run of a GPU spec is not refused, but never silently slow."""
+    pool = plan_pool(resources(gpus_per_trial=0.5), {"CPU": 2.0}, shared=False)
+    assert (pool.workers, pool.gpus) == (2, 0.0)
+    assert pool.note == "no GPU here: resources.gpus_per_trial 0.5 is left out, trials run on the CPU"
+
+
+def test_a_cluster_without_a_gpu_refuses_a_gpu_spec():
+    """On a shared cluster nobody wants a sweep that waits for ever, or that trains on CPUs for weeks."""
+    with pytest.raises(UserError) as caught:
+        plan_pool(resources(gpus_per_trial=1), {"CPU": 4.0}, shared=True)
+    assert str(caught.value) == "a trial needs 1 CPUs and 1 GPUs, but the cluster has 4 and 0"

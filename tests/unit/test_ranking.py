@@ -1,0 +1,86 @@
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sweeps.core.budget import Goal
+from sweeps.core.ranking import leader, leaderboard, violation
+from sweeps.core.states import TrialState
+
+AP = (("segm/AP", Goal.MAXIMIZE),)
+AP_AND_TIME = (*AP, ("latency/ms_per_image", Goal.MINIMIZE))
+
+
+@dataclass(frozen=True)
+class Entry:
+    number: int
+    ap: float | None = None
+    ms: float = 50.0
+    iteration: int = 300
+    state: TrialState = TrialState.COMPLETED
+    metrics: Mapping[str, float] = field(init=False)
+
+    def __post_init__(self):
+        metrics = {} if self.ap is None else {"segm/AP": self.ap, "latency/ms_per_image": self.ms}
+        object.__setattr__(self, "metrics", metrics)
+
+
+def numbers(trials):
+    return [trial.number for trial in trials]
+
+
+def test_the_best_objective_comes_first():
+    """Trials at the same standing are ordered by the objective, in the direction of its goal."""
+    trials = [Entry(0, 30.0), Entry(1, 50.0), Entry(2, 40.0)]
+    assert numbers(leaderboard(trials, AP)) == [1, 2, 0]
+    assert numbers(leaderboard(trials, (("segm/AP", Goal.MINIMIZE),))) == [0, 2, 1]
+
+
+def test_a_lucky_value_at_a_low_rung_beats_nobody_who_finished():
+    """COMPLETED comes before PRUNED, whatever the values."""
+    trials = [Entry(0, 60.0, iteration=75, state=TrialState.PRUNED), Entry(1, 20.0)]
+    assert numbers(leaderboard(trials, AP)) == [1, 0]
+
+
+def test_what_was_not_measured_is_not_ranked():
+    """A trial without the objective has no place."""
+    assert numbers(leaderboard([Entry(0), Entry(1, 10.0)], AP)) == [1]
+    assert leader([Entry(0)], AP) is None
+
+
+def test_a_broken_constraint_comes_after_a_kept_one():
+    """A slower model that breaks the latency bound is behind a worse one that keeps it."""
+    trials = [Entry(0, 60.0, ms=90.0), Entry(1, 20.0, ms=70.0)]
+    assert numbers(leaderboard(trials, AP, [("latency/ms_per_image", None, 80.0)])) == [1, 0]
+
+
+def test_an_unmeasured_constraint_counts_as_broken():
+    """What was not measured cannot be taken as kept."""
+    assert violation({}, [("latency/ms_per_image", None, 80.0)]) == float("inf")
+
+
+def test_of_two_objectives_the_dominated_trial_comes_last():
+    """Trials that nothing dominates come first, ordered by the first objective."""
+    trials = [Entry(0, 40.0, ms=60.0), Entry(1, 50.0, ms=70.0), Entry(2, 39.0, ms=65.0)]
+    assert numbers(leaderboard(trials, AP_AND_TIME)) == [1, 0, 2]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([10.0, 20.0, 30.0, None]),
+            st.sampled_from([10.0, 60.0, 90.0]),
+            st.sampled_from([75, 300]),
+            st.sampled_from([TrialState.COMPLETED, TrialState.PRUNED, TrialState.RUNNING]),
+        ),
+        max_size=8,
+    ),
+    st.sampled_from([AP, AP_AND_TIME]),
+)
+def test_the_leader_is_the_first_of_the_leaderboard(rows, objectives):
+    """The one-pass leader and the full order never disagree."""
+    trials = [Entry(n, ap, ms, iteration, state) for n, (ap, ms, iteration, state) in enumerate(rows)]
+    bounds = [("latency/ms_per_image", None, 80.0)]
+    first = (*leaderboard(trials, objectives, bounds), None)[0]
+    assert leader(trials, objectives, bounds) == first
