@@ -1,4 +1,4 @@
-"""Other names that people write for a knob: Detectron2 keys, their last words, and names that no Detectron2 has."""
+"""Other names that people write for a knob: Detectron2 keys, their last words, and invented names."""
 
 from collections.abc import Iterator
 
@@ -79,8 +79,8 @@ _ELSEWHERE = {
 _DERIVED = {
     "num_classes": "the number of classes is taken from the data set",
     "model.roi_heads.num_classes": "the number of classes is taken from the data set",
-    "solver.steps": "learning rate steps follow fidelity.iterations by themselves; the knob is solver.schedule",
-    "solver.warmup_iters": "warm-up follows fidelity.iterations by itself",
+    "solver.steps": "learning rate steps follow fidelity.iterations; the knob is solver.schedule",
+    "solver.warmup_iters": "warm-up follows fidelity.iterations",
 }
 """What nobody has to set."""
 
@@ -107,7 +107,7 @@ def _aliases() -> dict[str, str]:
 
 
 ALIASES: dict[str, str] = _aliases()
-"""Lower-case other name -> knob. Holds each knob's own name and every unambiguous tail of its Detectron2 keys."""
+"""Lower-case name -> knob: its own name, every unambiguous tail of its Detectron2 keys, invented names."""
 
 
 def knob_meant(word: str) -> str | None:
@@ -120,16 +120,17 @@ def knob_meant(word: str) -> str | None:
 def explain_name(word: str) -> str:
     """The hint for a name that is not a knob.
 
-    Tries, in this order: the knob it stands for, its place elsewhere in a spec, a near knob, and else the command
-    that lists them.
+    Tries, in this order: the knob it stands for, its place elsewhere in a spec, a near knob, and else the
+    command that lists them.
     """
     meant = knob_meant(word)
     if meant is not None:
         return f"the knob is {meant}"
+    return place_of(word) or did_you_mean(_normal(word), knob_names()) or "`masksweep knobs` lists the knobs"
+
+
+def place_of(word: str) -> str | None:
+    """The hint for what is set outside the space, or set by itself: `fidelity.iterations sets it`."""
     normal = _normal(word)
     place = _ELSEWHERE.get(normal) or _ELSEWHERE.get(normal.rsplit(".", 1)[-1])
-    if place is not None:
-        return f"it is no knob, but set by {place}"
-    if normal in _DERIVED:
-        return _DERIVED[normal]
-    return did_you_mean(normal, knob_names()) or "`masksweep knobs` lists the knobs"
+    return f"{place} sets it" if place else _DERIVED.get(normal)

@@ -1,6 +1,6 @@
 """YAML text to plain data: safe, limited in size, with every duplicate key reported.
 
-Scalars follow YAML 1.2, as people expect them: `1e-3` is a number, `off` and `2026-11-22` are text, `1:30` is not 90.
+Scalars follow YAML 1.2, as people expect: `1e-3` is a number; `off`, `1:30` and `2026-11-22` are text.
 """
 
 import re
@@ -48,18 +48,8 @@ def read_yaml(text: str) -> tuple[object, list[SpecIssue]]:
     """
     if len(text) > MAX_CHARACTERS:
         return None, [SpecIssue("", f"{len(text)} characters are too many, {MAX_CHARACTERS} are allowed")]
-    loader: _Loader | None = None
     try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
-        if node is None:
-            return None, []
-        count = _count(node, {})
-        if count is None:
-            return None, [SpecIssue("", "an alias refers to a value that it is part of")]
-        if count > MAX_NODES:
-            return None, [SpecIssue("", f"its aliases make it {count:.1e} values long, {MAX_NODES} are allowed")]
-        return loader.construct_document(node), _duplicates(node, "")
+        return _read(text)
     except yaml.MarkedYAMLError as error:
         return None, [_syntax_issue(error)]
     except yaml.reader.ReaderError as error:
@@ -69,9 +59,23 @@ def read_yaml(text: str) -> tuple[object, list[SpecIssue]]:
         return None, [SpecIssue("", f"not YAML: {error}")]
     except RecursionError:
         return None, [SpecIssue("", "its values are nested too deeply")]
+
+
+def _read(text: str) -> tuple[object, list[SpecIssue]]:
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None, []
+        count = _count(node, {})
+        if count is None:
+            return None, [SpecIssue("", "an alias refers to a value that it is part of")]
+        if count > MAX_NODES:
+            problem = f"its aliases make it more than {MAX_NODES} values long, which is the limit"
+            return None, [SpecIssue("", problem)]
+        return loader.construct_document(node), _duplicates(node, "")
     finally:
-        if loader is not None:
-            loader.dispose()
+        loader.dispose()
 
 
 def _syntax_issue(error: yaml.MarkedYAMLError) -> SpecIssue:

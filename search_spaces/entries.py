@@ -5,7 +5,14 @@ from collections.abc import Mapping, Sequence
 
 from search_spaces.issues import SpecIssue, did_you_mean, listed, shown
 from search_spaces.knobs import Between, Knob, OneOf
-from search_spaces.parameters import CategoricalParameter, FloatParameter, IntParameter, Parameter, Value, same_value
+from search_spaces.parameters import (
+    CategoricalParameter,
+    FloatParameter,
+    IntParameter,
+    Parameter,
+    Value,
+    same_value,
+)
 from search_spaces.scalars import BadValueError, as_integer, as_number, as_truth, knob_value
 
 _FIELDS = ("choices", "low", "high", "log", "step", "when")
@@ -17,13 +24,17 @@ def parse_entry(entry: Knob, raw: object, path: str) -> tuple[Parameter | None, 
     if not isinstance(raw, Mapping):
         return _constant(entry, raw, path)
     issues = [
-        SpecIssue(f"{path}.{key}", f"unknown field, allowed: {', '.join(_FIELDS)}", did_you_mean(str(key), _FIELDS))
+        SpecIssue(
+            f"{path}.{key}", f"unknown field, allowed: {listed(_FIELDS)}", did_you_mean(str(key), _FIELDS)
+        )
         for key in raw
         if key not in _FIELDS
     ]
     ranged = [key for key in _RANGE if key in raw]
     if "choices" in raw and ranged:
-        issues.append(SpecIssue(path, f"got choices and {', '.join(ranged)}, but takes choices or a range, not both"))
+        issues.append(
+            SpecIssue(path, f"got choices and {listed(ranged)}, but takes either choices or a range")
+        )
     elif "choices" in raw:
         choices, problems = _choices(entry, raw["choices"], f"{path}.choices")
         issues += problems
@@ -53,8 +64,8 @@ def _example(entry: Knob) -> str:
 def _constant(entry: Knob, raw: object, path: str) -> tuple[Parameter | None, list[SpecIssue]]:
     if isinstance(raw, list):
         values = listed(raw) if all(not isinstance(value, list | dict) for value in raw) else "..."
-        issue = SpecIssue(path, "got a list, but needs choices, or low and high", f"write {{choices: [{values}]}}")
-        return None, [issue]
+        hint = f"write {{choices: [{values}]}}"
+        return None, [SpecIssue(path, "got a list, but needs choices, or low and high", hint)]
     if raw is None:
         return None, [SpecIssue(path, "got null, but needs choices, or low and high", _example(entry))]
     try:
@@ -84,7 +95,7 @@ def parse_values(entry: Knob, raw: Sequence[object], path: str) -> tuple[tuple[V
 
 def _choices(entry: Knob, raw: object, path: str) -> tuple[tuple[Value, ...], list[SpecIssue]]:
     if not isinstance(raw, list) or not raw:
-        allowed = f"values among {entry.legal}" if isinstance(entry.legal, OneOf) else f"values, {entry.legal}"
+        allowed = f"values {'among' if isinstance(entry.legal, OneOf) else 'in'} {entry.legal}"
         return (), [SpecIssue(path, f"got {shown(raw)}, but needs a list of {allowed}")]
     return parse_values(entry, raw, path)
 
@@ -111,7 +122,9 @@ def _range(
     if issues:
         return None, issues
     low, high = ends["low"], ends["high"]
-    issues += _range_issues(low, high, bool(log), step, legal.multiple, "step" in raw, path)
+    issues += _range_issues(
+        path, low, high, step, log=bool(log), stepped="step" in raw, multiple=legal.multiple
+    )
     if issues:
         return None, issues
     if entry.kind == "int":
@@ -136,7 +149,7 @@ def _step(
 
 
 def _range_issues(
-    low: float, high: float, log: bool, step: float | None, multiple: int, own_step: bool, path: str
+    path: str, low: float, high: float, step: float | None, *, log: bool, stepped: bool, multiple: int
 ) -> list[SpecIssue]:
     got = f"low={low:g}, high={high:g}"
     if low > high:
@@ -145,8 +158,8 @@ def _range_issues(
     if log and low <= 0:
         issues.append(SpecIssue(path, f"low > 0 must hold with log, but got ({got})"))
     if log and multiple > 1:
-        issues.append(SpecIssue(path, f"log does not go with multiples of {multiple}", "give choices instead"))
-    elif log and own_step:
+        issues.append(SpecIssue(path, f"log does not go with multiples of {multiple}", "give choices"))
+    elif log and stepped:
         issues.append(SpecIssue(path, "log and step do not go together", "leave one of them out"))
     elif step is not None and not _divides(step, high - low):
         issues.append(SpecIssue(path, f"step must divide high - low, but got ({got}, step={step:g})"))

@@ -75,24 +75,25 @@ _AUGMENTATION = "detectron2/data/transforms/augmentation_impl.py"
 _SOLVER = "detectron2/solver/build.py"
 _RPN = "detectron2/modeling/proposal_generator/proposal_utils.py"
 
+# fmt: off
 KNOBS: tuple[Knob, ...] = (
     Knob(
         "mask_head.name", f"{_MASK}.NAME", "str", "", OneOf(("stock", "strided")), "stock",
-        "Mask head. stock: Detectron2's, which always upsamples by 2; strided: the same layers with a free "
-        "upsample_stride. At stride 2 they are the same network and share weights.",
+        "Mask head. stock: Detectron2's, which always upsamples by 2; strided: the same layers with a "
+        "free upsample_stride. At stride 2 they are the same network and share weights.",
         _MASK_SOURCE,
     ),
     Knob(
         "mask_head.upsample_stride", f"{_MASK}.UPSAMPLE_STRIDE", "int", "", OneOf((1, 2, 4)), 2,
-        "Upsampling before the mask predictor. A larger stride gives finer masks, at more time and memory: mask "
-        "side = pooler_resolution x stride. Needs the strided head, and takes it if mask_head.name is not in the "
-        "space. Pretrained upsampling weights fit stride 2 only.",
+        "Upsampling before the mask predictor. A larger stride gives finer masks, at more time and "
+        "memory: mask side = pooler_resolution x stride. Needs the strided head, and takes it if "
+        "mask_head.name is not in the space. Pretrained upsampling weights fit stride 2 only.",
         "masksweep's StridedMaskHead",
     ),
     Knob(
         "mask_head.conv_dim", f"{_MASK}.CONV_DIM", "int", "channels", Between(32, 1024, 32), 256,
-        "Width of the mask head's convolutions and of its upsampling. Multiples of 32, so that GN's 32 groups "
-        "always fit. A width other than the base's starts the head from random weights.",
+        "Width of the mask head's convolutions and of its upsampling. Multiples of 32, so that GN's 32 "
+        "groups always fit. A width other than the base's starts the head from random weights.",
         _MASK_SOURCE,
     ),
     Knob(
@@ -102,8 +103,8 @@ KNOBS: tuple[Knob, ...] = (
     ),
     Knob(
         "mask_head.pooler_resolution", f"{_MASK}.POOLER_RESOLUTION", "int", "cells", Between(4, 64), 14,
-        "Side of the feature window that ROIAlign cuts for a mask. Cost grows with its square. Without effect on "
-        "C4 bases, whose masks use the box head's window.",
+        "Side of the feature window that ROIAlign cuts for a mask. Cost grows with its square. Without "
+        "effect on C4 bases, whose masks use the box head's window.",
         "Mask R-CNN, arXiv:1703.06870; detectron2/modeling/poolers.py",
     ),
     Knob(
@@ -113,8 +114,8 @@ KNOBS: tuple[Knob, ...] = (
     ),
     Knob(
         "mask_head.class_agnostic", f"{_MASK}.CLS_AGNOSTIC_MASK", "bool", "", OneOf((False, True)), False,
-        "Whether one mask serves all classes instead of one a class; helps where classes look alike and data is "
-        "scarce.",
+        "Whether one mask serves all classes instead of one a class; helps where classes look alike "
+        "and data is scarce.",
         _MASK_SOURCE,
     ),
     Knob(
@@ -134,7 +135,8 @@ KNOBS: tuple[Knob, ...] = (
     ),
     Knob(
         "solver.schedule", None, "str", "", OneOf(("steps", "cosine")), "steps",
-        "How the learning rate falls: in steps, at the base's fractions of the iterations, or along a cosine to 0.",
+        "How the learning rate falls: in steps, at the base's fractions of the iterations, or along a "
+        "cosine to 0.",
         _SOLVER, ("SOLVER.LR_SCHEDULER_NAME",),
     ),
     Knob(
@@ -149,14 +151,14 @@ KNOBS: tuple[Knob, ...] = (
     ),
     Knob(
         "anchors.preset", None, "str", "", OneOf(("default", "small", "large", "dense")), "default",
-        "Anchor sizes, scaled from the base's own: small halves and large doubles them, dense adds a size x 1.41 "
-        "beside each (pretrained RPN outputs do not fit dense).",
+        "Anchor sizes, scaled from the base's own: small halves and large doubles them, dense adds a "
+        "size x 1.41 beside each (pretrained RPN outputs do not fit dense).",
         "detectron2/modeling/anchor_generator.py", ("MODEL.ANCHOR_GENERATOR.SIZES",),
     ),
     Knob(
         "rpn.pre_nms_topk", None, "int", "proposals", Between(16, 20000), None,
-        "Proposals a feature level kept before NMS in training; in testing the base's ratio of the two is kept. "
-        "Raised to post_nms_topk if below it.",
+        "Proposals a feature level kept before NMS in training; in testing the base's ratio of the two "
+        "is kept. Raised to post_nms_topk if below it.",
         _RPN, ("MODEL.RPN.PRE_NMS_TOPK_TRAIN", "MODEL.RPN.PRE_NMS_TOPK_TEST"),
     ),
     Knob(
@@ -166,13 +168,14 @@ KNOBS: tuple[Knob, ...] = (
     ),
     Knob(
         "input.size", None, "int", "px", Between(32, 4096), None,
-        "Length of an image's shorter side in testing; training sizes and the limits on the longer side are "
-        "scaled by the same factor from the base's.",
+        "Length of an image's shorter side in testing; training sizes and the limits on the longer "
+        "side are scaled by the same factor from the base's.",
         _AUGMENTATION,
         ("INPUT.MIN_SIZE_TEST", "INPUT.MIN_SIZE_TRAIN", "INPUT.MAX_SIZE_TRAIN", "INPUT.MAX_SIZE_TEST"),
     ),
     Knob(
-        "augment.flip", "INPUT.RANDOM_FLIP", "str", "", OneOf(("none", "horizontal", "vertical")), "horizontal",
+        "augment.flip", "INPUT.RANDOM_FLIP", "str", "", OneOf(("none", "horizontal", "vertical")),
+        "horizontal",
         "Random flip of half of the training images.",
         _AUGMENTATION,
     ),
@@ -201,7 +204,8 @@ KNOBS: tuple[Knob, ...] = (
         "Random resize on top of the input size: r draws a factor from 1-r to 1+r; 0 is off.",
         "Large-scale jittering, arXiv:2012.07177",
     ),
-)  # fmt: skip
+)
+# fmt: on
 
 _BY_NAME = {entry.name: entry for entry in KNOBS}
 

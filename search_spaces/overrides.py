@@ -1,4 +1,4 @@
-"""From a trial's parameters to Detectron2 config values; keys that hang together are set together, here only."""
+"""From a trial's parameters to Detectron2 config values; keys that hang together are set here, together."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -49,8 +49,8 @@ def config_overrides(
         iterations: Training iterations at full fidelity, whichever rung the trial reaches.
 
     Returns:
-        (Detectron2 key, value) pairs, each key once. The length of training, its learning rate steps and its warm-up
-        are always among them.
+        (Detectron2 key, value) pairs, each key once. The length of training, its learning rate steps and its
+        warm-up are always among them.
 
     Raises:
         ValueError: A parameter is not a knob.
@@ -73,7 +73,7 @@ def config_overrides(
 
 
 def _mask_head(params: Mapping[str, Value]) -> dict[str, ConfigValue]:
-    """The stock head reads neither stride nor loss weight; the strided one does, and at stride 2 it is the same net."""
+    """The stock head reads neither stride nor loss weight; the strided one at stride 2 is the same net."""
     if any(name in params for name in _STRIDED_ONLY):
         return {"MODEL.ROI_MASK_HEAD.NAME": "StridedMaskHead"}
     return {}
@@ -127,12 +127,13 @@ def _proposals(params: Mapping[str, Value], base: Mapping[str, ConfigValue]) -> 
 
 
 def _input_size(params: Mapping[str, Value], base: Mapping[str, ConfigValue]) -> dict[str, ConfigValue]:
-    """Scales all of the base's sizes by one factor, so that its aspect limits and its multi-scale training stay."""
+    """Scales all of the base's sizes by one factor: its aspect limits and its multi-scale training stay."""
     size = params.get("input.size")
     if size is None:
         return {}
     train = _numbers(base["INPUT.MIN_SIZE_TRAIN"])
-    factor = float(size) / (_number(base, "INPUT.MIN_SIZE_TEST") or max(train))  # 0 means no resizing in testing
+    # A base with 0 there does not resize in testing.
+    factor = float(size) / (_number(base, "INPUT.MIN_SIZE_TEST") or max(train))
     return {
         "INPUT.MIN_SIZE_TRAIN": tuple(max(1, round(side * factor)) for side in train),
         "INPUT.MAX_SIZE_TRAIN": round(_number(base, "INPUT.MAX_SIZE_TRAIN") * factor),

@@ -33,7 +33,9 @@ class FloatParameter:
 
     def contains(self, value: object) -> bool:
         """Whether `value` is a number in the range and, if there is a step, on its grid."""
-        if isinstance(value, bool) or not isinstance(value, int | float) or not self.low <= value <= self.high:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        if not self.low <= value <= self.high:
             return False
         if self.step is None:
             return True

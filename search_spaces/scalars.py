@@ -56,7 +56,7 @@ def knob_value(entry: Knob, raw: object) -> Value:
     value = _typed(entry, raw)
     if value is not None and entry.legal.allows(value):
         return value
-    got = shown(raw if value is None else value)
+    got = shown(raw)
     if isinstance(entry.legal, OneOf):
         raise BadValueError(f"{got} is not one of {entry.legal}", _choice_hint(entry.legal, raw))
     if value is None:

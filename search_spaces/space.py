@@ -25,8 +25,8 @@ class SearchSpace:
     """What a sweep may vary.
 
     Attributes:
-        parameters: Parents before the parameters that hang on them; otherwise in the order of the knob table, so
-            that equal spaces are equal however they were written.
+        parameters: Parents before the parameters that hang on them; otherwise in the order of the knob table,
+            so that equal spaces are equal however they were written.
     """
 
     parameters: tuple[Parameter, ...]
@@ -40,11 +40,11 @@ class SearchSpace:
 
     def contains(self, params: Mapping[str, Value]) -> bool:
         """Whether `params` gives every active parameter a value of its range, and nothing else."""
-        active = {parameter.name: parameter for parameter in self.parameters if self.is_active(parameter, params)}
+        active = {entry.name: entry for entry in self.parameters if self.is_active(entry, params)}
         return active.keys() == params.keys() and all(active[name].contains(params[name]) for name in params)
 
     def digest(self) -> str:
-        """SHA-256 in hex of the canonical form: the same for spaces that differ only in the order of their names."""
+        """SHA-256 in hex of the canonical form: equal spaces have equal digests."""
         text = json.dumps(space_document(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -72,8 +72,8 @@ def parse_space(raw: object, path: str = "space") -> tuple[SearchSpace | None, l
     """Reads the mapping under `space:`.
 
     Args:
-        raw: Knob names to `{choices: [...]}`, to `{low:, high:, log:, step:}` or to a value, which stays constant;
-            each mapping may hold `when: {knob: value or [values]}`.
+        raw: Knob names to `{choices: [...]}`, to `{low:, high:, log:, step:}` or to a value, which stays
+            constant; each mapping may hold `when: {knob: value or [values]}`.
         path: Where it stands in the spec, for the issues.
 
     Returns:
@@ -106,7 +106,7 @@ def parse_space(raw: object, path: str = "space") -> tuple[SearchSpace | None, l
 def _unknown(name: str, entry: object, path: str) -> SpecIssue:
     inner = [key for key in entry if f"{name}.{key}" in knob_names()] if isinstance(entry, Mapping) else []
     if inner:
-        return SpecIssue(f"{path}.{name}", "not a knob", f"write the names with their dots: {name}.{inner[0]}")
+        return SpecIssue(f"{path}.{name}", "not a knob", f"write names with their dots: {name}.{inner[0]}")
     return SpecIssue(f"{path}.{name}", "not a knob", explain_name(name))
 
 
@@ -148,8 +148,7 @@ def _parent_values(parent: Parameter, raw: object, path: str) -> tuple[tuple[Val
             at = f"{path}[{place}]" if isinstance(raw, list) else path
             problem = f"{shown(value)} is not among the choices of {parent.name}: {listed(parent.choices)}"
             issues.append(SpecIssue(at, problem))
-    in_order = tuple(choice for choice in parent.choices if any(same_value(choice, value) for value in values))
-    return in_order, issues
+    return tuple(c for c in parent.choices if any(same_value(c, value) for value in values)), issues
 
 
 def _cycles(parsed: Mapping[str, Parameter], path: str) -> Iterator[SpecIssue]:
@@ -158,7 +157,8 @@ def _cycles(parsed: Mapping[str, Parameter], path: str) -> Iterator[SpecIssue]:
         cycle = _cycle_from(start, parsed)
         if cycle and not reported & set(cycle):
             reported |= set(cycle)
-            yield SpecIssue(f"{path}.{start}.when", f"conditions go in a circle: {' -> '.join([*cycle, start])}")
+            circle = " -> ".join([*cycle, start])
+            yield SpecIssue(f"{path}.{start}.when", f"conditions go in a circle: {circle}")
 
 
 def _cycle_from(start: str, parsed: Mapping[str, Parameter]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Base models by name, each with the space that is searched by default and the length of training it needs."""
+"""Base models by name, each with its default space and the length of training that it needs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

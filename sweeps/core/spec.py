@@ -1,243 +1,45 @@
-"""The spec of a sweep: its fields and defaults, its canonical JSON and its digest.
-
-`parse_spec` reads what users write. The models here hold a spec that is known to be good.
-"""
+"""The spec of a sweep: reading it, its canonical JSON and its digest."""
 
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    PlainValidator,
-    model_validator,
+from sweeps.core.spec_model import (
+    BaseSpec,
+    Budget,
+    Constraint,
+    Dataset,
+    Fidelity,
+    Inference,
+    Objective,
+    Pruner,
+    Resources,
+    Sampler,
+    Split,
+    SweepSpec,
+    Tracking,
 )
+from sweeps.core.spec_reader import read_spec
 
-from search_spaces.presets import preset_names
-from search_spaces.space import SearchSpace, parse_space, space_document
-from sweeps.core.errors import SpecInvalid
-from sweeps.core.spec_fields import (
-    config_file,
-    deadline_value,
-    device_share,
-    duration,
-    lower_is_better,
-    metric_value,
-    name_value,
-    number,
-    one_of,
-    path_value,
-    problem,
-    seconds,
-    threshold,
-    version_value,
-    weights_value,
-    whole,
-    zoo_value,
-)
-
-_Path = Annotated[str, BeforeValidator(path_value)]
-_Metric = Annotated[str, BeforeValidator(metric_value)]
-_Number = Annotated[float, number()]
-_Threshold = Annotated[float, BeforeValidator(threshold)]
-_POSITIVE = number(" above 0", lambda value: value > 0)
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Split(_Section):
-    """One part of a COCO data set.
-
-    Attributes:
-        annotations: Absolute path of the COCO JSON.
-        images: Absolute path of the directory that its file names start from.
-    """
-
-    annotations: _Path
-    images: _Path
-
-
-class Dataset(_Section):
-    """What trials train on, and what they are judged by."""
-
-    train: Split
-    val: Split
-
-
-class BaseSpec(_Section):
-    """The model that every trial starts from. Exactly one of `preset`, `zoo` and `file` is set.
-
-    Attributes:
-        preset: One of masksweep's presets.
-        zoo: A config of Detectron2's model zoo, `COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml`.
-        file: Absolute path of a Detectron2 YAML config.
-        weights: `none`, `zoo`, a URL (http, https or detectron2), or the absolute path of a checkpoint.
-    """
-
-    preset: Annotated[str | None, one_of(*preset_names())] = None
-    zoo: Annotated[str | None, BeforeValidator(zoo_value)] = None
-    file: Annotated[str | None, BeforeValidator(config_file)] = None
-    weights: Annotated[str, BeforeValidator(weights_value)]
-
-    @model_validator(mode="after")
-    def _one_base(self) -> Self:
-        given = [name for name in ("preset", "zoo", "file") if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise problem(f"got {' and '.join(given) or 'none'} of preset, zoo, file, but needs exactly one")
-        return self
-
-
-class Objective(_Section):
-    """What is to become best.
-
-    Attributes:
-        metric: A name of `sweeps.core.spec_fields.METRICS`, or `segm/AP-<category>` or `bbox/AP-<category>`.
-        goal: By default times are minimized and everything else is maximized.
-    """
-
-    metric: _Metric
-    goal: Annotated[Literal["maximize", "minimize"], one_of("maximize", "minimize")]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _default_goal(cls, raw: Any) -> Any:
-        if isinstance(raw, dict) and "goal" not in raw:
-            goal = "minimize" if lower_is_better(str(raw.get("metric"))) else "maximize"
-            return {**raw, "goal": goal}
-        return raw
-
-
-class Constraint(_Section):
-    """Bounds, both included, within which a trial must end to count; at least one of them is set."""
-
-    metric: _Metric
-    max: Annotated[float | None, number()] = None
-    min: Annotated[float | None, number()] = None
-
-
-class Inference(_Section):
-    """Settings that need no training, each in (0, 1)."""
-
-    mask_threshold: _Threshold = 0.5
-    score_threshold: _Threshold = 0.05
-    nms_threshold: _Threshold = 0.5
-
-
-class Sampler(_Section):
-    """How new trials are chosen.
-
-    Attributes:
-        seed: 0 to 2**31 - 1; with it and the trials' results the choice is fixed.
-        startup_trials: Trials drawn at random before TPE begins to learn, or the population of NSGA-II.
-    """
-
-    type: Annotated[Literal["tpe", "random", "qmc", "nsga2"], one_of("tpe", "random", "qmc", "nsga2")] = "tpe"
-    seed: Annotated[int, whole(0, 2**31 - 1)] = 0
-    startup_trials: Annotated[int, whole(1)] = 10
-
-
-class Pruner(_Section):
-    """Which trials stop early.
-
-    Attributes:
-        reduction_factor: Successive halving lets one trial in so many pass a rung.
-        startup_trials: The median rule stops nothing before so many trials have ended.
-        warmup_rungs: The median rule stops nothing at a trial's first so many rungs.
-    """
-
-    type: Annotated[
-        Literal["successive_halving", "median", "none"], one_of("successive_halving", "median", "none")
-    ] = "successive_halving"
-    reduction_factor: Annotated[int, whole(2, 100)] = 3
-    startup_trials: Annotated[int, whole(1)] = 5
-    warmup_rungs: Annotated[int, whole(0)] = 0
-
-
-class Fidelity(_Section):
-    """How long a full trial trains.
-
-    Attributes:
-        iterations: Of training.
-        rungs: Iterations at which a trial is evaluated, ascending; the last one is `iterations`.
-    """
-
-    iterations: Annotated[int, whole(1)]
-    rungs: Annotated[tuple[Annotated[int, whole(1)], ...], Field(min_length=1)]
-
-
-class Budget(_Section):
-    """When a sweep ends: with the first limit that it reaches.
-
-    Attributes:
-        trials: Number of trials.
-        gpu_hours: Worker hours times the share of a device that a trial takes, or None.
-        wall_s: Seconds of the driver's time, or None; `wall: 2h` in a spec.
-        deadline: `07:00 Europe/Berlin`: the next such moment after the start, or None.
-        target: Objective's metric -> value at which it is good enough.
-    """
-
-    trials: Annotated[int, whole(1)] = 20
-    gpu_hours: Annotated[float | None, _POSITIVE] = None
-    wall_s: Annotated[
-        float | None, BeforeValidator(seconds), PlainSerializer(duration, when_used="unless-none")
-    ] = Field(default=None, alias="wall")
-    deadline: Annotated[str | None, BeforeValidator(deadline_value)] = None
-    target: dict[_Metric, _Number] = Field(default_factory=dict)
-
-
-class Resources(_Section):
-    """What a trial takes and how many run at once.
-
-    Attributes:
-        gpus_per_trial: Share of one device, 0 to 1; None: a whole one where there is any.
-        cpus_per_trial: Above 0.
-        max_concurrent: At least 1; None: as many as fit.
-    """
-
-    gpus_per_trial: Annotated[float | None, BeforeValidator(device_share)] = None
-    cpus_per_trial: Annotated[float, _POSITIVE] = 1.0
-    max_concurrent: Annotated[int | None, whole(1)] = None
-
-
-class Tracking(_Section):
-    """Where MLflow shows the sweep."""
-
-    experiment: Annotated[str, BeforeValidator(name_value)]
-
-
-def _space_value(raw: object) -> SearchSpace:
-    if isinstance(raw, SearchSpace):
-        return raw
-    space, issues = parse_space(raw)
-    if space is None:
-        raise SpecInvalid(issues)
-    return space
-
-
-class SweepSpec(_Section):
-    """A whole sweep, version 1. Every path in it is absolute and every default filled in."""
-
-    version: Annotated[Literal[1], BeforeValidator(version_value)]
-    name: Annotated[str, BeforeValidator(name_value)]
-    dataset: Dataset
-    base: BaseSpec
-    objectives: Annotated[tuple[Objective, ...], Field(min_length=1)]
-    constraints: tuple[Constraint, ...] = ()
-    space: Annotated[SearchSpace, PlainValidator(_space_value), PlainSerializer(space_document)]
-    inference: Inference = Inference()
-    sampler: Sampler = Sampler()
-    pruner: Pruner = Pruner()
-    fidelity: Fidelity
-    budget: Budget = Budget()
-    resources: Resources = Resources()
-    tracking: Tracking
+__all__ = [
+    "BaseSpec",
+    "Budget",
+    "Constraint",
+    "Dataset",
+    "Fidelity",
+    "Inference",
+    "Objective",
+    "Pruner",
+    "Resources",
+    "Sampler",
+    "Split",
+    "SweepSpec",
+    "Tracking",
+    "parse_spec",
+    "spec_digest",
+    "spec_document",
+    "spec_from_document",
+]
 
 
 def parse_spec(text: str, directory: Path) -> SweepSpec:
@@ -250,8 +52,6 @@ def parse_spec(text: str, directory: Path) -> SweepSpec:
     Raises:
         SpecInvalid: With every problem of the text, each under its path.
     """
-    from sweeps.core.spec_reader import read_spec  # noqa: PLC0415 - the reader needs the models above
-
     return read_spec(text, directory)
 
 

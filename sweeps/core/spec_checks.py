@@ -1,14 +1,12 @@
 """Checks across a spec's fields."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from search_spaces.issues import SpecIssue
 from search_spaces.presets import load_preset
 from search_spaces.zoo import WITH_WEIGHTS
-
-if TYPE_CHECKING:
-    from sweeps.core.spec import BaseSpec, Budget, Constraint, Fidelity, Objective
+from sweeps.core.spec_model import BaseSpec, Budget, Constraint, Fidelity, Objective
 
 _OPTIONS = {
     "sampler": {"tpe": ("startup_trials",), "nsga2": ("startup_trials",), "random": (), "qmc": ()},
@@ -23,7 +21,9 @@ _FOR_ALL = ("type", "seed")
 
 def option_issues(raw: Mapping[Any, Any]) -> Iterator[SpecIssue]:
     """Options of a sampler or pruner that its type does not read."""
-    every = {section: {name for names in types.values() for name in names} for section, types in _OPTIONS.items()}
+    every = {
+        section: {name for names in types.values() for name in names} for section, types in _OPTIONS.items()
+    }
     for section, types in _OPTIONS.items():
         given = raw.get(section)
         if not isinstance(given, Mapping):
@@ -48,7 +48,7 @@ def cross_issues(good: Mapping[str, Any], raw: Mapping[Any, Any]) -> Iterator[Sp
         yield from _target(good["budget"], good["objectives"])
 
 
-def _base(base: "BaseSpec") -> Iterator[SpecIssue]:
+def _base(base: BaseSpec) -> Iterator[SpecIssue]:
     if base.weights != "zoo":
         return
     zoo = base.zoo or (load_preset(base.preset).zoo if base.preset else None)
@@ -59,7 +59,7 @@ def _base(base: "BaseSpec") -> Iterator[SpecIssue]:
         yield SpecIssue("base.weights", f"zoo has no weights for {zoo}", "write none, a path or a URL")
 
 
-def _objectives(objectives: "tuple[Objective, ...]") -> Iterator[SpecIssue]:
+def _objectives(objectives: tuple[Objective, ...]) -> Iterator[SpecIssue]:
     first: dict[str, int] = {}
     for place, objective in enumerate(objectives):
         if objective.metric in first:
@@ -68,7 +68,7 @@ def _objectives(objectives: "tuple[Objective, ...]") -> Iterator[SpecIssue]:
         first.setdefault(objective.metric, place)
 
 
-def _constraints(constraints: "tuple[Constraint, ...]") -> Iterator[SpecIssue]:
+def _constraints(constraints: tuple[Constraint, ...]) -> Iterator[SpecIssue]:
     for place, constraint in enumerate(constraints):
         path = f"constraints[{place}]"
         if constraint.min is None and constraint.max is None:
@@ -76,9 +76,11 @@ def _constraints(constraints: "tuple[Constraint, ...]") -> Iterator[SpecIssue]:
         elif constraint.min is not None and constraint.max is not None and constraint.min > constraint.max:
             got = f"min={constraint.min:g}, max={constraint.max:g}"
             yield SpecIssue(path, f"min <= max must hold, but got ({got})")
+        for bound, value in (("min", constraint.min), ("max", constraint.max)):
+            yield from _unit(f"{path}.{bound}", constraint.metric, value)
 
 
-def _fidelity(fidelity: "Fidelity") -> Iterator[SpecIssue]:
+def _fidelity(fidelity: Fidelity) -> Iterator[SpecIssue]:
     rungs, last = fidelity.rungs, len(fidelity.rungs) - 1
     for place in range(last):
         if rungs[place] >= rungs[place + 1]:
@@ -89,9 +91,18 @@ def _fidelity(fidelity: "Fidelity") -> Iterator[SpecIssue]:
         yield SpecIssue(f"fidelity.rungs[{last}]", problem)
 
 
-def _target(budget: "Budget", objectives: "tuple[Objective, ...]") -> Iterator[SpecIssue]:
+def _target(budget: Budget, objectives: tuple[Objective, ...]) -> Iterator[SpecIssue]:
     metrics = [objective.metric for objective in objectives]
-    for metric in budget.target:
+    for metric, value in budget.target.items():
         if metric not in metrics:
             problem = f"{metric} is not an objective, these are: {', '.join(metrics)}"
             yield SpecIssue(f"budget.target.{metric}", problem)
+        yield from _unit(f"budget.target.{metric}", metric, value)
+
+
+def _unit(path: str, metric: str, value: float | None) -> Iterator[SpecIssue]:
+    """AP counts in percent; who writes a fraction would get a bound that means nothing."""
+    if value is None or metric.startswith("latency/") or value == 0 or 1 <= value <= 100:
+        return
+    hint = f"write {value * 100:g}" if 0 < value < 1 else None
+    yield SpecIssue(path, f"got {value:g}, but {metric} counts from 0 to 100", hint)

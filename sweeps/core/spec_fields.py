@@ -144,7 +144,9 @@ def deadline_value(raw: object) -> str:
     try:
         ZoneInfo(match[3])
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise problem(f"{match[3]} is not a time zone", did_you_mean(match[3], available_timezones())) from None
+        raise problem(
+            f"{match[3]} is not a time zone", did_you_mean(match[3], available_timezones())
+        ) from None
     return f"{match[1]}:{match[2]} {match[3]}"
 
 

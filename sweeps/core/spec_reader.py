@@ -9,15 +9,16 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from search_spaces.aliases import explain_name, knob_meant
+from search_spaces.aliases import knob_meant, place_of
 from search_spaces.documents import read_yaml
 from search_spaces.issues import SpecIssue, did_you_mean, shown
 from search_spaces.presets import DEFAULT_PRESET, Preset, load_preset, preset_names
+from search_spaces.scalars import as_integer
 from search_spaces.space import parse_space
 from sweeps.core.errors import SpecInvalid
-from sweeps.core.spec import SweepSpec
 from sweeps.core.spec_checks import cross_issues, option_issues
 from sweeps.core.spec_fields import PROBLEM
+from sweeps.core.spec_model import SweepSpec
 
 _MISSING_HINTS = {
     "version": "write `version: 1`",
@@ -27,7 +28,7 @@ _MISSING_HINTS = {
 
 
 def read_spec(text: str, directory: Path) -> SweepSpec:
-    """The spec in a YAML text; see `sweeps.core.spec.parse_spec`."""
+    """The spec in a YAML text; see `parse_spec`."""
     raw, issues = read_yaml(text)
     if raw is None and not issues:
         issues = [SpecIssue("", "the spec is empty", "`masksweep dataset synth DIR` writes one that runs")]
@@ -59,7 +60,8 @@ def read_spec(text: str, directory: Path) -> SweepSpec:
 
 def _adapter(name: str) -> TypeAdapter[Any]:
     field = SweepSpec.model_fields[name]
-    return TypeAdapter(Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation)
+    annotation: Any = field.annotation
+    return TypeAdapter(Annotated[annotation, *field.metadata] if field.metadata else annotation)
 
 
 def _with_defaults(raw: Mapping[Any, Any]) -> dict[str, Any]:
@@ -93,52 +95,54 @@ def _fidelity(raw: object, preset: Preset) -> object:
         return raw
     if "iterations" not in raw and "rungs" not in raw:
         return {"iterations": preset.iterations, "rungs": preset.rungs, **raw}
-    rungs, iterations = raw.get("rungs"), raw.get("iterations")
-    if "iterations" not in raw and isinstance(rungs, list) and rungs:
-        return {"iterations": rungs[-1], **raw}
-    if "rungs" not in raw and isinstance(iterations, int) and iterations > 0:
-        return {**raw, "rungs": sorted({max(1, iterations // 4), max(1, iterations // 2), iterations})}
+    if "iterations" not in raw:
+        rungs = raw["rungs"]
+        last = as_integer(rungs[-1]) if isinstance(rungs, list) and rungs else None
+        return {"iterations": last or preset.iterations, **raw}
+    if "rungs" not in raw:
+        full = as_integer(raw["iterations"])
+        if full is None or full < 1:  # then the iterations are the only problem to report
+            return {**raw, "rungs": preset.rungs}
+        return {**raw, "rungs": sorted({max(1, full // 4), max(1, full // 2), full})}
     return raw
 
 
 def _unknown_section(name: str) -> SpecIssue:
-    knob = knob_meant(name)
-    if knob is not None:
-        hint: str | None = f"{knob} is a knob: write it under space"
-    else:
-        hint = did_you_mean(name, SweepSpec.model_fields)
-        if hint is None and (elsewhere := explain_name(name)).startswith("it is no knob"):
-            hint = elsewhere.removeprefix("it is no knob, but ")
+    hint = _knob_hint(name) or did_you_mean(name, SweepSpec.model_fields) or place_of(name)
     return SpecIssue(name, f"unknown field, allowed: {', '.join(SweepSpec.model_fields)}", hint)
+
+
+def _knob_hint(name: str) -> str | None:
+    knob = knob_meant(name)
+    return f"{knob} is a knob: write it under space" if knob else None
 
 
 def _issue(section: str, details: ErrorDetails) -> SpecIssue:
     """A pydantic error in our words."""
     loc = (section, *details["loc"])
-    path = _path(loc)
-    got = shown(details["input"])
+    raw = details["input"]
+    hint: str | None = None
     match details["type"]:
         case kind if kind == PROBLEM:
-            context = details["ctx"]
-            return SpecIssue(path, context["text"], context["hint"])
+            problem, hint = details["ctx"]["text"], details["ctx"]["hint"]
         case "missing":
-            return SpecIssue(path, "missing")
+            problem = "missing"
         case "extra_forbidden":
-            allowed = _fields(loc[:-1])
-            hint = did_you_mean(str(loc[-1]), allowed)
-            return SpecIssue(path, f"unknown field, allowed: {', '.join(allowed)}", hint)
+            name, allowed = str(loc[-1]), _fields(loc[:-1])
+            problem = f"unknown field, allowed: {', '.join(allowed)}"
+            hint = did_you_mean(name, allowed) or _knob_hint(name) or place_of(name)
         case "model_type" | "model_attributes_type" | "dict_type":
-            allowed = _fields(loc)
-            what = f"a mapping of {', '.join(allowed)}" if allowed else "a mapping"
-            hint = "leave it out or fill it in" if details["input"] is None else None
-            return SpecIssue(path, f"got {got}, but needs {what}", hint)
+            fields = ", ".join(_fields(loc))
+            problem = f"got {shown(raw)}, but needs a mapping{fields and f' of {fields}'}"
+            hint = "leave it out or fill it in" if raw is None else None
         case "tuple_type":
-            hint = "put `- ` before it" if isinstance(details["input"], Mapping) else None
-            return SpecIssue(path, f"got {got}, but needs a list", hint)
+            problem = f"got {shown(raw)}, but needs a list"
+            hint = "put it in [ ]" if isinstance(raw, Mapping | str | int) else None
         case "too_short":
-            return SpecIssue(path, "got an empty list, but needs at least one item")
+            problem = "got an empty list, but needs at least one item"
         case _:
-            return SpecIssue(path, f"got {got}: {details['msg']}")
+            problem = f"got {shown(raw)}: {details['msg']}"
+    return SpecIssue(_path(loc), problem, hint)
 
 
 def _path(loc: tuple[int | str, ...]) -> str:
