@@ -87,7 +87,7 @@ def _write_split(images: Path, split: str, count: int, size: int, seed: int) -> 
         crowd = split == "train" and number % _CROWD_EVERY == _CROWD_EVERY // 2
         pixels, found = _scene(rng, size, crowd)
         name = f"{split}_{number:05d}.png"
-        Image.fromarray(pixels).save(images / name, compress_level=4)
+        Image.fromarray(pixels).save(images / name, compress_level=1)
         records.append({"id": number + 1, "file_name": name, "width": size, "height": size})
         for item in found:
             annotations.append({"id": len(annotations) + 1, "image_id": number + 1, **item})
@@ -290,7 +290,7 @@ def _paint(rng: np.random.Generator, canvas: Pixels, part: _Part) -> None:
     shadow_rows = slice(min(window[0].start + drop, fine), min(window[0].stop + drop, fine))
     shadow_columns = slice(min(window[1].start + drop, fine), min(window[1].stop + drop, fine))
     below = canvas[shadow_rows, shadow_columns]
-    below[mask[: below.shape[0], : below.shape[1]]] *= 0.6
+    below *= np.where(mask, np.float32(0.6), np.float32(1))[: below.shape[0], : below.shape[1], None]
 
     height, width = mask.shape
     tint = np.array(_TINTS[part.category]) + rng.normal(0, 14, 3)
@@ -301,8 +301,8 @@ def _paint(rng: np.random.Generator, canvas: Pixels, part: _Part) -> None:
     light = 1 - 0.35 * (x + y) * rng.uniform(0.5, 1.2) + 0.05 * _cloud(rng, side, 6)[:height, :width]
     padded = np.pad(mask, 3)
     inner = padded[6:, 3:-3] & padded[:-6, 3:-3] & padded[3:-3, 6:] & padded[3:-3, :-6]
-    light = light * np.where(inner, 1.0, 0.78) * rng.uniform(0.75, 1.1)
-    canvas[window][mask] = light[mask][:, None] * tint
+    light = light * np.where(inner, np.float32(1), np.float32(0.78)) * rng.uniform(0.75, 1.1)
+    np.copyto(canvas[window], light[:, :, None] * tint.astype(np.float32), where=mask[:, :, None])
 
 
 # ------------------------------------------------------------------------------------------------ annotations
