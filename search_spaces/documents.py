@@ -89,8 +89,8 @@ def _syntax_issue(error: yaml.MarkedYAMLError) -> SpecIssue:
         hint = "put a text that holds a colon in quotes"
     elif "could not determine a constructor" in problem:
         hint = "a spec is plain data: leave the tag out"
-    elif "but found another document" in problem or "expected a single document" in (error.context or ""):
-        hint = "one file holds one spec: leave `---` out"
+    elif "found another document" in problem:
+        problem, hint = "a second document begins here", "one file holds one spec: leave `---` out"
     return SpecIssue("", f"not YAML: {place}{problem}", hint)
 
 

@@ -17,6 +17,14 @@ from search_spaces.scalars import BadValueError, as_integer, as_number, as_truth
 
 _FIELDS = ("choices", "low", "high", "log", "step", "when")
 _RANGE = ("low", "high", "log", "step")
+_OTHER_TOOLS = {
+    "min": "low",
+    "max": "high",
+    "lower": "low",
+    "upper": "high",
+    "values": "choices",
+    "q": "step",
+}
 
 
 def parse_entry(entry: Knob, raw: object, path: str) -> tuple[Parameter | None, list[SpecIssue]]:
@@ -24,9 +32,7 @@ def parse_entry(entry: Knob, raw: object, path: str) -> tuple[Parameter | None, 
     if not isinstance(raw, Mapping):
         return _constant(entry, raw, path)
     issues = [
-        SpecIssue(
-            f"{path}.{key}", f"unknown field, allowed: {listed(_FIELDS)}", did_you_mean(str(key), _FIELDS)
-        )
+        SpecIssue(f"{path}.{key}", f"unknown field, allowed: {listed(_FIELDS)}", _field_hint(str(key)))
         for key in raw
         if key not in _FIELDS
     ]
@@ -53,6 +59,11 @@ def parse_entry(entry: Knob, raw: object, path: str) -> tuple[Parameter | None, 
     elif not issues:
         issues.append(SpecIssue(path, "needs choices, or low and high", _example(entry)))
     return None, issues
+
+
+def _field_hint(name: str) -> str | None:
+    meant = _OTHER_TOOLS.get(name.lower())
+    return f"did you mean {meant}?" if meant else did_you_mean(name, _FIELDS)
 
 
 def _example(entry: Knob) -> str:
@@ -95,8 +106,7 @@ def parse_values(entry: Knob, raw: Sequence[object], path: str) -> tuple[tuple[V
 
 def _choices(entry: Knob, raw: object, path: str) -> tuple[tuple[Value, ...], list[SpecIssue]]:
     if not isinstance(raw, list) or not raw:
-        allowed = f"values {'among' if isinstance(entry.legal, OneOf) else 'in'} {entry.legal}"
-        return (), [SpecIssue(path, f"got {shown(raw)}, but needs a list of {allowed}")]
+        return (), [SpecIssue(path, f"got {shown(raw)}, but needs a list of values ({entry.legal})")]
     return parse_values(entry, raw, path)
 
 

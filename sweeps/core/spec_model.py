@@ -84,7 +84,8 @@ class BaseSpec(_Section):
     def _one_base(self) -> Self:
         given = [name for name in ("preset", "zoo", "file") if getattr(self, name) is not None]
         if len(given) != 1:
-            raise problem(f"got {' and '.join(given) or 'none'} of preset, zoo, file, but needs exactly one")
+            got = f"got {' and '.join(given)}, but " if given else ""
+            raise problem(f"{got}needs exactly one of preset, zoo, file")
         return self
 
 

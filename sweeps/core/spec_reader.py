@@ -18,7 +18,7 @@ from search_spaces.space import parse_space
 from sweeps.core.errors import SpecInvalid
 from sweeps.core.spec_checks import cross_issues, option_issues
 from sweeps.core.spec_fields import PROBLEM
-from sweeps.core.spec_model import SweepSpec
+from sweeps.core.spec_model import SweepSpec, Tracking
 
 _MISSING_HINTS = {
     "version": "write `version: 1`",
@@ -48,8 +48,10 @@ def read_spec(text: str, directory: Path) -> SweepSpec:
             try:
                 good[name] = _adapter(name).validate_python(filled[name], context=context)
             except ValidationError as error:
-                issues += [_issue(name, details) for details in error.errors(include_url=False)]
-        elif field.is_required() and name != "tracking":  # tracking misses only its default, the name
+                issues += [_issue(name, each) for each in error.errors(include_url=False) if _counts(each)]
+        elif name == "tracking" and "name" in good:
+            good[name] = Tracking(experiment=good["name"])
+        elif name != "tracking" and field.is_required():
             issues.append(SpecIssue(name, "missing", _MISSING_HINTS.get(name)))
     issues += option_issues(raw)
     issues += cross_issues(good, raw)
@@ -78,9 +80,7 @@ def _with_defaults(raw: Mapping[Any, Any]) -> dict[str, Any]:
     filled.setdefault("space", source.space)
     filled.setdefault("objectives", [{"metric": "segm/AP", "goal": "maximize"}])
     filled["fidelity"] = _fidelity(raw.get("fidelity", {}), source)
-    if "tracking" not in raw or raw["tracking"] == {}:
-        filled["tracking"] = {"experiment": raw["name"]} if isinstance(raw.get("name"), str) else None
-    if filled["tracking"] is None and "tracking" not in raw:
+    if raw.get("tracking") == {}:
         del filled["tracking"]
     return filled
 
@@ -115,6 +115,11 @@ def _unknown_section(name: str) -> SpecIssue:
 def _knob_hint(name: str) -> str | None:
     knob = knob_meant(name)
     return f"{knob} is a knob: write it under space" if knob else None
+
+
+def _counts(details: ErrorDetails) -> bool:
+    """False for a list that pydantic finds too short only because its items have problems of their own."""
+    return not (details["type"] == "too_short" and details["input"])
 
 
 def _issue(section: str, details: ErrorDetails) -> SpecIssue:
