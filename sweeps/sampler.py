@@ -2,7 +2,8 @@
 
 The study lives in memory and is rebuilt from the store's rows. Each trial gets a sampler of its own, seeded
 from the sweep's seed and the trial's number, so that a suggestion depends on nothing but the seed and the
-answers so far, restart or not. Whatever else Optuna keeps (a pruner's marks, a generation's parents) is in `attrs`.
+answers so far, restart or not. Whatever else Optuna keeps (a pruner's marks, a generation's parents) is in
+`attrs`.
 
 How trials end for Optuna: COMPLETED is COMPLETE, PRUNED is PRUNED, FAILED and CANCELLED are FAIL, which its
 samplers pass over. INFEASIBLE has something to teach, and samplers see only COMPLETE and PRUNED: it is PRUNED
@@ -69,8 +70,8 @@ class OptunaSampler:
         self._rungs: tuple[int, ...] = tuple(spec.fidelity.rungs)
         self._objectives = tuple(o.metric for o in spec.objectives)
         self._maximize = spec.objectives[0].goal == "maximize"
-        self._factor: int = max(2, int(getattr(spec.pruner, "reduction_factor", None) or 3))
-        self._pruner = _pruner(spec, self._factor)
+        self._factor = spec.pruner.reduction_factor
+        self._pruner = _pruner(spec)
         self._storage = InMemoryStorage()
         self._study = optuna.create_study(
             storage=self._storage,
@@ -243,14 +244,16 @@ class OptunaSampler:
             case "nsga2":
                 return NSGAIISampler(seed=seed, population_size=max(2, startup))
             case _:
-                raise ValueError(f"no sampler is called {kind!r}")
+                assert_never(kind)
 
 
 class _Sobol(QMCSampler):
     """Optuna's Sobol sequence over the whole space, conditional parameters included."""
 
     def __init__(self, space: Mapping[str, BaseDistribution], seed: int) -> None:
-        super().__init__(seed=seed, warn_independent_sampling=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            super().__init__(seed=seed, warn_independent_sampling=False)
         self._space = {name: d for name, d in space.items() if not d.single()}
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -283,13 +286,15 @@ def _suggested(trial: optuna.Trial, parameter: Parameter) -> Value:
             assert_never(parameter)
 
 
-def _pruner(spec: SweepSpec, factor: int) -> BasePruner:
-    match spec.pruner.type:
+def _pruner(spec: SweepSpec) -> BasePruner:
+    pruner = spec.pruner
+    match pruner.type:
         case "successive_halving":
-            return SuccessiveHalvingPruner(min_resource=1, reduction_factor=factor)
+            return SuccessiveHalvingPruner(min_resource=1, reduction_factor=pruner.reduction_factor)
         case "median":
-            return MedianPruner(n_startup_trials=spec.sampler.startup_trials)
+            first = pruner.reduction_factor**pruner.warmup_rungs if pruner.warmup_rungs else 0
+            return MedianPruner(n_startup_trials=pruner.startup_trials, n_warmup_steps=first)
         case "none":
             return NopPruner()
-        case other:
-            raise ValueError(f"no pruner is called {other!r}")
+        case _:
+            assert_never(pruner.type)

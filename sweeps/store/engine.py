@@ -53,7 +53,7 @@ _URL_HINT = "use sqlite:////absolute/path.db or postgresql://user@host/database"
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A consistent snapshot that blocks no writer."""
+    """A connection for queries, which blocks no writer; on SQLite all of them see the same snapshot."""
     with engine.connect() as connection:
         yield connection
 
@@ -82,9 +82,7 @@ def _open_sqlite(url: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:
-        connection.isolation_level = (
-            None  # sqlite3's own BEGIN comes late and deferred: `begin` below says it
-        )
+        connection.isolation_level = None  # sqlite3's own BEGIN comes late; `begin` below says it
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}").close()
 

@@ -30,7 +30,7 @@ def upgrade(engine: Engine) -> None:
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
             if _version(connection) != HEAD:
                 _run(connection)
-    except sa.exc.OperationalError as error:
+    except sa.exc.DBAPIError as error:
         where = engine.url.render_as_string(hide_password=True)
         raise UserError(f"the store {where} cannot be opened: {error.orig}") from error
 

@@ -1,0 +1,121 @@
+"""The store's schema comes from its migrations alone, on SQLite and on a real PostgreSQL."""
+
+import re
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from sweeps.core.errors import UserError
+from sweeps.service import SweepService
+from sweeps.store.engine import open_engine
+from sweeps.store.migrations import HEAD, upgrade
+from sweeps.store.tables import metadata
+from sweeps.testing import make_spec, store_url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path) -> str:
+    """An empty database."""
+    name = re.sub(r"\W", "_", request.node.name)[:50].lower()
+    return store_url(request.param, tmp_path, name)
+
+
+@pytest.fixture
+def run(tmp_path) -> Callable[[str, str], subprocess.Popen[str]]:
+    """Starts Python on a text, with the store's URL as its argument."""
+
+    def start(code: str, url: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", textwrap.dedent(code), url]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    return start
+
+
+def test_the_migrations_end_where_the_tables_are(url):
+    """Alembic finds no difference between an upgraded store and `tables.py`."""
+    engine = open_engine(url)
+    upgrade(engine)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def test_the_newest_migration_is_the_one_named_in_the_code():
+    """The quick look at a store's version compares it with the newest step there is."""
+    config = Config()
+    config.set_main_option("script_location", "sweeps.store:migrations")
+    assert ScriptDirectory.from_config(config).get_current_head() == HEAD
+
+
+def test_an_upgrade_of_a_current_store_changes_nothing_and_loads_no_alembic(url, run):
+    """The second upgrade leaves the rows alone, and costs no import of Alembic."""
+    engine = open_engine(url)
+    upgrade(engine)
+    made = SweepService(engine).create(make_spec(), fingerprint="sha", now=1.0)
+    process = run(
+        """
+        import sys
+        from sweeps.store.engine import open_engine
+        from sweeps.store.migrations import upgrade
+        upgrade(open_engine(sys.argv[1]))
+        print("alembic" in sys.modules)
+        """,
+        url,
+    )
+    assert process.communicate()[0] == "False\n"
+    assert SweepService(engine).sweep(made.sweep_id) == made
+    engine.dispose()
+
+
+def test_processes_that_upgrade_at_once_wait_for_each_other(url, run):
+    """Three processes open an empty store at the same moment; all of them can use it."""
+    code = """
+        import sys
+        from sweeps.service import SweepService
+        from sweeps.store.engine import open_engine
+        from sweeps.store.migrations import upgrade
+        engine = open_engine(sys.argv[1])
+        upgrade(engine)
+        print(SweepService(engine).sweeps())
+        """
+    processes = [run(code, url) for _ in range(3)]
+    assert [process.communicate()[0] for process in processes] == ["[]\n"] * 3
+
+
+def test_a_store_of_a_newer_program_is_refused(url):
+    """A version that this program does not know is named, and nothing is changed."""
+    engine = open_engine(url)
+    upgrade(engine)
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(UserError, match="at version 9999, and this program knows") as refused:
+        upgrade(engine)
+    assert refused.value.hint == "upgrade masksweep, or use another home"
+    engine.dispose()
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path):
+    """A store's path that holds something else is an error for people, not a traceback."""
+    (tmp_path / "store.db").write_text("not a database, but long enough to look at" * 100)
+    with pytest.raises(UserError, match="cannot be opened: file is not a database"):
+        upgrade(open_engine(f"sqlite:///{tmp_path}/store.db"))
+
+
+def test_a_failed_upgrade_leaves_an_empty_store(tmp_path: Path):
+    """A step runs in one transaction: what it made before it failed is gone again."""
+    engine = open_engine(f"sqlite:///{tmp_path}/store.db")
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE curves (x INTEGER)"))  # in the way of the first step
+    with pytest.raises(UserError, match="table curves already exists"):
+        upgrade(engine)
+    assert sa.inspect(engine).get_table_names() == ["curves"]
