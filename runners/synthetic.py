@@ -16,7 +16,7 @@ Pixels: TypeAlias = npt.NDArray[np.float32]  # (H, W, 3), 0 to 255
 Mask: TypeAlias = npt.NDArray[np.bool_]  # (H, W)
 Outline: TypeAlias = npt.NDArray[np.float64]  # (n, 2), x and y in pixels
 
-_FINE = 4  # parts are drawn on a grid this many times finer, then averaged
+_FINE = 3  # parts are drawn on a grid this many times finer, then averaged
 _MIN_VISIBLE_PX = 24
 _MIN_VISIBLE = 0.4  # of a part, once everything that lies on top of it is there
 _CROWD_EVERY = 16  # one in so many training images holds a heap of washers, annotated as one crowd region
@@ -286,7 +286,7 @@ def _paint(rng: np.random.Generator, canvas: Pixels, part: _Part) -> None:
     """Draws a part and its shadow onto the fine canvas."""
     fine = len(canvas)
     window, mask = _stencil(part, fine // _FINE)
-    drop = int(rng.integers(3, 8))
+    drop = int(rng.integers(2, 6))
     shadow_rows = slice(min(window[0].start + drop, fine), min(window[0].stop + drop, fine))
     shadow_columns = slice(min(window[1].start + drop, fine), min(window[1].stop + drop, fine))
     below = canvas[shadow_rows, shadow_columns]
