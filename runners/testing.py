@@ -22,14 +22,18 @@ class CurveWorker:
 
     Attributes:
         log: File that gets a line `number attempt epoch iteration` for each iteration, or None.
-        faults: What to do once when a trial's first attempt reaches its first rung: `exit` ends the process,
+        faults: What to do when a trial's first attempt reaches its first rung: `exit` ends the process,
             any `FailureKind` is reported.
+        always: Whether later attempts go wrong too.
         step_s: Seconds an iteration takes.
+        devices: File that gets a line with the visible GPUs for each attempt, or None.
     """
 
     log: Path | None = None
     faults: Mapping[int, str] = field(default_factory=dict)
+    always: bool = False
     step_s: float = 0.0
+    devices: Path | None = None
     _assignment: Assignment | None = None
     _iteration: int = 0
     _chain: str = ""
@@ -38,6 +42,9 @@ class CurveWorker:
         """Takes an assignment, from its checkpoint if it has one."""
         self._assignment, self._iteration = assignment, 0
         self._chain = _digest(json.dumps(dict(assignment.params), sort_keys=True))
+        if self.devices is not None:
+            with self.devices.open("a") as lines:
+                lines.write(os.environ.get("CUDA_VISIBLE_DEVICES", "") + "\n")
         if assignment.checkpoint:
             state = json.loads((Path(assignment.checkpoint) / "state.json").read_text())
             self._iteration, self._chain = state["iteration"], state["chain"]
@@ -50,7 +57,8 @@ class CurveWorker:
         while self._iteration < rung and not os.path.exists(assignment.pause_file):
             self._advance(assignment)
         reached = self._iteration == rung
-        fault = self.faults.get(assignment.number) if assignment.attempt == 1 and reached else None
+        faulty = reached and (self.always or assignment.attempt == 1)
+        fault = self.faults.get(assignment.number) if faulty else None
         if fault == "exit":
             os._exit(1)
         metrics = {"segm/AP": self._value(assignment.params)} if reached and fault is None else None

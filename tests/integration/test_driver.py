@@ -1,0 +1,197 @@
+"""The driver on a real Ray cluster; the worker is analytic, so that what is tested is the driver."""
+
+import os
+import signal
+import time
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from runners.driver import drive
+from runners.testing import CurveWorker
+from sweeps.bootstrap import open_service
+from sweeps.core.errors import StaleEpoch
+from sweeps.core.states import AttemptState, SweepState, TrialState
+from sweeps.launchers.runner import DriveOrder
+from sweeps.settings import Settings
+from sweeps.testing import make_spec
+
+pytestmark = pytest.mark.slow  # joins a Ray cluster
+
+
+class Home:
+    """A home with one sweep of short curves, and a log of every iteration that a worker did."""
+
+    def __init__(self, directory: Path, mlflow_uri: str, **sections):
+        self.settings = Settings.load(directory, environ={"MLFLOW_TRACKING_URI": mlflow_uri})
+        self.service = open_service(self.settings, create=True)
+        sections = {"fidelity": {"iterations": 9, "rungs": [1, 3, 9]}, "budget": {"trials": 6}, **sections}
+        sweep = self.service.create(make_spec(**sections), fingerprint="0" * 64, now=time.time())
+        self.sweep_id = sweep.sweep_id
+        self.log = directory / "iterations.log"
+        self.notes: list[str] = []
+
+    def drive(self, address, *, on_progress=lambda _: None, **worker):
+        order = DriveOrder(
+            self.service, self.settings, self.sweep_id, address, on_progress, self.notes.append
+        )
+        drive(order, partial(CurveWorker, log=self.log, **worker))
+
+    @property
+    def state(self):
+        return self.service.sweep(self.sweep_id).state
+
+    @property
+    def trials(self):
+        return self.service.trials(self.sweep_id)
+
+    def iterations(self):
+        """How often each (trial, iteration) was done."""
+        lines = (line.split() for line in self.log.read_text().splitlines())
+        return Counter((int(number), int(iteration)) for number, _, _, iteration in lines)
+
+
+class Interrupt:
+    """Sends this process one Ctrl-C, at the first progress of a trial for which `when` is true."""
+
+    def __init__(self, when):
+        self.when, self.sent = when, False
+
+    def __call__(self, progress):
+        if not self.sent and progress.changed and self.when(progress.changed):
+            self.sent = True
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_sweep_runs_to_its_end_and_no_iteration_is_done_twice(tmp_path, mlflow_uri, ray_address):
+    """Every trial of the budget ends COMPLETED at full fidelity or PRUNED at a rung."""
+    home = Home(tmp_path, mlflow_uri)
+    home.drive(ray_address)
+    assert home.state is SweepState.COMPLETED
+    assert [t.number for t in home.trials] == list(range(6))
+    assert {t.state for t in home.trials} <= {TrialState.COMPLETED, TrialState.PRUNED}
+    assert {t.iteration for t in home.trials if t.state is TrialState.COMPLETED} == {9}
+    assert {t.iteration for t in home.trials if t.state is TrialState.PRUNED} <= {1, 3}
+    expected = {(t.number, i): 1 for t in home.trials for i in range(1, t.iteration + 1)}
+    assert dict(home.iterations()) == expected
+
+
+def test_only_the_leaders_checkpoint_is_kept(tmp_path, mlflow_uri, ray_address):
+    """The disk holds one trial's checkpoints at the end, and nothing of Tune's."""
+    home = Home(tmp_path, mlflow_uri)
+    home.drive(ray_address)
+    directory = home.settings.sweep_directory(home.sweep_id)
+    leader = max(
+        (t for t in home.trials if t.state is TrialState.COMPLETED), key=lambda t: t.metrics["segm/AP"]
+    )
+    assert [path.name for path in directory.iterdir()] == ["trials"]
+    assert [path.name for path in (directory / "trials").iterdir()] == [f"{leader.number:05d}"]
+    assert Path(leader.checkpoint).is_dir()
+
+
+def test_each_failure_is_told_apart(tmp_path, mlflow_uri, ray_address):
+    """A dead worker and a passing error are retried; what is deterministic is INFEASIBLE at its first attempt."""
+    home = Home(tmp_path, mlflow_uri, pruner={"type": "none"})
+    home.drive(
+        ray_address, faults={0: "exit", 1: "error", 2: "diverged", 3: "out_of_memory", 4: "does_not_build"}
+    )
+    got = {t.number: (t.state, t.attempt, t.reason) for t in home.trials}
+    assert got == {
+        0: (TrialState.COMPLETED, 2, None),
+        1: (TrialState.COMPLETED, 2, None),
+        2: (TrialState.INFEASIBLE, 1, "diverged: planned"),
+        3: (TrialState.INFEASIBLE, 1, "out_of_memory: planned"),
+        4: (TrialState.INFEASIBLE, 1, "does_not_build: planned"),
+        5: (TrialState.COMPLETED, 1, None),
+    }
+    first = {a.number: a.reason for a in home.service.attempts(home.sweep_id) if a.state is AttemptState.LOST}
+    assert first == {0: "lost: the worker died", 1: "error: planned"}
+
+
+def test_a_set_up_that_lets_nothing_train_ends_the_sweep(tmp_path, mlflow_uri, ray_address):
+    """When every trial fails alike, the sweep says so after a few instead of working through the budget."""
+    home = Home(tmp_path, mlflow_uri, budget={"trials": 40})
+    home.drive(ray_address, faults=dict.fromkeys(range(40), "error"), always=True)
+    sweep = home.service.sweep(home.sweep_id)
+    assert (sweep.state, sweep.reason) == (SweepState.FAILED, "the first 3 trials failed: error: planned")
+    assert len(home.trials) <= 4
+
+
+def test_ctrl_c_pauses_at_a_checkpoint_and_resume_finishes(tmp_path, mlflow_uri, ray_address):
+    """An interrupt loses nothing: the sweep goes on where it was, and no iteration is done twice."""
+    home = Home(tmp_path, mlflow_uri, pruner={"type": "none"}, budget={"trials": 4})
+
+    home.drive(ray_address, on_progress=Interrupt(lambda changed: changed.rung == 1), step_s=0.02)
+    assert home.state is SweepState.PAUSED
+    assert TrialState.RUNNING not in {t.state for t in home.trials}
+    home.drive(ray_address)
+    assert home.state is SweepState.COMPLETED
+    assert [(t.number, t.state, t.iteration) for t in home.trials] == [
+        (number, TrialState.COMPLETED, 9) for number in range(4)
+    ]
+    assert dict(home.iterations()) == {(number, i): 1 for number in range(4) for i in range(1, 10)}
+
+
+def test_a_budget_ends_the_sweep_at_the_next_report(tmp_path, mlflow_uri, ray_address):
+    """A target that is reached stops what runs, cancels what waits, and is the reason that is kept."""
+    home = Home(
+        tmp_path, mlflow_uri, budget={"trials": 50, "target": {"segm/AP": 0.0}}, pruner={"type": "none"}
+    )
+    home.drive(ray_address)
+    sweep = home.service.sweep(home.sweep_id)
+    assert sweep.state is SweepState.COMPLETED
+    assert sweep.reason.startswith("target reached: segm/AP ")
+    assert len(home.trials) <= 3
+    assert all(t.state.terminal for t in home.trials)
+
+
+def test_a_driver_that_lost_its_sweep_stops_and_writes_nothing_more(tmp_path, mlflow_uri, ray_address):
+    """Another claim ends this driver with StaleEpoch, and the store is as the other driver left it."""
+    home = Home(tmp_path, mlflow_uri)
+    left = []
+
+    def usurp(progress):
+        if progress.changed and progress.changed.rung == 1 and not left:
+            home.service.claim(home.sweep_id, time.time())
+            left.append(home.service.events(home.sweep_id)[-1].event_id)
+
+    with pytest.raises(StaleEpoch):
+        home.drive(ray_address, on_progress=usurp)
+    assert [e.event_id for e in home.service.events(home.sweep_id, after=left[0])] == []
+    home.drive(ray_address)
+    assert (home.state, len(home.trials)) == (SweepState.COMPLETED, 6)
+
+
+def test_half_a_gpu_each_runs_four_at_a_time_on_one_device_each(tmp_path, mlflow_uri, ray_address):
+    """Trials are packed by share, and none spans two devices."""
+    home = Home(
+        tmp_path,
+        mlflow_uri,
+        budget={"trials": 8},
+        pruner={"type": "none"},
+        resources={"gpus_per_trial": 0.5, "cpus_per_trial": 0.5},
+    )
+    most = []
+    home.drive(
+        ray_address, on_progress=lambda p: most.append(len(p.running)), devices=tmp_path / "devices.log"
+    )
+    assert max(most) == 4
+    devices = [line.split(",") for line in (tmp_path / "devices.log").read_text().splitlines()]
+    assert all(len(seen) == 1 for seen in devices)
+
+
+def test_the_same_seed_and_one_worker_repeat_a_sweep(tmp_path, mlflow_uri, ray_address):
+    """Interrupted or not, one worker and one seed give the same parameters, states and values."""
+    one_at_a_time = {"resources": {"max_concurrent": 1}}
+    straight = Home(tmp_path / "straight", mlflow_uri, **one_at_a_time)
+    straight.drive(ray_address)
+    broken = Home(tmp_path / "broken", mlflow_uri, **one_at_a_time)
+
+    broken.drive(ray_address, on_progress=Interrupt(lambda changed: changed.number == 2), step_s=0.02)
+    assert broken.state is SweepState.PAUSED
+    broken.drive(ray_address)
+    assert [(t.params, t.state, t.metrics) for t in broken.trials] == [
+        (t.params, t.state, t.metrics) for t in straight.trials
+    ]
