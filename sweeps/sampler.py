@@ -83,6 +83,11 @@ class OptunaSampler:
         self._study_id = self._storage.get_study_id_from_name("sweep")
         self._asked: dict[int, dict[str, Any]] = {}  # what each trial's suggestion left in the study
 
+    @property
+    def study(self) -> Study:
+        """The study as Optuna knows it, to look at: importances, Pareto front."""
+        return self._study
+
     def replay(self, trials: Sequence[TrialRecord], measurements: Sequence[Measurement]) -> None:
         """Rebuilds the study from the store's rows; once, before anything else.
 

@@ -1,0 +1,367 @@
+import json
+import math
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import pytest
+from optuna.trial import TrialState as OptunaState
+
+from sweeps.core.states import TrialState
+from sweeps.core.trial import Measurement
+from sweeps.records import TrialRecord
+from sweeps.sampler import OptunaSampler, trial_seed
+from sweeps.testing import SPACE, make_spec
+
+RUNGS = (75, 150, 300)
+FLAT = {name: entry for name, entry in SPACE.items() if "when" not in entry}
+TWO = [{"metric": "segm/AP"}, {"metric": "latency/ms_per_image", "goal": "minimize"}]
+BOUND = [{"metric": "latency/ms_per_image", "max": 60}]
+
+
+def answer(params: Mapping[str, object], iteration: int) -> dict[str, float]:
+    """Metrics that depend smoothly on the parameters, with some noise that does not change."""
+    rate, stride = float(params["solver.base_lr"]), int(params.get("mask_head.upsample_stride", 2))
+    noise = random.Random(f"{sorted(params.items())}{iteration}").gauss(0, 1)
+    ap = 40 - 8 * abs(math.log10(rate) + 2) + stride + noise
+    return {
+        "segm/AP": ap * (iteration / 300) ** 0.3,
+        "latency/ms_per_image": 30.0 + 10 * stride + int(params["mask_head.num_conv"]),
+    }
+
+
+class Game:
+    """A sweep without store and executor: rows as the store would give them back, workers taking turns."""
+
+    def __init__(self, spec, workers: int = 3) -> None:
+        self.spec, self.workers = spec, workers
+        self.trials: dict[int, TrialRecord] = {}
+        self.measurements: list[Measurement] = []
+        self.sampler = OptunaSampler(spec, spec.sampler.seed)
+
+    def restart(self) -> None:
+        """A new driver: nothing but the rows is left."""
+        self.sampler = OptunaSampler(self.spec, self.spec.sampler.seed)
+        rows = [
+            replace(
+                t,
+                params=json.loads(json.dumps(t.params)),
+                sampler_attrs=json.loads(json.dumps(t.sampler_attrs, allow_nan=False)),
+                state=TrialState.QUEUED if t.state is TrialState.RUNNING else t.state,
+            )
+            for t in self.trials.values()
+        ]
+        self.sampler.replay(rows, self.measurements)
+
+    def start(self) -> None:
+        number = len(self.trials)
+        found = self.sampler.suggest(number)
+        self.trials[number] = TrialRecord(
+            number, TrialState.RUNNING, None, found.params, found.seed, 1, 0, 0, None, 0, 0.0, 0.0, None,
+            self.sampler.attrs(number), {},
+        )  # fmt: skip
+
+    def report(self, number: int, iteration: int, metrics: Mapping[str, float]) -> TrialState:
+        """One rung's answer, and what became of the trial."""
+        self.measurements.append(Measurement(number, 1, iteration, 0.0, metrics))
+        pruned = self.sampler.observe(number, iteration, metrics)
+        state = TrialState.COMPLETED if iteration == RUNGS[-1] else TrialState.RUNNING
+        return self.end(number, TrialState.PRUNED if pruned else state, metrics, iteration)
+
+    def end(
+        self, number: int, state: TrialState, metrics: Mapping[str, float], iteration: int = 0
+    ) -> TrialState:
+        attrs = self.sampler.attrs(number)
+        self.trials[number] = replace(
+            self.trials[number], state=state, metrics=metrics, iteration=iteration, sampler_attrs=attrs
+        )
+        if state.terminal:
+            self.sampler.finish(number, state, metrics)
+        return state
+
+    def play(self, trials: int, restarts: Callable[[int], bool] = lambda _: False) -> list[TrialRecord]:
+        """Runs until so many trials were started; a few of them fail, one kind of them always."""
+        turn = 0
+        while len(self.trials) < trials:
+            if restarts(turn):
+                self.restart()
+            running = [t for t in self.trials.values() if t.state is TrialState.RUNNING]
+            if len(running) < self.workers:
+                self.start()
+            else:
+                trial = running[turn % len(running)]
+                iteration = min(r for r in RUNGS if r > trial.iteration)
+                if trial.params["mask_head.num_conv"] == 8:
+                    self.end(trial.number, TrialState.INFEASIBLE, trial.metrics)
+                elif trial.number % 11 == 5:
+                    self.end(trial.number, TrialState.FAILED, trial.metrics)
+                else:
+                    self.report(trial.number, iteration, answer(trial.params, iteration))
+            turn += 1
+        return list(self.trials.values())
+
+
+SPECS = {
+    "tpe": {},
+    "tpe, flat": {"space": FLAT},
+    "tpe, bound": {"constraints": BOUND},
+    "tpe, two objectives": {"objectives": TWO, "pruner": {"type": "none"}},
+    "tpe, median": {"pruner": {"type": "median"}},
+    "random": {"sampler": {"type": "random", "seed": 7}},
+    "qmc": {"sampler": {"type": "qmc", "seed": 7}},
+    "nsga2": {"sampler": {"type": "nsga2", "seed": 7, "startup_trials": 5}},
+    "nsga2, two objectives": {
+        "sampler": {"type": "nsga2", "seed": 7, "startup_trials": 5},
+        "objectives": TWO,
+        "pruner": {"type": "none"},
+    },
+}
+
+
+@pytest.mark.parametrize("sections", SPECS.values(), ids=SPECS)
+def test_restarts_change_no_suggestion(sections):
+    """With the same seed and answers, a driver that restarts at every turn gets what a steady one gets."""
+    spec = make_spec(**sections)
+    steady = Game(spec).play(40)
+    assert Game(spec).play(40, restarts=lambda _: True) == steady
+    assert Game(spec).play(40, restarts=lambda turn: turn == 50) == steady
+
+
+@pytest.mark.parametrize("sections", SPECS.values(), ids=SPECS)
+def test_suggestions_lie_in_the_space(sections):
+    """Every suggestion gives each active parameter, and only these, a value of its range."""
+    spec = make_spec(**sections)
+    outside = [t.params for t in Game(spec).play(40) if not spec.space.contains(t.params)]
+    assert outside == []
+
+
+def test_suggestions_do_not_depend_on_the_process():
+    """Python's hash seed, which differs between processes, has no influence."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from test_sampler import Game, make_spec\n"
+        "print([t.params for t in Game(make_spec()).play(25)])"
+    )
+    command = [sys.executable, "-c", code, __file__.rpartition("/")[0]]
+    answers = [
+        subprocess.run(
+            command, env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert answers[0] == answers[1]
+    assert answers[0].count("solver.base_lr") == 25
+
+
+def test_the_seed_decides():
+    """Another seed gives other suggestions; a trial's own seed depends on both seed and number."""
+    played = [Game(make_spec(sampler={"type": "tpe", "seed": seed})).play(5)[0].params for seed in (7, 8)]
+    assert played[0] != played[1]
+    seeds = [trial_seed(seed, number) for seed in range(50) for number in range(50)]
+    assert len(set(seeds)) == len(seeds)
+    assert 0 <= min(seeds) < max(seeds) < 2**31
+    assert trial_seed(7, 0) == 1979670999
+
+
+def test_tpe_learns():
+    """After its random start, TPE suggests better trials than random search does."""
+
+    def mean(kind: str) -> float:
+        spec = make_spec(sampler={"type": kind, "seed": 7}, pruner={"type": "none"})
+        late = Game(spec, workers=1).play(60)[30:]
+        return sum(answer(t.params, 300)["segm/AP"] for t in late) / len(late)
+
+    assert mean("tpe") > mean("random") + 3
+
+
+def test_startup_trials_are_random():
+    """Until as many trials ended as the spec says, TPE draws what random search draws."""
+    tpe = Game(make_spec(sampler={"type": "tpe", "seed": 7, "startup_trials": 6}, pruner={"type": "none"}))
+    rnd = Game(make_spec(sampler={"type": "random", "seed": 7}, pruner={"type": "none"}))
+    drawn = [[t.params for t in game.play(20)] for game in (tpe, rnd)]
+    alike = [a == b for a, b in zip(*drawn, strict=True)]
+    assert all(alike[:6])
+    assert not any(alike[-6:])
+
+
+# -- early stopping
+
+
+def asha(values: list[list[float]], factor: int, sign: int) -> list[int]:
+    """At which rung each trial stops (Li et al., 2020, asynchronous), by the book; trials run one by one."""
+    seen: list[list[float]] = [[] for _ in values[0]]
+    ends = []
+    for trial in values:
+        for rung, value in enumerate(trial):
+            seen[rung].append(sign * value)
+            promoted = sorted(seen[rung], reverse=True)[: max(1, len(seen[rung]) // factor)]
+            if rung == len(trial) - 1 or sign * value not in promoted:
+                ends.append(rung)
+                break
+    return ends
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+@pytest.mark.parametrize("goal", ["maximize", "minimize"])
+@pytest.mark.parametrize("rungs", [(75, 150, 300), (10, 200, 210, 3000), (5,)])
+def test_successive_halving_stops_the_right_trials(factor, goal, rungs):
+    """Whatever the rungs' spacing, a trial passes one if it is in the best 1/factor of those there."""
+    spec = make_spec(
+        objectives=[{"metric": "segm/AP", "goal": goal}],
+        pruner={"type": "successive_halving", "reduction_factor": factor},
+        fidelity={"iterations": rungs[-1], "rungs": list(rungs)},
+        sampler={"type": "random", "seed": 1},
+    )
+    rng = random.Random(factor)
+    values = [[rng.random() + rung for rung in range(len(rungs))] for _ in range(40)]
+    sampler, ends = OptunaSampler(spec, 1), []
+    for number, trial in enumerate(values):
+        sampler.suggest(number)
+        for rung, (iteration, value) in enumerate(zip(rungs, trial, strict=True)):
+            metrics = {"segm/AP": value}
+            pruned = sampler.observe(number, iteration, metrics)
+            if pruned or rung == len(rungs) - 1:
+                sampler.finish(number, TrialState.PRUNED if pruned else TrialState.COMPLETED, metrics)
+                ends.append(rung)
+                break
+    assert ends == asha(values, factor, 1 if goal == "maximize" else -1)
+
+
+def test_the_median_rule_spares_the_first_rungs():
+    """With one warm-up rung, nothing stops at the first rung, and the worse half stops at the second."""
+    pruner = {"type": "median", "startup_trials": 3, "warmup_rungs": 1}
+    game = Game(make_spec(pruner=pruner))
+    for number in range(3):
+        game.start()
+        for iteration in RUNGS:
+            game.report(number, iteration, {"segm/AP": 10.0 + number})
+    game.start()
+    assert game.report(3, 75, {"segm/AP": 1.0}) is TrialState.RUNNING
+    assert game.report(3, 150, {"segm/AP": 1.0}) is TrialState.PRUNED
+
+
+def test_without_the_objective_nothing_is_learnt_and_nothing_stopped():
+    """A rung where the objective could not be measured neither prunes nor enters a comparison."""
+    game = Game(make_spec())
+    for number in range(6):
+        game.start()
+        game.report(number, 75, {"segm/AP": 10.0 - number})
+    game.start()
+    for metrics in ({}, {"bbox/AP": 1.0}, {"segm/AP": math.nan}):
+        assert game.sampler.observe(6, 75, metrics) is False
+    assert game.sampler.study.trials[6].intermediate_values == {}
+
+
+def test_a_trial_that_missed_a_rung_does_not_compete_in_it_later():
+    """A value of a later rung, trained longer, never stands in for one of an earlier rung."""
+    game = Game(make_spec())
+    game.start()
+    game.sampler.observe(0, 75, {})
+    assert game.sampler.observe(0, 150, {"segm/AP": 30.0}) is False
+    game.start()
+    assert game.report(1, 75, {"segm/AP": 10.0}) is TrialState.RUNNING
+    assert game.report(1, 150, {"segm/AP": 20.0}) is TrialState.PRUNED
+
+
+def test_a_rung_observed_again_keeps_its_value():
+    """A retried attempt measures a rung again: the first value stays, and the trial is not stopped for it."""
+    game = Game(make_spec())
+    for number, value in enumerate((10.0, 20.0)):
+        game.start()
+        game.report(number, 75, {"segm/AP": value})
+    assert game.sampler.observe(1, 75, {"segm/AP": 1.0}) is False
+    assert game.sampler.study.trials[1].intermediate_values == {1: 20.0}
+
+
+def test_the_last_rung_stops_nothing():
+    """The worst trial that came so far still counts as complete."""
+    game = Game(make_spec(pruner={"type": "median", "startup_trials": 1}))
+    for number, value in enumerate((30.0, 40.0, 1.0)):
+        game.start()
+        assert game.report(number, 300, {"segm/AP": value}) is TrialState.COMPLETED
+
+
+def test_several_objectives_are_never_pruned():
+    """Successive halving compares single values, so with two objectives it stays out of the way."""
+    game = Game(make_spec(objectives=TWO))
+    for number in range(8):
+        game.start()
+        metrics = {"segm/AP": 10.0 - number, "latency/ms_per_image": 30.0 + number}
+        assert game.report(number, 75, metrics) is TrialState.RUNNING
+
+
+# -- what Optuna is told
+
+
+def test_ends_are_told_as_what_they_teach():
+    """Pruned trials keep their values, failures are passed over, the infeasible ranks below all."""
+    game = Game(make_spec(constraints=BOUND))
+    ends = [
+        (TrialState.COMPLETED, {"segm/AP": 30.0, "latency/ms_per_image": 50.0}),
+        (TrialState.PRUNED, {"segm/AP": 10.0, "latency/ms_per_image": 75.0}),
+        (TrialState.FAILED, {}),
+        (TrialState.CANCELLED, {"segm/AP": 10.0}),
+        (TrialState.INFEASIBLE, {}),
+        (TrialState.COMPLETED, {"segm/AP": 30.0}),
+    ]
+    for number, (state, metrics) in enumerate(ends):
+        game.start()
+        if metrics:
+            game.measurements.append(Measurement(number, 1, 75, 0.0, metrics))
+            game.sampler.observe(number, 75, metrics)
+        game.end(number, state, metrics)
+    for _ in range(2):
+        told = game.sampler.study.trials
+        assert [(t.state, t.values, t.intermediate_values) for t in told] == [
+            (OptunaState.COMPLETE, [30.0], {1: 30.0}),
+            (OptunaState.PRUNED, [10.0], {1: 10.0}),
+            (OptunaState.FAIL, None, {}),
+            (OptunaState.FAIL, None, {1: 10.0}),
+            (OptunaState.PRUNED, None, {}),
+            (OptunaState.COMPLETE, [30.0], {1: 30.0}),
+        ]
+        assert [list(t.constraints.values()) for t in told] == [[-10.0], [15.0], [], [], [1.0], [1.0]]
+        game.restart()  # and the same once more from the rows
+
+
+def test_tpe_keeps_away_from_the_infeasible():
+    """A choice that always runs out of memory is suggested less and less."""
+    game = Game(make_spec(pruner={"type": "none"}), workers=1)
+    while len(game.trials) < 60:
+        game.start()
+        trial = game.trials[len(game.trials) - 1]
+        if trial.params["mask_head.name"] == "strided":
+            game.end(trial.number, TrialState.INFEASIBLE, {})
+        else:
+            game.end(trial.number, TrialState.COMPLETED, {"segm/AP": 10.0})
+    late = [t.params["mask_head.name"] for t in list(game.trials.values())[30:]]
+    assert late.count("strided") < len(late) / 5
+
+
+def test_a_broken_bound_is_searched_less():
+    """With a bound on latency, TPE goes where it is kept although the objective is better elsewhere."""
+
+    def share(constraints) -> float:
+        game = Game(make_spec(constraints=constraints, pruner={"type": "none"}), workers=1)
+        while len(game.trials) < 60:
+            game.start()
+            trial = game.trials[len(game.trials) - 1]
+            layers = float(trial.params["mask_head.num_conv"])
+            game.end(
+                trial.number,
+                TrialState.COMPLETED,
+                {"segm/AP": layers, "latency/ms_per_image": 10 * layers},
+            )
+        late = list(game.trials.values())[30:]
+        return sum(t.params["mask_head.num_conv"] <= 4 for t in late) / len(late)
+
+    assert share([]) < 0.2
+    assert share([{"metric": "latency/ms_per_image", "max": 40}]) > 0.5
+
+
+def test_trials_are_asked_for_in_order():
+    """A number out of turn is refused: the sampler's trial and the sweep's would be different ones."""
+    with pytest.raises(ValueError, match="the next trial is 0, but 3 was asked for"):
+        OptunaSampler(make_spec(), 7).suggest(3)
