@@ -9,12 +9,12 @@ from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem, ResNet
 BLOCKS_PER_STAGE = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 
 
-@BACKBONE_REGISTRY.register()
+@BACKBONE_REGISTRY.register()  # type: ignore[untyped-decorator]  # detectron2 is untyped
 def build_slim_resnet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
     """ResNet-10, 18 or 34 of any width and of as many stages as OUT_FEATURES asks for, with an FPN on top.
 
-    Detectron2's own builder fixes RES2_OUT_CHANNELS at 64 for these depths. With res5 there is a p6 by max pooling,
-    as in Detectron2's FPN; without, the pyramid ends at the last stage.
+    Detectron2's own builder fixes RES2_OUT_CHANNELS at 64 for these depths. With res5 there is a p6 by max
+    pooling, as in Detectron2's FPN; without, the pyramid ends at the last stage.
 
     Raises:
         ValueError: `MODEL.RESNETS.DEPTH` is not 10, 18 or 34.
@@ -23,7 +23,9 @@ def build_slim_resnet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
     """
     resnet = cfg.MODEL.RESNETS
     if resnet.DEPTH not in BLOCKS_PER_STAGE:
-        raise ValueError(f"MODEL.RESNETS.DEPTH: {resnet.DEPTH} is not one of {', '.join(map(str, BLOCKS_PER_STAGE))}")
+        raise ValueError(
+            f"MODEL.RESNETS.DEPTH: {resnet.DEPTH} is not one of {', '.join(map(str, BLOCKS_PER_STAGE))}"
+        )
     stem = BasicStem(input_shape.channels, resnet.STEM_OUT_CHANNELS, resnet.NORM)
     last_stage = max(int(name.removeprefix("res")) for name in resnet.OUT_FEATURES)
     stages = []

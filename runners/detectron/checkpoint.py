@@ -106,7 +106,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except CheckpointInvalid:
         raise
     except Exception as error:  # json, zip and pickle each have errors of their own for damaged input
-        raise CheckpointInvalid(f"{path}: no readable checkpoint ({type(error).__name__}: {error})") from error
+        raise CheckpointInvalid(
+            f"{path}: no readable checkpoint ({type(error).__name__}: {error})"
+        ) from error
 
 
 def delete_older_checkpoints(directory: Path, *, epoch: int, attempt: int, keep: Iterable[str]) -> None:

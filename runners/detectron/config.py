@@ -1,6 +1,7 @@
 """From a spec and a trial's parameters to a frozen Detectron2 config."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,16 @@ from typing import Any
 import detectron2.model_zoo
 import torch
 from detectron2.config import CfgNode, get_cfg
+from detectron2.modeling import (
+    BACKBONE_REGISTRY,
+    META_ARCH_REGISTRY,
+    PROPOSAL_GENERATOR_REGISTRY,
+    ROI_HEADS_REGISTRY,
+    ROI_MASK_HEAD_REGISTRY,
+)
 
+import runners.detectron.backbone
+import runners.detectron.heads  # noqa: F401  # both register what configs name
 from runners.detectron.data import RegisteredData
 from search_spaces.issues import SpecIssue, did_you_mean
 from search_spaces.overrides import BASE_KEYS, ConfigValue, config_overrides
@@ -67,15 +77,43 @@ def base_config(base: BaseSpec) -> CfgNode:
             _merge_zoo(cfg, preset.zoo)
         for key, value in preset.overrides:
             set_key(cfg, key, value)
-        _set_weights(cfg, base.weights or preset.default_weights, preset.zoo)
+        _set_weights(cfg, base.weights, preset.zoo)
     elif base.zoo is not None:
         _merge_zoo(cfg, base.zoo)
-        _set_weights(cfg, base.weights or "zoo", base.zoo)
+        _set_weights(cfg, base.weights, base.zoo)
     elif base.file is not None:
         _merge_file(cfg, base.file)
-        if base.weights is not None:
-            _set_weights(cfg, base.weights, None)
+        _set_weights(cfg, base.weights, None)
     return cfg
+
+
+def base_issues(base: BaseSpec) -> tuple[SpecIssue, ...]:
+    """What is wrong with a base; a base without problems builds a Mask R-CNN, if its values go together."""
+    try:
+        cfg = base_config(base)
+    except SpecInvalid as error:
+        return error.issues
+    where = "base.file" if base.file else "base.zoo" if base.zoo else "base.preset"
+    known = {
+        "MODEL.META_ARCHITECTURE": META_ARCH_REGISTRY,
+        "MODEL.BACKBONE.NAME": BACKBONE_REGISTRY,
+        "MODEL.PROPOSAL_GENERATOR.NAME": PROPOSAL_GENERATOR_REGISTRY,
+        "MODEL.ROI_HEADS.NAME": ROI_HEADS_REGISTRY,
+        "MODEL.ROI_MASK_HEAD.NAME": ROI_MASK_HEAD_REGISTRY,
+    }
+    issues = []
+    for key, registry in known.items():
+        name = get_key(cfg, key)
+        if name not in registry:
+            names = [name for name, _ in registry]
+            issues.append(
+                SpecIssue(where, f"{key}: {name!r} is not in this Detectron2", did_you_mean(name, names))
+            )
+    if not cfg.MODEL.MASK_ON:
+        issues.append(SpecIssue(where, "MODEL.MASK_ON is false: it trains no mask head", "set it to true"))
+    if cfg.MODEL.KEYPOINT_ON or cfg.MODEL.LOAD_PROPOSALS:
+        issues.append(SpecIssue(where, "keypoints and precomputed proposals are not supported"))
+    return tuple(issues)
 
 
 def build_config(
@@ -131,8 +169,8 @@ def build_config(
 def portable_config(cfg: CfgNode) -> str:
     """The config as YAML that stock Detectron2 reads, as far as the model is one that it has.
 
-    Training-only keys of ours are left out, and a strided head of stride 2 becomes the stock head that it equals.
-    What remains of ours is declared in `masksweep_cfg`.
+    Training-only keys of ours are left out, and a strided head of stride 2 becomes the stock head that it
+    equals. What remains of ours is declared in `masksweep_cfg`.
     """
     portable = cfg.clone()
     portable.defrost()
@@ -186,7 +224,11 @@ def _merge_zoo(cfg: CfgNode, name: str) -> None:
     # Only listed names: a path that leads out of the zoo would be read as trusted code.
     if name not in zoo_names():
         raise SpecInvalid(
-            [SpecIssue("base.zoo", f"{name!r} is not in Detectron2's model zoo", did_you_mean(name, zoo_names()))]
+            [
+                SpecIssue(
+                    "base.zoo", f"{name!r} is not in Detectron2's model zoo", did_you_mean(name, zoo_names())
+                )
+            ]
         )
     cfg.merge_from_file(detectron2.model_zoo.get_config_file(name))
 
@@ -206,10 +248,9 @@ def _set_weights(cfg: CfgNode, weights: str, zoo: str | None) -> None:
         case "zoo":
             if zoo is None:
                 raise SpecInvalid([SpecIssue("base.weights", "'zoo' needs a base from the model zoo")])
-            try:
+            # A config without a trained model keeps the weights that its file names.
+            with suppress(RuntimeError):
                 cfg.MODEL.WEIGHTS = detectron2.model_zoo.get_checkpoint_url(zoo)
-            except RuntimeError:
-                pass  # a config without a trained model keeps the weights that its file names
         case path:
             cfg.MODEL.WEIGHTS = path
 

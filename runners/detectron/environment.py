@@ -12,7 +12,7 @@ _PACKAGES = ("torch", "torchvision", "detectron2", "numpy", "pillow", "hotcoco",
 
 
 def limit_threads() -> None:
-    """One thread, or what OMP_NUM_THREADS says: more make one training little faster and starve its neighbours."""
+    """One thread, or OMP_NUM_THREADS: more make a training little faster and starve its neighbours."""
     threads = os.environ.get("OMP_NUM_THREADS", "")
     wanted = int(threads) if threads.isdigit() and int(threads) > 0 else 1
     os.environ.setdefault("RAYON_NUM_THREADS", str(wanted))  # hotcoco's; read at its first use

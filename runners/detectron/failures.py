@@ -1,4 +1,4 @@
-"""What an exception means for a trial: shortage of memory, divergence, a config that builds no model, or an error."""
+"""What an exception means for a trial: no memory, divergence, a config that builds no model, an error."""
 
 import pickle
 import traceback

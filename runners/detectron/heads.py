@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import fvcore.nn.weight_init as weight_init
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import Conv2d, ConvTranspose2d, ShapeSpec, get_norm
 from detectron2.modeling.roi_heads.mask_head import ROI_MASK_HEAD_REGISTRY, BaseMaskRCNNHead
+from fvcore.nn import weight_init
 from torch import Tensor, nn
 
 
@@ -13,14 +13,14 @@ from torch import Tensor, nn
 class StridedMaskHead(BaseMaskRCNNHead, nn.Sequential):  # type: ignore[misc]  # detectron2 is untyped
     """NUM_CONV 3x3 convolutions, an upsampling by UPSAMPLE_STRIDE, then a 1x1 predictor.
 
-    A larger stride gives finer masks: a mask's side is POOLER_RESOLUTION x UPSAMPLE_STRIDE. With stride 1 there
-    is no upsampling layer; with stride 2 the weights, their names and the initialization are those of Detectron2's
-    `MaskRCNNConvUpsampleHead`, so its checkpoints fit.
+    A larger stride gives finer masks: a mask's side is POOLER_RESOLUTION x UPSAMPLE_STRIDE. With stride 1
+    there is no upsampling layer; with stride 2 the weights, their names and the initialization are those of
+    Detectron2's `MaskRCNNConvUpsampleHead`, so its checkpoints fit.
 
     Source: Mask R-CNN (He et al., 2017), figure 4; `detectron2/modeling/roi_heads/mask_head.py`.
     """
 
-    @configurable
+    @configurable  # type: ignore[untyped-decorator]
     def __init__(
         self,
         input_shape: ShapeSpec,

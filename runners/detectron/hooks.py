@@ -69,7 +69,7 @@ class LearningRate(HookBase):  # type: ignore[misc]  # detectron2 is untyped
 
 
 class PauseFile:
-    """Whether the pause file exists, looked up at most every PAUSE_CHECK_S seconds: it may be on a network disk."""
+    """The pause file, looked for at most every PAUSE_CHECK_S seconds: it may be on a network disk."""
 
     def __init__(self, path: str) -> None:
         self._path = path

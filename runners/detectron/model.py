@@ -17,8 +17,8 @@ import runners.detectron.heads  # noqa: F401  # both register themselves
 def build_model(cfg: CfgNode) -> nn.Module:
     """The model that a config describes, on its device, with random weights.
 
-    `MODEL.ROI_MASK_HEAD.LOSS_WEIGHT` goes to whichever mask head it has: Detectron2's heads know a `loss_weight` but
-    read none from the config.
+    `MODEL.ROI_MASK_HEAD.LOSS_WEIGHT` goes to whichever mask head it has: Detectron2's heads know a
+    `loss_weight` but read none from the config.
 
     Raises:
         Exception: Whatever Detectron2 raises for a config that makes no model.
@@ -49,7 +49,7 @@ def load_weights(model: nn.Module, path: str) -> tuple[str, ...]:
 
 
 class _ArraysOnlyCheckpointer(DetectionCheckpointer):  # type: ignore[misc]  # detectron2 is untyped
-    """Reads Detectron2's pickled weights with an unpickler that knows arrays only, and keeps the skipped keys."""
+    """Reads pickled weights with an unpickler that knows arrays only, and keeps the skipped keys."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model, save_to_disk=False)

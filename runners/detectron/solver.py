@@ -11,8 +11,8 @@ OPTIMIZERS = ("SGD", "AdamW")
 def build_optimizer(cfg: CfgNode, model: nn.Module) -> Optimizer:
     """An optimizer over the model's trainable parameters.
 
-    Norms and biases get their own weight decay and learning rate as Detectron2's `build_optimizer` does it, and
-    gradients are clipped as `SOLVER.CLIP_GRADIENTS` says.
+    Norms and biases get their own weight decay and learning rate as Detectron2's `build_optimizer` does it,
+    and gradients are clipped as `SOLVER.CLIP_GRADIENTS` says.
 
     Raises:
         ValueError: `SOLVER.OPTIMIZER` is not one of OPTIMIZERS.
@@ -25,8 +25,8 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> Optimizer:
         bias_lr_factor=solver.BIAS_LR_FACTOR,
         weight_decay_bias=solver.WEIGHT_DECAY_BIAS,
     )
-    # A gradient scaler leaves unscaling to a fused optimizer's kernel, after our clipping would have run: with both,
-    # the scaled gradients would be clipped.
+    # A gradient scaler leaves unscaling to a fused optimizer's kernel, after our clipping would have run:
+    # with both, the scaled gradients would be clipped.
     fused = not (solver.CLIP_GRADIENTS.ENABLED and solver.AMP.ENABLED)
     match solver.OPTIMIZER:
         case "SGD":

@@ -1,4 +1,4 @@
-"""Detectron2's training loop, cut into stretches: each ends at an iteration, at a point in time, or on a pause."""
+"""Detectron2's training loop, in stretches that end at an iteration, at a point in time, or on a pause."""
 
 import math
 import random
@@ -91,7 +91,7 @@ class Trainer:
         return self._curve.take()
 
     def checkpoint(self) -> Checkpoint:
-        """All that the rest of the training depends on. The tensors are the live ones: save before training on."""
+        """All that the rest of the training depends on, in live tensors: save before training on."""
         training = {
             "optimizer": self._optimizer.state_dict(),
             "schedule": self._schedule.state_dict(),
@@ -127,7 +127,7 @@ def seed_everything(seed: int) -> None:
 
 
 class _Feed:
-    """A data loader whose batches come from elsewhere: a loop takes its loader once, before there is a first batch."""
+    """A data loader whose batches come from elsewhere: a loop takes its loader before there is a batch."""
 
     source: Iterator[list[dict[str, Any]]]
 
@@ -139,7 +139,7 @@ class _Feed:
 
 
 class _FiniteLosses:
-    """Takes all losses off the device in one transfer; stock loops read them one by one into an event storage."""
+    """Takes all losses off the device in one transfer; stock loops read them one by one."""
 
     losses: Mapping[str, float]
 

@@ -82,7 +82,7 @@ class DetectronWorker:
         self._kept = [Path(assignment.checkpoint).name] if assignment.checkpoint else []
 
     def step(self) -> Report:
-        """Trains until there is something to report: a rung, a checkpoint, a pause or a failure. Raises nothing."""
+        """Trains until there is a rung, a checkpoint, a pause or a failure to report. Raises nothing."""
         assignment = self._assignment
         if assignment is None:
             raise RuntimeError("step() before start()")
@@ -121,7 +121,8 @@ class DetectronWorker:
 
     def _build(self, assignment: Assignment) -> tuple[CfgNode, Trainer]:
         """Config, model and optimizer, from the parameters alone."""
-        assert self._data is not None and self._device is not None
+        assert self._data is not None
+        assert self._device is not None
         seed_everything(assignment.seed)
         cfg = build_config(
             self._spec,
@@ -148,7 +149,8 @@ class DetectronWorker:
             checkpoint = load_checkpoint(Path(assignment.checkpoint))
             if checkpoint.iteration != assignment.iteration:
                 raise CheckpointInvalid(
-                    f"{assignment.checkpoint}: holds iteration {checkpoint.iteration}, not {assignment.iteration}"
+                    f"{assignment.checkpoint}: holds iteration {checkpoint.iteration},"
+                    f" not {assignment.iteration}"
                 )
             trainer.restore(checkpoint)
         trainer.feed(
@@ -265,5 +267,5 @@ class DetectronWorker:
         self._run = None
         if failed or (self._device or "").startswith("cuda"):
             gc.collect()
-        if torch.cuda.is_available() and torch.cuda.is_initialized():
+        if torch.cuda.is_available():
             torch.cuda.empty_cache()

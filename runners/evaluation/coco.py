@@ -25,7 +25,8 @@ class GroundTruth:
     """A validation set's annotations, indexed once a process.
 
     Attributes:
-        coco: The indexed annotations. Ids of annotations are our own: COCO's matching takes id 0 for "unmatched".
+        coco: The indexed annotations. Ids of annotations are our own: COCO's matching takes id 0 for
+            "unmatched".
         sizes: (height, width) by image id.
         category_ids: Ids in the file, in the order of the models' contiguous classes.
         names: Category names, in the same order.
@@ -80,10 +81,10 @@ def ground_truth(document: Mapping[str, Any]) -> GroundTruth:
 def average_precision(
     truth: GroundTruth, detections: Sequence[Detections], *, max_detections: int = MAX_DETECTIONS
 ) -> dict[str, float]:
-    """AP in percent, by name: `segm/AP`, AP50, AP75, APs, APm, APl, `segm/AP-<category>`, and the same for `bbox`.
+    """AP in percent: `segm/AP`, AP50, AP75, APs, APm, APl, `segm/AP-<category>`, and the same for `bbox`.
 
-    What has no ground truth to be measured on (APs without a small object) is absent, where pycocotools says -1. A
-    model that finds nothing has AP 0. Masks are left out if the detections have none.
+    What has no ground truth to be measured on (APs without a small object) is absent, where pycocotools says
+    -1. A model that finds nothing has AP 0. Masks are left out if the detections have none.
 
     Args:
         truth: The annotations.
@@ -91,8 +92,8 @@ def average_precision(
         max_detections: An image's best detections that count, at least 1.
 
     Raises:
-        ValueError: A detection has a score or box that is not finite, an unknown image or class, or a mask of another
-            size than its image: hotcoco would count it silently.
+        ValueError: A detection has a score or box that is not finite, an unknown image or class, or a mask of
+            another size than its image: hotcoco would count it silently.
 
     Source: https://cocodataset.org/#detection-eval; equal to pycocotools' COCOeval bit by bit.
     """
@@ -115,11 +116,14 @@ def average_precision(
 def _summary(truth: GroundTruth, evaluation: COCOeval) -> Iterator[tuple[str, float]]:
     """The measurable ones of COCO's summary, in percent."""
     # (IoU thresholds, recalls, categories, areas, limits of detections); -1 where there is no ground truth
-    precision: NDArray[np.float64] = np.asarray(evaluation.eval["precision"])[..., -1]
+    accumulated: Any = evaluation.eval
+    precision: NDArray[np.float64] = np.asarray(accumulated["precision"])[..., -1]
     areas = list(evaluation.params.area_rng_lbl)
     ious = np.asarray(evaluation.params.iou_thrs)
     named = [(name, precision[..., areas.index(area)]) for name, area in _AREAS.items()]
-    named += [(name, precision[np.isclose(ious, iou), :, :, areas.index("all")]) for name, iou in _IOUS.items()]
+    named += [
+        (name, precision[np.isclose(ious, iou), :, :, areas.index("all")]) for name, iou in _IOUS.items()
+    ]
     named += [(f"AP-{name}", precision[:, :, k, areas.index("all")]) for k, name in enumerate(truth.names)]
     for name, values in named:
         measured = values[values > -1]
@@ -128,13 +132,18 @@ def _summary(truth: GroundTruth, evaluation: COCOeval) -> Iterator[tuple[str, fl
 
 
 def _results(truth: GroundTruth, detections: Sequence[Detections], kind: str) -> Iterator[dict[str, Any]]:
-    """COCO results. A mask's result has no box: with one, its area would be the box's, and APs, APm, APl change."""
+    """COCO results. A mask's has no box: with one, its area would be the box's, and APs, APm, APl change."""
     for item in detections:
         categories = [truth.category_ids[k] for k in item.classes.tolist()]
         scores = item.scores.tolist()
         if kind == "segm":
             for category, score, mask in zip(categories, scores, item.masks or (), strict=True):
-                yield {"image_id": item.image_id, "category_id": category, "score": score, "segmentation": mask}
+                yield {
+                    "image_id": item.image_id,
+                    "category_id": category,
+                    "score": score,
+                    "segmentation": mask,
+                }
         else:
             corners = item.boxes
             boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1).tolist()
@@ -148,7 +157,9 @@ def _check(truth: GroundTruth, item: Detections) -> None:
         raise ValueError(f"{where}: no such image in the annotations")
     count = len(item.scores)
     if item.boxes.shape != (count, 4) or item.classes.shape != (count,):
-        raise ValueError(f"{where}: {count} scores, but boxes {item.boxes.shape} and classes {item.classes.shape}")
+        raise ValueError(
+            f"{where}: {count} scores, but boxes {item.boxes.shape} and classes {item.classes.shape}"
+        )
     if not (np.isfinite(item.scores).all() and np.isfinite(item.boxes).all()):
         raise ValueError(f"{where}: a score or box is not finite")
     if count and not 0 <= item.classes.min() <= item.classes.max() < len(truth.category_ids):

@@ -31,13 +31,14 @@ def evaluate(
     detections_per_image: int = MAX_DETECTIONS,
     batch_size: int = BATCH_SIZE,
 ) -> dict[str, float]:
-    """The metrics of `average_precision` in percent, and `latency/ms_per_image`. What cannot be measured is absent.
+    """What `average_precision` gives, and `latency/ms_per_image`. What cannot be measured is absent.
 
     Args:
         model: A Detectron2 model; left in the mode it was in.
         val: The validation set.
         mask_threshold: 0 to 1.
-        detections_per_image: The model's limit (`TEST.DETECTIONS_PER_IMAGE`); AP counts 100 or this, if larger.
+        detections_per_image: The model's limit (`TEST.DETECTIONS_PER_IMAGE`); AP counts 100 or this, if
+            larger.
         batch_size: Images a batch at most.
     """
     predictions = predict(model, val.inputs, mask_threshold=mask_threshold, batch_size=batch_size)

@@ -42,8 +42,8 @@ class Predictions:
 
     Attributes:
         detections: One item an image, in the order of the input.
-        ms_per_image: Median milliseconds an image, from pixels in memory to pasted masks, the first batch left out
-            (unless it is the only one); None if there was no image.
+        ms_per_image: Median milliseconds an image, from pixels in memory to pasted masks, the first batch
+            left out (unless it is the only one); None if there was no image.
     """
 
     detections: Sequence[Detections]
@@ -51,12 +51,16 @@ class Predictions:
 
 
 def predict(
-    model: nn.Module, inputs: Iterable[Mapping[str, Any]], *, mask_threshold: float = 0.5, batch_size: int = BATCH_SIZE
+    model: nn.Module,
+    inputs: Iterable[Mapping[str, Any]],
+    *,
+    mask_threshold: float = 0.5,
+    batch_size: int = BATCH_SIZE,
 ) -> Predictions:
     """Runs the model once over all inputs, in evaluation mode and fp32.
 
-    Only neighbours of the same size share a batch: nothing is padded beyond what a single image would be, so batching
-    changes no result.
+    Only neighbours of the same size share a batch: nothing is padded beyond what a single image would be, so
+    batching changes no result.
 
     Args:
         model: A Detectron2 model; left in the mode it was in.
@@ -105,8 +109,8 @@ def _detections(image_id: int, instances: Any) -> Detections:
     masks = None
     if instances.has("pred_masks"):
         planes = instances.pred_masks.numpy().view(np.uint8)
-        # (N, H, W) in C order is (H, W) in Fortran order once each plane is transposed by the encoder; a copy here is
-        # what the encoder would do more slowly.
+        # (N, H, W) in C order is (H, W) in Fortran order once each plane is transposed by the encoder; a copy
+        # here is what the encoder would do more slowly.
         masks = [hotcoco.mask.encode(np.asfortranarray(plane)) for plane in planes]
     return Detections(
         image_id=image_id,
