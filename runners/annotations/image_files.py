@@ -1,0 +1,106 @@
+"""The image files behind a COCO JSON: there, inside their folder, and of the size that the JSON says."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+from runners.annotations.findings import Findings
+
+HEADERS = 5000  # files that are opened at most; of a larger set, so many evenly spread ones
+
+_EXIF_ORIENTATION = 274
+_ON_ITS_SIDE = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+
+
+@dataclass(slots=True)
+class ImageFiles:
+    """The files of one half of the data.
+
+    Attributes:
+        sizes: Bytes of each file name that the JSON gives, and -1 where there is no file.
+        paths: Absolute path of each file that is there.
+    """
+
+    sizes: dict[str, int] = field(default_factory=dict)
+    paths: dict[str, str] = field(default_factory=dict)
+
+
+def check_files(
+    images: dict[Any, dict[str, Any]], folder: Path, path: str, findings: Findings, notes: Findings
+) -> ImageFiles:
+    """Looks for every image and reads the headers of up to HEADERS of them.
+
+    Args:
+        images: COCO's image records by id, each with file_name, width and height.
+        folder: Where their names start.
+        path: Where the half stands in the spec: `dataset.train`.
+        findings: Gets the problems.
+        notes: Gets what is worth a remark.
+    """
+    files = ImageFiles()
+    if not folder.is_dir():
+        findings.add(f"{path}.images", f"{'not a' if folder.exists() else 'no such'} directory: {folder}")
+        return files
+    step = max(1, -(-len(images) // HEADERS))
+    for index, record in enumerate(images.values()):
+        name = record["file_name"]
+        if name in files.sizes:
+            notes.add(f"{path}.annotations", "file names of more than one image", name)
+            continue
+        # by the name alone: links inside the folder may lead wherever their owner wants
+        inside = os.path.normpath(name)
+        if os.path.isabs(name) or inside == ".." or inside.startswith(".." + os.sep) or "\0" in name:
+            findings.add(
+                f"{path}.annotations", "file names that lead out of the image folder", repr(name)[1:-1]
+            )
+            continue
+        file = os.path.join(folder, name)
+        try:
+            files.sizes[name] = os.stat(file).st_size if os.path.isfile(file) else -1
+        except (OSError, ValueError):  # a name that no file system takes
+            files.sizes[name] = -1
+        if files.sizes[name] < 0:
+            findings.add(f"{path}.images", f"images that are not in {folder}", name)
+            continue
+        files.paths[name] = os.path.abspath(file)
+        if index % step == 0:
+            _check_header(file, record, path, findings, notes)
+    return files
+
+
+def _check_header(file: str, record: dict[str, Any], path: str, findings: Findings, notes: Findings) -> None:
+    name = record["file_name"]
+    try:
+        with Image.open(file) as image:
+            width, height = image.size
+            orientation = _orientation(image)
+            deep = image.mode.startswith("I")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        reason = "not an image" if isinstance(error, UnidentifiedImageError) else str(error)
+        findings.add(f"{path}.images", "images that cannot be opened", f"{name} ({reason})")
+        return
+    if orientation in _ON_ITS_SIDE:
+        width, height = height, width
+    if (width, height) != (record["width"], record["height"]):
+        got = f"{name} ({record['width']} x {record['height']}, but the file has {width} x {height})"
+        hint = None
+        if orientation in _ON_ITS_SIDE:
+            hint = (
+                "the file's EXIF orientation turns it on its side; width and height are those after turning"
+            )
+        findings.add(f"{path}.annotations", "images with a wrong width or height", got, hint)
+    if deep:
+        notes.add(f"{path}.images", "16-bit images, of which the upper 8 bits are used", name)
+
+
+def _orientation(image: Image.Image) -> int | None:
+    if image.format == "PNG" and not {"exif", "Raw profile type exif"} & image.info.keys():
+        return None  # getexif would decode the whole image to look for more chunks
+    try:
+        value = image.getexif().get(_EXIF_ORIENTATION)
+    except Exception:  # a broken EXIF block turns nothing
+        return None
+    return value if isinstance(value, int) else None

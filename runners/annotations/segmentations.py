@@ -1,0 +1,84 @@
+"""Whether a COCO segmentation is well formed: evaluators accept broken ones silently, or hang."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+
+def segmentation_problem(segmentation: Any, height: int, width: int) -> str | None:
+    """What is wrong with a segmentation of an image of that size, or None.
+
+    Args:
+        segmentation: A list of polygons, each [x, y, x, y, ...] in pixels, or RLE: `size` and `counts`.
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
+    """
+    if isinstance(segmentation, dict):
+        return _rle_problem(segmentation, height, width)
+    if not isinstance(segmentation, list):
+        return f"got {type(segmentation).__name__}"
+    for polygon in segmentation:
+        problem = _polygon_problem(polygon)
+        if problem is not None:
+            return problem
+    if all(_flat(polygon) for polygon in segmentation):
+        return "got polygons without an area"
+    return None
+
+
+def _flat(polygon: list[float]) -> bool:
+    xs, ys = polygon[::2], polygon[1::2]
+    return min(xs) == max(xs) or min(ys) == max(ys)
+
+
+def _polygon_problem(polygon: Any) -> str | None:
+    if not isinstance(polygon, list):
+        return "got a polygon that is not a list of numbers"
+    if len(polygon) < 6 or len(polygon) % 2:
+        return f"got a polygon of {len(polygon)} coordinates"
+    if not set(map(type, polygon)) <= {int, float} or not math.isfinite(sum(polygon)):
+        return "got a polygon with a coordinate that is not a finite number"
+    return None
+
+
+def _rle_problem(code: dict[str, Any], height: int, width: int) -> str | None:
+    size, counts = code.get("size"), code.get("counts")
+    if size != [height, width]:
+        return f"got RLE size {size} for an image of height {height} and width {width}"
+    if isinstance(counts, str):
+        runs = decompress(counts)
+    elif isinstance(counts, list) and set(map(type, counts)) <= {int}:
+        runs = counts
+    else:
+        runs = None
+    if runs is None or min(runs, default=0) < 0:
+        return "got RLE counts that are not run lengths"
+    if sum(runs) != height * width:
+        return f"got RLE counts for {sum(runs)} of {height * width} pixels"
+    if not any(runs[1::2]):
+        return "got an RLE that covers no pixel"
+    return None
+
+
+def decompress(text: str) -> Sequence[int] | None:
+    """Run lengths of COCO's compressed RLE, or None if the text is cut or has foreign characters.
+
+    The code is that of `rleFrString` in pycocotools' maskApi.c: 5 bits a character, the sixth says that more
+    follow; from the fourth number on, differences from the number two places before.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for byte in text.encode("utf-8"):
+        bits = byte - 48
+        if not 0 <= bits < 64:
+            return None
+        value |= (bits & 31) << shift
+        shift += 5
+        if not bits & 32:
+            if bits & 16:
+                value -= 1 << shift
+            if len(runs) > 2:
+                value += runs[-2]
+            runs.append(value)
+            value = shift = 0
+    return None if shift else runs
