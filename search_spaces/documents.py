@@ -73,7 +73,8 @@ def _read(text: str) -> tuple[object, list[SpecIssue]]:
         if count > MAX_NODES:
             problem = f"its aliases make it more than {MAX_NODES} values long, which is the limit"
             return None, [SpecIssue("", problem)]
-        return loader.construct_document(node), _duplicates(node, "")
+        issues = _duplicates(node, "")  # before constructing, which writes merged keys into the nodes
+        return loader.construct_document(node), issues
     finally:
         loader.dispose()
 

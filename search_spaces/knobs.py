@@ -97,8 +97,8 @@ KNOBS: tuple[Knob, ...] = (
         _MASK_SOURCE,
     ),
     Knob(
-        "mask_head.num_conv", f"{_MASK}.NUM_CONV", "int", "layers", Between(1, 8), 4,
-        "Number of 3x3 convolutions before the upsampling.",
+        "mask_head.num_conv", f"{_MASK}.NUM_CONV", "int", "layers", Between(1, 8), None,
+        "Number of 3x3 convolutions before the upsampling; 4 in the zoo's FPN models.",
         _MASK_SOURCE,
     ),
     Knob(
@@ -120,7 +120,8 @@ KNOBS: tuple[Knob, ...] = (
     ),
     Knob(
         "mask_head.loss_weight", f"{_MASK}.LOSS_WEIGHT", "float", "", Between(0.01, 100), 1.0,
-        "Factor on the mask loss beside the box and proposal losses.",
+        "Factor on the mask loss beside the box and proposal losses. Detectron2's head has none, so the "
+        "strided head takes its place.",
         "masksweep's StridedMaskHead",
     ),
     Knob(

@@ -74,9 +74,12 @@ def config_overrides(
 
 def _mask_head(params: Mapping[str, Value]) -> dict[str, ConfigValue]:
     """The stock head reads neither stride nor loss weight; the strided one at stride 2 is the same net."""
-    if any(name in params for name in _STRIDED_ONLY):
-        return {"MODEL.ROI_MASK_HEAD.NAME": "StridedMaskHead"}
-    return {}
+    if not any(name in params for name in _STRIDED_ONLY):
+        return {}
+    values: dict[str, ConfigValue] = {"MODEL.ROI_MASK_HEAD.NAME": "StridedMaskHead"}
+    if params.get("mask_head.name") == "stock":
+        values["MODEL.ROI_MASK_HEAD.UPSAMPLE_STRIDE"] = 2
+    return values
 
 
 def _schedule(

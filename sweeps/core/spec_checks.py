@@ -16,23 +16,22 @@ _OPTIONS = {
         "none": (),
     },
 }
-_FOR_ALL = ("type", "seed")
 
 
 def option_issues(raw: Mapping[Any, Any]) -> Iterator[SpecIssue]:
     """Options of a sampler or pruner that its type does not read."""
-    every = {
-        section: {name for names in types.values() for name in names} for section, types in _OPTIONS.items()
-    }
     for section, types in _OPTIONS.items():
         given = raw.get(section)
         if not isinstance(given, Mapping):
             continue
         kind = given.get("type", next(iter(types)))
+        if not isinstance(kind, str) or kind not in types:
+            continue
         for name in given:
-            if kind in types and name in every[section] and name not in types[kind]:
-                users = ", ".join(other for other, names in types.items() if name in names)
-                yield SpecIssue(f"{section}.{name}", f"{kind} has no such option, it is for {users}")
+            users = [other for other, options in types.items() if name in options]
+            if users and kind not in users:
+                problem = f"{kind} has no such option, it is for {', '.join(users)}"
+                yield SpecIssue(f"{section}.{name}", problem)
 
 
 def cross_issues(good: Mapping[str, Any], raw: Mapping[Any, Any]) -> Iterator[SpecIssue]:

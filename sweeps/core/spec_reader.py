@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -60,6 +61,7 @@ def read_spec(text: str, directory: Path) -> SweepSpec:
     return SweepSpec.model_validate(good)
 
 
+@cache
 def _adapter(name: str) -> TypeAdapter[Any]:
     field = SweepSpec.model_fields[name]
     annotation: Any = field.annotation
@@ -132,7 +134,8 @@ def _issue(section: str, details: ErrorDetails) -> SpecIssue:
             problem, hint = details["ctx"]["text"], details["ctx"]["hint"]
         case "missing":
             problem = "missing"
-        case "extra_forbidden":
+        case "extra_forbidden" | "invalid_key":
+            loc = (*loc[:-1], str(loc[-1]))
             name, allowed = str(loc[-1]), _fields(loc[:-1])
             problem = f"unknown field, allowed: {', '.join(allowed)}"
             hint = did_you_mean(name, allowed) or _knob_hint(name) or place_of(name)
