@@ -45,7 +45,7 @@ constraints: setup  ## Pin what is installed, tested by you; first: make setup V
 	@mv constraints.new constraints.txt
 
 clean:  ## Remove what the checks, the tests and the demo made
-	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache "$(DEMO)" masksweep-home
+	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache "$(DEMO)"
 	@find search_spaces sweeps runners tests docker -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean  ## And the virtual environment
