@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 class SweepService:
     """Sweeps, trials, attempts and what they measured, in a store whose schema is up to date.
 
+    What takes a claim raises StaleEpoch if another driver has taken the sweep over, and WrongState if this one
+    has left it PAUSED or ended; nothing is changed then.
+
     Args:
         engine: From `sweeps.store.engine.open_engine`.
     """
@@ -178,7 +181,6 @@ class SweepService:
         """A driver's sign of life; the only write without an event.
 
         Raises:
-            StaleEpoch: Another driver has taken the sweep over.
         """
         with writing(self._engine) as connection:
             sql.fence(connection, claim, now)
@@ -189,7 +191,6 @@ class SweepService:
         What still runs is QUEUED again if the sweep is PAUSED; what is open when it ends is CANCELLED.
 
         Raises:
-            StaleEpoch: Another driver has taken the sweep over.
             WrongState: The sweep's state does not allow it.
         """
         with writing(self._engine) as connection:
@@ -214,7 +215,6 @@ class SweepService:
         """A new trial with its first attempt, both RUNNING.
 
         Raises:
-            StaleEpoch: Another driver has taken the sweep over.
             WrongState: The sweep has a trial of that number.
         """
         key = sql.Key(claim.sweep_id, suggestion.number, 1)
@@ -247,7 +247,6 @@ class SweepService:
         """QUEUED to RUNNING: the next attempt, from the trial's checkpoint.
 
         Raises:
-            StaleEpoch: Another driver has taken the sweep over.
             WrongState: The trial is not QUEUED.
         """
         with writing(self._engine) as connection:
@@ -288,7 +287,6 @@ class SweepService:
             False, with nothing changed, if the trial is not RUNNING this attempt any more: a late report.
 
         Raises:
-            StaleEpoch: Another driver has taken the sweep over.
             WrongState: RUNNING trials cannot go to the outcome's state.
         """
         try:
@@ -303,7 +301,6 @@ class SweepService:
         """QUEUED to CANCELLED: a trial that will get no further attempt.
 
         Raises:
-            StaleEpoch: Another driver has taken the sweep over.
             WrongState: The trial is not QUEUED.
         """
         with writing(self._engine) as connection:

@@ -27,7 +27,7 @@ def check_claimable(sweep: SweepRecord, now: float, stale_after_s: float) -> Non
     if driver is None or sweep.state not in (SweepState.RUNNING, SweepState.STOPPING):
         return
     silent_s = now - driver.beat_at
-    if silent_s < stale_after_s:
+    if abs(silent_s) < stale_after_s:  # a beat from the far future is of a clock that was set back
         raise WrongState(
             f"sweep {sweep.sweep_id} is being run by another driver "
             f"(pid {driver.pid} on {driver.host}, seen {max(0.0, silent_s):.0f} s ago)",

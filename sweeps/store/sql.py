@@ -48,7 +48,8 @@ _MOVE_SWEEP = _held_sweep.where(sweeps.c.state == _at_state)
 
 _now = _bound("now", sweeps.c.beat_at)
 _elapsed = _now - sweeps.c.beat_at
-_FENCE = _held_sweep.values(
+_driven = sweeps.c.state.in_([SweepState.RUNNING.value, SweepState.STOPPING.value])
+_FENCE = _held_sweep.where(_driven).values(
     beat_at=_now,
     active_s=sweeps.c.active_s + sa.case((_elapsed > 0, _elapsed), else_=0.0),  # a clock may be set back
     worker_s=sweeps.c.worker_s + _more_s,
@@ -90,10 +91,16 @@ def fence(connection: Connection, claim: Claim, now: float, worker_s: float = 0.
 
     Raises:
         StaleEpoch: The epoch is no longer the claim's.
+        WrongState: The driver has left the sweep PAUSED or ended already.
     """
     bound = {"at_sweep": claim.sweep_id, "at_epoch": claim.epoch, "now": now, "more_s": worker_s}
-    if connection.execute(_FENCE, bound).rowcount != 1:
-        raise StaleEpoch(f"sweep {claim.sweep_id}: epoch {claim.epoch} is over, another driver has taken it")
+    if connection.execute(_FENCE, bound).rowcount == 1:
+        return
+    query = sa.select(sweeps.c.epoch, sweeps.c.state).where(sweeps.c.sweep_id == claim.sweep_id)
+    found = connection.execute(query).one_or_none()
+    if found is not None and found.epoch == claim.epoch:
+        raise WrongState(f"sweep {claim.sweep_id} is {found.state}: its driver has left it")
+    raise StaleEpoch(f"sweep {claim.sweep_id}: epoch {claim.epoch} is over, another driver has taken it")
 
 
 def move_sweep(

@@ -170,6 +170,13 @@ def test_a_living_driver_is_left_alone_when_asked(service, claim):
     assert service.claim(claim.sweep_id, 140.0, stale_after_s=30.0) == Claim(claim.sweep_id, 2)
 
 
+def test_a_driver_from_the_future_does_not_hold_its_sweep(service, claim):
+    """A beat later than now, by a clock that was set back since, is no sign of life."""
+    service.beat(claim, 9000.0)
+    assert service.claim(claim.sweep_id, 110.0, stale_after_s=30.0) == Claim(claim.sweep_id, 2)
+    assert service.claim(claim.sweep_id, 109.0) == Claim(claim.sweep_id, 3)
+
+
 def test_of_claims_at_the_same_moment_one_wins(service):
     """Four threads claim at once: one gets the epoch, the others are refused."""
     sweep_id = service.create(SPEC, fingerprint="", now=1.0).sweep_id
@@ -437,6 +444,21 @@ def test_a_paused_sweep_goes_on_where_it_was(service, running):
         None,
     )
     assert service.start_attempt(again, 0, 301.0).attempt == 2
+
+
+@pytest.mark.parametrize("state", [SweepState.PAUSED, SweepState.COMPLETED])
+def test_a_driver_that_left_its_sweep_writes_no_more(service, running, state):
+    """After a pause or an end the claim is used up, even if nobody else came."""
+    service.finish(running, state, None, 200.0)
+    before = everything(service, running.sweep_id)
+    for write in (
+        lambda: service.beat(running, 201.0),
+        lambda: service.add_trial(running, replace(SUGGESTION, number=1), {}, 201.0),
+        lambda: service.finish(running, SweepState.FAILED, None, 201.0),
+    ):
+        with pytest.raises(WrongState, match=f"is {state.value}: its driver has left it"):
+            write()
+    assert everything(service, running.sweep_id) == before
 
 
 def test_a_sweep_moves_only_as_the_table_says(service, claim):
