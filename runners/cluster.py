@@ -51,8 +51,8 @@ def ray_cluster(address: str | None) -> Iterator[None]:
         os.environ.setdefault(name, value)
     import ray  # noqa: PLC0415 - reads the environment as it is imported
 
-    # Tune warns of result files that were told not to be written.
-    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    # Ray announces its settings, and Tune warns of result files that it was told not to write.
+    logging.getLogger("ray").setLevel(logging.ERROR)
     try:
         ray.init(
             address=address or "local",

@@ -27,7 +27,7 @@ def knobs_table() -> Table:
     """The knob table for people."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("knob", "kind", "legal", "default", "meaning"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name == "knob")
     for knob in KNOBS:
         table.add_row(knob.name, str(knob.kind), str(knob.legal), str(knob.default), knob.doc)
     return table

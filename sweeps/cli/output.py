@@ -11,7 +11,8 @@ from rich.console import Console
 from sweeps.core.errors import SpecInvalid, UserError
 
 words = Console(stderr=True, highlight=False, soft_wrap=True)
-data = Console(highlight=False)
+# A pipe or a file has no width: tables are not wrapped there, so that lines stay lines.
+data = Console(highlight=False, width=None if sys.stdout.isatty() else 250)
 
 
 def print_json(document: Mapping[str, object]) -> None:

@@ -1,0 +1,28 @@
+"""A driver for the tests to kill: drives a sweep of analytic workers and prints a line on each progress.
+
+python drive_curves.py HOME SWEEP_ID RAY_ADDRESS STEP_S
+"""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+from runners.driver import drive
+from runners.testing import CurveWorker
+from sweeps.bootstrap import open_service
+from sweeps.core.progress import Progress
+from sweeps.launchers.runner import DriveOrder
+from sweeps.settings import Settings
+
+
+def say(progress: Progress) -> None:
+    changed = progress.changed
+    if changed:
+        print(f"trial {changed.number} {changed.state} {changed.iteration}", flush=True)
+
+
+if __name__ == "__main__":
+    home, sweep_id, address, step_s = Path(sys.argv[1]), sys.argv[2], sys.argv[3], float(sys.argv[4])
+    settings = Settings.load(home)
+    order = DriveOrder(open_service(settings), settings, sweep_id, address, say, print)
+    drive(order, partial(CurveWorker, log=home / "iterations.log", step_s=step_s))

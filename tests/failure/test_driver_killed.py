@@ -1,0 +1,108 @@
+"""kill -9 of the driver: nothing is lost, nothing is trained twice beyond the last checkpoint."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from sweeps.bootstrap import open_service
+from sweeps.core.states import AttemptState, SweepState, TrialState
+from sweeps.settings import Settings
+from sweeps.testing import make_spec
+
+pytestmark = pytest.mark.slow  # starts and kills real drivers
+
+DRIVER = Path(__file__).with_name("drive_curves.py")
+TRIALS, RUNGS = 6, [2, 4, 8]
+
+
+def kill_at_line(command, number, env):
+    """Runs a command, kills it with SIGKILL when it has printed its line `number`; the lines until then."""
+    lines = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:
+        for line in process.stdout:
+            lines.append(line)
+            if len(lines) == number:
+                process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL, lines
+    return lines
+
+
+def test_a_driver_killed_again_and_again_ends_with_the_same_trials(tmp_path, mlflow_uri, ray_address):
+    """Drivers die at their start, between rungs and near the end; the last one finishes what they began.
+
+    An iteration is done again only if its trial had no later checkpoint: at most one rung's way a kill and worker.
+    """
+    env = {**os.environ, "MLFLOW_TRACKING_URI": mlflow_uri}
+    settings = Settings.load(tmp_path, environ=env)
+    service = open_service(settings, create=True)
+    spec = make_spec(
+        fidelity={"iterations": RUNGS[-1], "rungs": RUNGS}, budget={"trials": TRIALS}, pruner={"type": "none"}
+    )
+    sweep_id = service.create(spec, fingerprint="0" * 64, now=time.time()).sweep_id
+    command = [sys.executable, str(DRIVER), str(tmp_path), sweep_id, ray_address]
+    for line in (1, 4, 7):
+        kill_at_line([*command, "0.05"], line, env)
+    subprocess.run([*command, "0"], check=True, env=env, stdout=subprocess.DEVNULL)
+
+    trials = service.trials(sweep_id)
+    assert service.sweep(sweep_id).state is SweepState.COMPLETED
+    assert [(t.number, t.state, t.iteration) for t in trials] == [
+        (number, TrialState.COMPLETED, RUNGS[-1]) for number in range(TRIALS)
+    ]
+    measured = [(m.number, m.iteration) for m in service.measurements(sweep_id)]
+    assert measured == [(number, rung) for number in range(TRIALS) for rung in RUNGS]
+    attempts = service.attempts(sweep_id)
+    assert AttemptState.RUNNING not in {a.state for a in attempts}
+    done = Counter(tuple(map(int, line.split()[::3])) for line in (tmp_path / "iterations.log").open())
+    assert set(done) == {(number, i) for number in range(TRIALS) for i in range(1, RUNGS[-1] + 1)}
+    lost = [a for a in attempts if a.state is AttemptState.LOST]
+    longest_gap = max(b - a for a, b in zip([0, *RUNGS], RUNGS, strict=False))
+    assert sum(done.values()) - len(done) <= len(lost) * longest_gap
+
+
+def test_a_killed_run_is_finished_by_resume(tmp_path, ray_address, parts):
+    """`masksweep run` of real Detectron2 trials, killed after its first rung, ends complete with `resume`."""
+    home = tmp_path / "home"
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(
+        "version: 1\nname: killed\n"
+        f"dataset:\n  train: {{annotations: {parts}/train.json, images: {parts}/images}}\n"
+        f"  val: {{annotations: {parts}/val.json, images: {parts}/images}}\n"
+        "base: {preset: mask_rcnn_tiny}\nspace: {solver.base_lr: {low: 0.0003, high: 0.003, log: true}}\n"
+        "fidelity: {iterations: 4, rungs: [2, 4]}\nbudget: {trials: 3}\npruner: {type: none}\n"
+    )
+    command = [sys.executable, "-m", "sweeps.cli"]
+    options = ["--home", str(home), "--ray-address", ray_address]
+    with subprocess.Popen(
+        [*command, "run", str(spec), *options], stderr=subprocess.PIPE, text=True
+    ) as process:
+        for line in process.stderr:
+            if "rung 1/2" in line:
+                process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    listed = subprocess.run([*command, "ls", "--home", str(home), "--json"], check=True, capture_output=True)
+    (sweep,) = json.loads(listed.stdout)["sweeps"]
+    assert sweep["state"] == "RUNNING"
+
+    resumed = subprocess.run(
+        [*command, "resume", sweep["sweep_id"], *options, "--json"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    document = json.loads(resumed.stdout)
+    assert document["state"] == "COMPLETED"
+    assert [(t["number"], t["state"], t["iterations"]) for t in document["trials"]] == [
+        (number, "COMPLETED", 4) for number in range(3)
+    ]
+    service = open_service(Settings.load(home))
+    measured = [(m.number, m.iteration) for m in service.measurements(sweep["sweep_id"])]
+    assert measured == [(number, rung) for number in range(3) for rung in (2, 4)]
+    assert max(t["attempts"] for t in document["trials"]) == 2
