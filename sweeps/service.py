@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 class SweepService:
     """Sweeps, trials, attempts and what they measured, in a store whose schema is up to date.
 
-    What takes a claim raises StaleEpoch if another driver has taken the sweep over, and WrongState if this one
-    has left it PAUSED or ended; nothing is changed then.
+    What takes a claim raises StaleEpoch if another driver has taken the sweep over, and WrongState if this
+    one has left it PAUSED or ended; nothing is changed then.
 
     Args:
         engine: From `sweeps.store.engine.open_engine`.
@@ -178,10 +178,7 @@ class SweepService:
         return claim
 
     def beat(self, claim: Claim, now: float) -> None:
-        """A driver's sign of life; the only write without an event.
-
-        Raises:
-        """
+        """A driver's sign of life; the only write without an event."""
         with writing(self._engine) as connection:
             sql.fence(connection, claim, now)
 

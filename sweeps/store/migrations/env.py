@@ -1,7 +1,4 @@
-"""How Alembic runs here: on the connection, and in the transaction, that `upgrade` hands over.
-
-For `alembic revision --autogenerate` see CONTRIBUTING.
-"""
+"""How Alembic runs here: on the connection, and in the transaction, that `upgrade` hands over."""
 
 from alembic import context
 
