@@ -1,7 +1,7 @@
 """The store's schema, step by step; the tables of `sweeps.store.tables` are where the last step ends.
 
-A new step is a module in `versions/` after the pattern of `script.py.mako`, and its revision becomes HEAD. Steps
-that were released are never changed.
+A new step is a module in `versions/` after the pattern of `script.py.mako`, and its revision becomes HEAD.
+Steps that were released are never changed.
 """
 
 import sqlalchemy as sa
