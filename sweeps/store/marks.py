@@ -1,16 +1,19 @@
 """What a display shows already, and the rows that it does not show yet. All reads and writes are short."""
 
-from collections.abc import Iterable, Mapping
+import fcntl
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Connection, Engine, RowMapping
+from sqlalchemy.engine import Connection, Engine
 
-from sweeps.core.states import AttemptState
 from sweeps.core.trial import AttemptFacts, Measurement
 from sweeps.records import AttemptRecord, CurveRecord
+from sweeps.store import rows
 from sweeps.store.engine import reading, writing
 from sweeps.store.tables import attempts, curves, measurements, mirrored
 
@@ -58,7 +61,7 @@ class Marks:
 
     def __init__(self, engine: Engine, target: str) -> None:
         self._engine = engine
-        self._target = target
+        self.target = target
 
     def load(self, sweep_id: str) -> dict[str, Mark]:
         """All marks of a sweep by item."""
@@ -86,14 +89,35 @@ class Marks:
         with writing(self._engine) as connection:
             connection.execute(sa.delete(mirrored).where(*where))
 
+    @contextmanager
+    def exclusive(self, sweep_id: str) -> Iterator[None]:
+        """Waits until nobody else ships this sweep to this display; two at once would make runs twice.
+
+        Blocks no writer of the store, and ends with the process that holds it: a file lock beside a SQLite
+        store, an advisory lock on PostgreSQL.
+        """
+        if self._engine.dialect.name == "sqlite":
+            with open(f"{self._engine.url.database}.mirror.lock", "ab") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                yield
+            return
+        digest = hashlib.sha256(f"{self.target} {sweep_id}".encode()).digest()
+        key = int.from_bytes(digest[:8], signed=True)
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(sa.select(sa.func.pg_advisory_lock(key)))
+            try:
+                yield
+            finally:
+                connection.execute(sa.select(sa.func.pg_advisory_unlock(key)))
+
     def _of(self, sweep_id: str) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
-        return mirrored.c.target == self._target, mirrored.c.sweep_id == sweep_id
+        return mirrored.c.target == self.target, mirrored.c.sweep_id == sweep_id
 
     def _row(self, sweep_id: str, item: str, mark: Mark, now: float) -> dict[str, Any]:
         cursor = asdict(mark)
         run_id = cursor.pop("run_id")
         return {
-            "target": self._target,
+            "target": self.target,
             "sweep_id": sweep_id,
             "item": item,
             "run_id": run_id,
@@ -104,58 +128,37 @@ class Marks:
 
 def attempts_without_facts(engine: Engine, sweep_id: str) -> list[AttemptRecord]:
     """A sweep's attempts in order, with `facts` None: these are the bulk of the rows, see `facts_of`."""
-    columns = [column for column in attempts.c if column.name not in ("sweep_id", "facts")]
-    query = sa.select(*columns).where(attempts.c.sweep_id == sweep_id).order_by(attempts.c.number, attempts.c.attempt)
+    light = [column for column in attempts.c if column.name != "facts"]
+    query = sa.select(*light, sa.null().label("facts")).where(attempts.c.sweep_id == sweep_id)
     with reading(engine) as connection:
-        return [_attempt(row) for row in connection.execute(query).mappings()]
+        ordered = connection.execute(query.order_by(attempts.c.number, attempts.c.attempt))
+        return [rows.attempt_record(row) for row in ordered.mappings()]
 
 
 def facts_of(engine: Engine, sweep_id: str, number: int, attempt: int) -> AttemptFacts | None:
     """What an attempt ran with, or None before its first report."""
-    query = sa.select(attempts.c.facts).where(
-        attempts.c.sweep_id == sweep_id, attempts.c.number == number, attempts.c.attempt == attempt
-    )
+    query = sa.select(attempts).where(*_of(attempts, sweep_id, number, attempt))
     with reading(engine) as connection:
-        facts = connection.execute(query).scalar()
-    if facts is None:
-        return None
-    return AttemptFacts(**{**facts, "skipped_weights": tuple(facts.get("skipped_weights", ()))})
+        return rows.attempt_record(connection.execute(query).mappings().one()).facts
 
 
 def unshown(
     engine: Engine, sweep_id: str, number: int, attempt: int, mark: Mark
 ) -> tuple[list[Measurement], list[CurveRecord]]:
     """An attempt's measurements and curve points beyond its mark, each in order of iteration."""
-    measured = (
-        sa.select(measurements.c.iteration, measurements.c.at, measurements.c.metrics)
-        .where(
-            measurements.c.sweep_id == sweep_id,
-            measurements.c.number == number,
-            measurements.c.attempt == attempt,
-            measurements.c.iteration > mark.measured,
-        )
-        .order_by(measurements.c.iteration)
+    of = (sweep_id, number, attempt)
+    measured = sa.select(measurements).where(
+        *_of(measurements, *of), measurements.c.iteration > mark.measured
     )
-    curved = (
-        sa.select(curves.c.iteration, curves.c.at, curves.c["values"])
-        .where(
-            curves.c.sweep_id == sweep_id,
-            curves.c.number == number,
-            curves.c.attempt == attempt,
-            curves.c.iteration > mark.curved,
-        )
-        .order_by(curves.c.iteration)
-    )
+    curved = sa.select(curves).where(*_of(curves, *of), curves.c.iteration > mark.curved)
     with reading(engine) as connection:
-        return (
-            [Measurement(number, attempt, *row) for row in connection.execute(measured)],
-            [CurveRecord(number, attempt, *row) for row in connection.execute(curved)],
-        )
+        found = connection.execute(measured.order_by(measurements.c.iteration)).mappings()
+        points = connection.execute(curved.order_by(curves.c.iteration)).mappings()
+        return [rows.measurement(row) for row in found], [rows.curve_record(row) for row in points]
 
 
-def _attempt(row: RowMapping) -> AttemptRecord:
-    values = {**row, "state": AttemptState(row["state"])}
-    return AttemptRecord(**values, facts=None)
+def _of(table: sa.Table, sweep_id: str, number: int, attempt: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return table.c.sweep_id == sweep_id, table.c.number == number, table.c.attempt == attempt
 
 
 def _insert(connection: Connection) -> Any:

@@ -1,0 +1,192 @@
+"""The only MLflow import: a client that is quiet, gives up soon, and tells no passwords.
+
+Importing MLflow takes seconds, so that `Tracker` does it when it is made and not before.
+"""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sweeps.tracking.errors import MirrorUnavailable, RunGone
+from sweeps.tracking.links import redacted, without_secrets
+from sweeps.tracking.names import clipped
+from sweeps.tracking.picture import ATTEMPT_TAG, SWEEP_TAG, TRIAL_TAG, DatasetPicture, Point, RunPicture
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+MAX_METRICS = 1000  # in one batch, and entities in all
+MAX_PARAMS = 100
+_PAGE = 1000
+
+_ENVIRONMENT = {
+    # With its defaults MLflow tries for 245 s to reach a server that is down. The mirror comes again anyway.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+}
+_LEVELS = {
+    "mlflow.store.db.utils": logging.CRITICAL,  # prints the traceback of what it raises as well
+    "urllib3.connectionpool": logging.ERROR,  # a line for every retry
+    "alembic": logging.WARNING,  # a line for every migration of a new database
+}
+
+
+class Tracker:
+    """An MLflow tracking store, as far as the mirror needs it.
+
+    Args:
+        tracking_uri: As MLflow takes it; user and password in it appear in no message.
+        artifact_root: Where the artifacts of new experiments go, or None for the server's own place.
+
+    Raises:
+        MirrorUnavailable: From every method, when MLflow does not answer or refuses.
+        RunGone: From every method that takes a run, when there is no such run any more.
+    """
+
+    def __init__(self, tracking_uri: str, artifact_root: str | None = None) -> None:
+        self._uri = tracking_uri
+        self._artifact_root = artifact_root
+        with self._guarded():
+            self._client: MlflowClient = _open(tracking_uri)
+
+    def experiment(self, name: str) -> str:
+        """The id of the experiment of that name, made or restored if need be."""
+        with self._guarded():
+            found = self._client.get_experiment_by_name(name)
+            if found is None:
+                return str(self._client.create_experiment(name, artifact_location=self._artifact_root))
+            if found.lifecycle_stage != "active":
+                self._client.restore_experiment(found.experiment_id)
+            return str(found.experiment_id)
+
+    def exists(self, run_id: str) -> bool:
+        """Whether the run is there and not deleted."""
+        try:
+            with self._guarded():
+                return bool(self._client.get_run(run_id).info.lifecycle_stage == "active")
+        except RunGone:
+            return False
+
+    def find(self, experiment_id: str, sweep_id: str) -> dict[tuple[int, int] | None, str]:
+        """Run ids of a sweep by (trial, attempt), the parent's under None.
+
+        Restoring an experiment brings back runs that were deleted and made again; of doubles the oldest
+        stays, the others go to MLflow's bin.
+        """
+        found: dict[tuple[int, int] | None, str] = {}
+        doubles: list[str] = []
+        token: str | None = None
+        while True:
+            with self._guarded():
+                page = self._client.search_runs(
+                    [experiment_id],
+                    f"tags.`{SWEEP_TAG}` = '{sweep_id}'",
+                    max_results=_PAGE,
+                    order_by=["attributes.start_time ASC", "attributes.run_id ASC"],
+                    page_token=token,
+                )
+            for run in page:
+                tags = run.data.tags
+                key = (int(tags[TRIAL_TAG]), int(tags[ATTEMPT_TAG])) if TRIAL_TAG in tags else None
+                if found.setdefault(key, run.info.run_id) != run.info.run_id:
+                    doubles.append(run.info.run_id)
+            token = page.token
+            if not token:
+                break
+        for run_id in doubles:
+            with self._guarded():
+                self._client.delete_run(run_id)
+        return found
+
+    def create(self, experiment_id: str, picture: RunPicture) -> str:
+        """A new RUNNING run with the picture's name, start and tags; its id."""
+        with self._guarded():
+            run = self._client.create_run(
+                experiment_id,
+                start_time=picture.started_ms,
+                tags=dict(picture.tags),
+                run_name=picture.name,
+            )
+            return str(run.info.run_id)
+
+    def log(
+        self, run_id: str, points: Sequence[Point], params: Mapping[str, str], tags: Mapping[str, str]
+    ) -> None:
+        """One batch: at most 1000 in all, of which 100 params. What is there already changes nothing."""
+        from mlflow.entities import Metric, Param, RunTag  # noqa: PLC0415
+
+        with self._guarded():
+            self._client.log_batch(
+                run_id,
+                metrics=[Metric(p.key, p.value, p.at_ms, p.step) for p in points],
+                params=[Param(key, value) for key, value in params.items()],
+                tags=[RunTag(key, value) for key, value in tags.items()],
+            )
+
+    def set_status(self, run_id: str, picture: RunPicture) -> None:
+        """Gives the run its status and, if it has ended, its end."""
+        with self._guarded():
+            if picture.ended_ms is not None:
+                self._client.set_terminated(run_id, picture.status, picture.ended_ms)
+            else:
+                self._client.update_run(run_id, picture.status)
+
+    def put(self, run_id: str, name: str, text: str) -> None:
+        """Stores a text as an artifact, in the place of one of that name."""
+        with self._guarded():
+            self._client.log_text(run_id, text, name)
+
+    def log_datasets(self, run_id: str, datasets: Sequence[DatasetPicture]) -> None:
+        """The run's inputs. What is there already changes nothing."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag  # noqa: PLC0415
+
+        with self._guarded():
+            self._client.log_inputs(
+                run_id,
+                [
+                    DatasetInput(
+                        Dataset(name=each.name, digest=each.digest, source_type="local", source=each.source),
+                        tags=[InputTag("mlflow.data.context", each.context)],
+                    )
+                    for each in datasets
+                ],
+            )
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            message = without_secrets(str(error).strip() or type(error).__name__, self._uri)
+            if _is_gone(error):
+                raise RunGone(clipped(message, 300)) from None
+            # "from None": the chained errors quote the URI with its password
+            raise MirrorUnavailable(
+                f"MLflow at {redacted(self._uri)}: {clipped(message.splitlines()[0], 300)}",
+                "everything is in the store; masksweep mirror ships it once MLflow answers",
+            ) from None
+
+
+def _open(tracking_uri: str) -> Any:
+    chosen = os.environ.get("MLFLOW_LOGGING_LEVEL")
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    for name, level in _LEVELS.items():
+        logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET and chosen is None:
+            logger.setLevel(level)
+    from mlflow import MlflowClient  # noqa: PLC0415
+
+    return MlflowClient(tracking_uri)
+
+
+def _is_gone(error: Exception) -> bool:
+    code = getattr(error, "error_code", "")
+    return code == "RESOURCE_DOES_NOT_EXIST" or ("The run" in str(error) and "'active' state" in str(error))
