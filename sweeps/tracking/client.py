@@ -5,13 +5,13 @@ Importing MLflow takes seconds, so that `Tracker` does it when it is made and no
 
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sweeps.tracking.errors import MirrorUnavailable, RunGone
 from sweeps.tracking.links import redacted, without_secrets
-from sweeps.tracking.names import clipped
 from sweeps.tracking.picture import ATTEMPT_TAG, SWEEP_TAG, TRIAL_TAG, DatasetPicture, Point, RunPicture
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MAX_METRICS = 1000  # in one batch, and entities in all
 MAX_PARAMS = 100
 _PAGE = 1000
+_MESSAGE = 300
 
 _ENVIRONMENT = {
     # With its defaults MLflow tries for 245 s to reach a server that is down. The mirror comes again anyway.
@@ -164,12 +165,12 @@ class Tracker:
         try:
             yield
         except Exception as error:
-            message = without_secrets(str(error).strip() or type(error).__name__, self._uri)
+            message = without_secrets(_in_a_line(error), self._uri)
             if _is_gone(error):
-                raise RunGone(clipped(message, 300)) from None
+                raise RunGone(message) from None
             # "from None": the chained errors quote the URI with its password
             raise MirrorUnavailable(
-                f"MLflow at {redacted(self._uri)}: {clipped(message.splitlines()[0], 300)}",
+                f"MLflow at {redacted(self._uri)}: {message}",
                 "everything is in the store; masksweep mirror ships it once MLflow answers",
             ) from None
 
@@ -185,6 +186,14 @@ def _open(tracking_uri: str) -> Any:
     from mlflow import MlflowClient  # noqa: PLC0415
 
     return MlflowClient(tracking_uri)
+
+
+def _in_a_line(error: Exception) -> str:
+    """What the system said, if MLflow wrapped that in all it was doing; else its message's first line."""
+    text = str(error).strip() or type(error).__name__
+    said = re.search(r"\[Errno -?\d+\] ([^'\"()]+)", text)
+    line = said[1] if said else text.splitlines()[0]
+    return line if len(line) <= _MESSAGE else line[:_MESSAGE] + "…"
 
 
 def _is_gone(error: Exception) -> bool:

@@ -238,8 +238,7 @@ def test_an_mlflow_that_is_down_is_said_without_its_password(story):
     mirror = Mirror(story.service, f"http://ann:s3cret@127.0.0.1:{port}")
     with pytest.raises(MirrorUnavailable) as caught:
         mirror.sync(story.sweep_id)
-    assert str(caught.value).startswith(f"MLflow at http://127.0.0.1:{port}: ")
-    assert "s3cret" not in str(caught.value)
+    assert str(caught.value) == f"MLflow at http://127.0.0.1:{port}: Connection refused"
     assert caught.value.__cause__ is None
     assert mirror.links(story.sweep_id).tracking_uri == f"http://127.0.0.1:{port}"
 
