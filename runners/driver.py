@@ -1,18 +1,20 @@
 """Drives one epoch of a sweep: claims it, runs its trials on Ray Tune, and leaves it ended or paused."""
 
+import os
+import socket
 import threading
 import time
 
 from runners.cluster import Pool, plan_pool, ray_cluster
 from runners.guard import Guard
-from runners.heartbeat import Heartbeat
+from runners.heartbeat import STALE_AFTER_S, Heartbeat
 from runners.interrupts import interrupts
 from runners.retention import Retention
 from sweeps.core.progress import Progress
 from sweeps.core.states import SweepState
 from sweeps.core.trial import WorkerFactory
 from sweeps.launchers.runner import DriveOrder
-from sweeps.records import Claim
+from sweeps.records import Claim, Driver
 from sweeps.search import Search
 from sweeps.tracking.mirror import Mirror
 from sweeps.tracking.thread import MirrorThread
@@ -32,12 +34,12 @@ def drive(order: DriveOrder, factory: WorkerFactory) -> None:
         UserError: It cannot be driven as things are.
         StaleEpoch: Another driver took the sweep over in the meantime.
     """
-    service, sweep = order.service, order.service.sweep(order.sweep_id)
-    claim = service.claim(sweep.sweep_id, time.time())
-    settings = order.settings
+    service, settings = order.service, order.settings
+    sweep = service.sweep(order.sweep_id)
     mirror = MirrorThread(
         lambda: Mirror(service, settings.tracking_uri, artifact_root=settings.artifact_root), sweep.sweep_id
     )
+    claim: Claim | None = None
     try:
         with ray_cluster(order.ray_address):
             import ray  # noqa: PLC0415 - only once its environment is set
@@ -47,13 +49,16 @@ def drive(order: DriveOrder, factory: WorkerFactory) -> None:
             )
             if pool.note:
                 order.on_note(pool.note)
+            claim = service.claim(sweep.sweep_id, time.time(), stale_after_s=_patience_s(sweep.driver))
             mirror.start()
             _run(order, claim, factory, pool, mirror)
     except KeyboardInterrupt:
-        service.finish(claim, SweepState.PAUSED, "interrupted", time.time())
+        if claim is not None:
+            service.finish(claim, SweepState.PAUSED, "interrupted", time.time())
         raise
     finally:
-        if not mirror.stop(MIRROR_PATIENCE_S):
+        # Ray has shut down in the meantime, while the mirror went on.
+        if claim is not None and not mirror.stop(MIRROR_PATIENCE_S):
             order.on_note(f"MLflow lags behind the store; catch up with: masksweep mirror {sweep.sweep_id}")
 
 
@@ -104,3 +109,26 @@ def _run(order: DriveOrder, claim: Claim, factory: WorkerFactory, pool: Pool, mi
     else:
         state = SweepState.COMPLETED
     service.finish(claim, state, ending.reason, time.time())
+
+
+def _patience_s(driver: Driver | None) -> float:
+    """For how long the last driver must have been silent before its sweep is taken over.
+
+    One that ran on this machine and is seen to be dead need not be waited for.
+    """
+    if driver is None or (driver.host == socket.gethostname() and not _alive(driver.pid)):
+        return 0.0
+    return STALE_AFTER_S
+
+
+def _alive(pid: int) -> bool:
+    """Whether a process other than this one has that id."""
+    if pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -10,6 +10,9 @@ from sweeps.core.spec import SweepSpec, spec_document, spec_from_document
 from sweeps.core.trial import TrialWorker
 from sweeps.launchers.runner import DriveOrder, Preflight
 
+CURVE_POINTS = 50
+"""Points that a short trial's loss curve has at least; a long one has one every 20 iterations."""
+
 
 class DetectronRunner:
     """Trains Mask R-CNN on Ray workers."""
@@ -17,7 +20,8 @@ class DetectronRunner:
     def preflight(self, spec: SweepSpec) -> Preflight:
         """Audits the data set; builds the base config where it is not one of ours."""
         report = audit(spec)
-        return Preflight((*report.issues, *_base_issues(spec)), report.notes, report.fingerprint)
+        notes = tuple(str(note) for note in report.notes)
+        return Preflight((*report.issues, *_base_issues(spec)), notes, report.fingerprint)
 
     def drive(self, order: DriveOrder) -> None:
         """Runs the sweep's next epoch in this process."""
@@ -37,7 +41,8 @@ def make_worker(document: str) -> TrialWorker:
     """A worker for the spec in `document`; runs in an actor's process, where the heavy imports belong."""
     from runners.detectron.worker import DetectronWorker  # noqa: PLC0415 - torch, only in workers
 
-    return DetectronWorker(spec_from_document(document))
+    spec = spec_from_document(document)
+    return DetectronWorker(spec, curve_every=max(1, min(20, spec.fidelity.iterations // CURVE_POINTS)))
 
 
 def _base_issues(spec: SweepSpec) -> tuple[SpecIssue, ...]:

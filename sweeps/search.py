@@ -28,6 +28,9 @@ HOPELESS_AFTER = 3
 """Trials that may end FAILED, with none measured in the sweep, before the sweep itself is given up."""
 
 
+_GOES_ON = Outcome(TrialState.RUNNING, None, Decision.CONTINUE)
+
+
 class Turn(Enum):
     """What `next` says when it has no assignment."""
 
@@ -128,7 +131,9 @@ class Search:
         if self._abandoned or trial.state is not TrialState.RUNNING or trial.attempt != report.attempt:
             return Decision.STOP
         first = report.metrics is not None and (report.number, report.iteration) not in self._measured
-        outcome = self._failed(trial, report.failure) if report.failure else self._judged(report, first)
+        outcome = (
+            self._failed(trial, report.failure) if report.failure else self._judged(trial, report, first)
+        )
         attrs = self._sampler.attrs(report.number)
         if not self._service.record(
             self._claim, report, outcome=outcome, sampler_attrs=attrs, now=self._clock()
@@ -178,7 +183,7 @@ class Search:
 
     # -- decisions
 
-    def _judged(self, report: Report, first: bool) -> Outcome:
+    def _judged(self, trial: TrialRecord, report: Report, first: bool) -> Outcome:
         """What becomes of a trial that made progress; `first`: this is a rung's first measurement."""
         pruned = False
         if first and report.metrics is not None:
@@ -189,12 +194,12 @@ class Search:
             value = report.metrics[self._objectives[0][0]] if report.metrics else float("nan")
             reason = f"{self._objectives[0][0]} {value:.4g} at iteration {report.iteration}"
             return Outcome(TrialState.PRUNED, reason, Decision.STOP)
-        self._check_budget()
+        self._check_budget(_after(trial, report, _GOES_ON, trial.sampler_attrs, first))
         if self._over:
             return Outcome(TrialState.CANCELLED, self._over, Decision.STOP)
         if report.paused or self._pausing:
             return Outcome(TrialState.QUEUED, "paused", Decision.STOP)
-        return Outcome(TrialState.RUNNING, None, Decision.CONTINUE)
+        return _GOES_ON
 
     def _failed(self, trial: TrialRecord, failure: Failure) -> Outcome:
         reason = f"{failure.kind}: {failure.message}"
@@ -204,13 +209,15 @@ class Search:
             return Outcome(TrialState.FAILED, reason, Decision.STOP)
         return Outcome(TrialState.QUEUED, reason, Decision.STOP)
 
-    def _check_budget(self) -> None:
+    def _check_budget(self, changed: TrialRecord | None = None) -> None:
+        """Looks whether a limit is reached, with a trial as its newest report leaves it."""
         if self._over:
             return
-        best = leader(self._trials.values(), self._objectives, self._bounds)
+        trials = {**self._trials, changed.number: changed} if changed else self._trials
+        best = leader(trials.values(), self._objectives, self._bounds)
         now = self._clock()
         spent = Spent(
-            gpu_s=self._devices * sum(t.worker_s for t in self._trials.values()),
+            gpu_s=self._devices * sum(t.worker_s for t in trials.values()),
             wall_s=self._active_s + now - self._started_at,
             best=best.metrics if best else {},
         )

@@ -55,7 +55,8 @@ def say(what, ours, theirs, limit):
     ratio = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
     print(
         f"\n{what}: ratio {ratio:.3f} (at most {limit:.3f}); "
-        f"masksweep {statistics.median(ours):.3g} s, the other {statistics.median(theirs):.3g} s, {len(ours)} pairs"
+        f"masksweep {statistics.median(ours):.3g} s, the other {statistics.median(theirs):.3g} s, "
+        f"{len(ours)} pairs"
     )
     return ratio
 

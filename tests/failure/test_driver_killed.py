@@ -37,7 +37,7 @@ def kill_at_line(command, number, env):
 def test_a_driver_killed_again_and_again_ends_with_the_same_trials(tmp_path, mlflow_uri, ray_address):
     """Drivers die at their start, between rungs and near the end; the last one finishes what they began.
 
-    An iteration is done again only if its trial had no later checkpoint: at most one rung's way a kill and worker.
+    An iteration is done again only if no later checkpoint was kept: at most one rung's way a lost attempt.
     """
     env = {**os.environ, "MLFLOW_TRACKING_URI": mlflow_uri}
     settings = Settings.load(tmp_path, environ=env)

@@ -92,7 +92,7 @@ def test_only_the_leaders_checkpoint_is_kept(tmp_path, mlflow_uri, ray_address):
 
 
 def test_each_failure_is_told_apart(tmp_path, mlflow_uri, ray_address):
-    """A dead worker and a passing error are retried; what is deterministic is INFEASIBLE at its first attempt."""
+    """A dead worker and a passing error are retried; what is deterministic is INFEASIBLE at once."""
     home = Home(tmp_path, mlflow_uri, pruner={"type": "none"})
     home.drive(
         ray_address, faults={0: "exit", 1: "error", 2: "diverged", 3: "out_of_memory", 4: "does_not_build"}

@@ -1,0 +1,176 @@
+"""The three verbs on a real store, with a clock of the test's and nobody executing."""
+
+import pytest
+
+from sweeps.bootstrap import open_service
+from sweeps.core.states import TrialState
+from sweeps.core.trial import Assignment, Decision, Failure, FailureKind
+from sweeps.search import Search, Turn
+from sweeps.settings import Settings
+from sweeps.testing import FakeClock, make_report, make_spec
+
+
+class Driver:
+    """A search with the store and the clock behind it."""
+
+    def __init__(self, directory, *, workers=2, devices=1.0, **sections):
+        self.clock = FakeClock()
+        self.service = open_service(Settings.load(directory, environ={}), create=True)
+        spec = make_spec(**{"pruner": {"type": "none"}, "budget": {"trials": 3}, **sections})
+        self.sweep_id = self.service.create(spec, fingerprint="0" * 64, now=self.clock()).sweep_id
+        self.options = {"directory": directory, "workers": workers, "devices": devices, "clock": self.clock}
+        self.search = self.claimed()
+
+    def claimed(self):
+        """A new epoch's search."""
+        return Search(self.service, self.service.claim(self.sweep_id, self.clock.tick()), **self.options)
+
+    def measure(self, assignment, iteration, ap=10.0, **fields):
+        fields = {
+            "metrics": {"segm/AP": ap},
+            "checkpoint": f"/c/{iteration}",
+            "at": self.clock.tick(),
+            **fields,
+        }
+        return self.search.report(make_report(assignment.number, assignment.attempt, iteration, **fields))
+
+    def states(self):
+        return [t.state for t in self.service.trials(self.sweep_id)]
+
+
+@pytest.fixture
+def driver(tmp_path):
+    return Driver(tmp_path)
+
+
+def test_no_more_trials_run_than_there_are_workers(driver):
+    """`next` waits while every worker is busy: a suggestion is made with all that is known."""
+    assert isinstance(driver.search.next(), Assignment)
+    assert isinstance(driver.search.next(), Assignment)
+    assert driver.search.next() is Turn.WAIT
+
+
+def test_finished_is_said_only_when_nothing_runs(driver):
+    """What runs may fail and come back, so the budget being handed out is not the end."""
+    first, second = driver.search.next(), driver.search.next()
+    driver.measure(first, 300)
+    third = driver.search.next()
+    driver.measure(second, 300)
+    assert driver.search.next() is Turn.WAIT
+    driver.measure(third, 300)
+    assert driver.search.next() is Turn.FINISHED
+    assert driver.states() == [TrialState.COMPLETED] * 3
+
+
+def test_a_trial_goes_on_until_its_last_rung(driver):
+    """Rungs before the last continue; the last one completes."""
+    trial = driver.search.next()
+    assert driver.measure(trial, 75) is Decision.CONTINUE
+    assert driver.measure(trial, 150) is Decision.CONTINUE
+    assert driver.measure(trial, 300) is Decision.STOP
+    assert driver.states() == [TrialState.COMPLETED]
+
+
+def test_a_rung_without_the_objective_is_no_measurement(driver):
+    """A metric that is absent at a rung neither prunes nor completes by itself, and is never a score."""
+    trial = driver.search.next()
+    assert driver.measure(trial, 75, metrics={"bbox/AP": 3.0}) is Decision.CONTINUE
+    assert driver.search.progress().best is None
+
+
+def test_a_lost_attempt_resumes_from_its_checkpoint_before_anything_new(driver):
+    """The next assignment after a dead worker is the same trial, from where its checkpoint is."""
+    trial = driver.search.next()
+    driver.measure(trial, 75)
+    driver.search.fail(trial.number, trial.attempt, Failure(FailureKind.LOST, "the worker died"))
+    again = driver.search.next()
+    assert (again.number, again.attempt, again.iteration, again.checkpoint) == (0, 2, 75, "/c/75")
+    assert (again.params, again.seed) == (trial.params, trial.seed)
+
+
+def test_a_report_of_a_lost_attempt_changes_nothing(driver):
+    """A worker that was given up and still talks is told to stop, and its value is not kept."""
+    trial = driver.search.next()
+    driver.search.fail(trial.number, trial.attempt, Failure(FailureKind.LOST, "the worker died"))
+    again = driver.search.next()
+    assert driver.measure(trial, 75, ap=99.0) is Decision.STOP
+    assert driver.service.measurements(driver.sweep_id) == []
+    assert driver.measure(again, 75, ap=11.0) is Decision.CONTINUE
+
+
+def test_the_third_failure_is_the_last(driver):
+    """A trial that keeps failing is FAILED after three attempts."""
+    for _ in range(3):
+        trial = driver.search.next()
+        driver.search.fail(trial.number, trial.attempt, Failure(FailureKind.ERROR, "disk full"))
+    (row,) = driver.service.trials(driver.sweep_id)
+    assert (row.state, row.attempt, row.failures, row.reason) == (TrialState.FAILED, 3, 3, "error: disk full")
+
+
+@pytest.mark.parametrize("kind", ["diverged", "out_of_memory", "does_not_build", "unmeasured"])
+def test_what_is_deterministic_is_never_retried(driver, kind):
+    """Failures that another attempt would repeat are INFEASIBLE at once."""
+    trial = driver.search.next()
+    driver.search.fail(trial.number, trial.attempt, Failure(FailureKind(kind), "no"))
+    (row,) = driver.service.trials(driver.sweep_id)
+    assert (row.state, row.attempt, row.reason) == (TrialState.INFEASIBLE, 1, f"{kind}: no")
+
+
+def test_a_pause_queues_what_runs_and_a_new_driver_goes_on(driver):
+    """After a pause nothing is RUNNING, and the next epoch starts with the paused trial's checkpoint."""
+    trial = driver.search.next()
+    driver.search.pause()
+    assert driver.search.next() is Turn.WAIT
+    assert driver.measure(trial, 40, metrics=None, paused=True) is Decision.STOP
+    assert driver.search.next() is Turn.FINISHED
+    assert driver.search.ending().paused
+    assert driver.states() == [TrialState.QUEUED]
+    driver.search = driver.claimed()
+    again = driver.search.next()
+    assert (again.number, again.attempt, again.epoch, again.iteration) == (0, 2, 2, 40)
+
+
+def test_a_wall_budget_counts_the_drivers_life_and_not_the_gaps(tmp_path):
+    """Time without a driver is not spent; time of earlier drivers is."""
+    driver = Driver(tmp_path, budget={"trials": 30, "wall": "100s"})
+    trial = driver.search.next()
+    driver.clock.tick(60)
+    assert driver.measure(trial, 75) is Decision.CONTINUE
+    driver.clock.tick(100_000)
+    driver.search = driver.claimed()
+    again = driver.search.next()
+    driver.clock.tick(30)
+    assert driver.measure(again, 150) is Decision.CONTINUE
+    driver.clock.tick(20)
+    assert driver.measure(again, 300) is Decision.STOP
+    assert driver.search.next() is Turn.FINISHED
+    assert driver.search.ending().reason == "wall time of 100 s used up"
+
+
+def test_gpu_hours_count_the_share_of_a_device(tmp_path):
+    """Half a GPU for two hours is one GPU-hour."""
+    driver = Driver(tmp_path, devices=0.5, budget={"trials": 30, "gpu_hours": 1})
+    trial = driver.search.next()
+    assert driver.measure(trial, 75, worker_s=7100.0) is Decision.CONTINUE
+    assert driver.measure(trial, 150, worker_s=100.0) is Decision.STOP
+    assert driver.states() == [TrialState.CANCELLED]
+
+
+def test_a_spent_budget_cancels_what_waits(tmp_path):
+    """A lost trial whose sweep has ended in the meantime does not stay QUEUED for ever."""
+    driver = Driver(tmp_path, budget={"trials": 30, "target": {"segm/AP": 50}})
+    lost, other = driver.search.next(), driver.search.next()
+    driver.search.fail(lost.number, lost.attempt, Failure(FailureKind.LOST, "the worker died"))
+    assert driver.measure(other, 75, ap=60.0) is Decision.STOP
+    assert driver.search.next() is Turn.FINISHED
+    assert driver.states() == [TrialState.CANCELLED] * 2
+
+
+def test_an_abandoned_search_writes_nothing(driver):
+    """Once its epoch is lost, a driver's workers are told to stop and the store is left alone."""
+    trial = driver.search.next()
+    driver.search.abandon()
+    before = driver.service.events(driver.sweep_id)
+    assert driver.measure(trial, 75) is Decision.STOP
+    assert driver.search.next() is Turn.WAIT
+    assert driver.service.events(driver.sweep_id) == before
