@@ -64,7 +64,8 @@ def read_coco(file: Path, path: str, findings: Findings, *, evaluated: bool) -> 
     try:
         document = json.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        findings.add(path, f"not JSON: {error}")
+        reason = "nested too deeply" if isinstance(error, RecursionError) else error
+        findings.add(path, f"not JSON: {reason}")
         return None, raw
     if not isinstance(document, dict):
         findings.add(path, f"got {shown(document)}, but needs a mapping of {', '.join(SECTIONS)}", hint=_HINT)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader, Dataset
 
 from runners.detectron.data import DatasetDict
@@ -62,6 +63,7 @@ def train_loader(
             sampler=plan,  # any iterable of indices will do
             num_workers=workers,
             collate_fn=_same,
+            generator=torch.Generator(),  # or it draws from the one that training draws from
         )
     )
 
