@@ -93,7 +93,7 @@ def _read_half(
 ) -> tuple[CocoFile | None, ImageFiles]:
     path = f"dataset.{name}"
     content, raw = read_coco(
-        Path(split.annotations), f"{path}.annotations", findings, evaluated=name == "val"
+        Path(split.annotations), f"{path}.annotations", findings, notes, evaluated=name == "val"
     )
     images = content.images if content is not None else {}
     files = check_files(images, Path(split.images), path, findings, notes)

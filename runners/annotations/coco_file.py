@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from runners.annotations.findings import Findings, named
-from runners.annotations.segmentations import segmentation_problem
+from runners.annotations.segmentations import WITHOUT_AREA, segmentation_problem
 from search_spaces.issues import shown
 
 SECTIONS = ("images", "annotations", "categories")
@@ -41,13 +41,16 @@ class CocoFile:
         return sum(len(areas) for areas in self.areas.values())
 
 
-def read_coco(file: Path, path: str, findings: Findings, *, evaluated: bool) -> tuple[CocoFile | None, bytes]:
+def read_coco(
+    file: Path, path: str, findings: Findings, notes: Findings, *, evaluated: bool
+) -> tuple[CocoFile | None, bytes]:
     """Reads and checks a file.
 
     Args:
         file: The JSON.
         path: Where it stands in the spec, for the findings.
         findings: Gets every problem.
+        notes: Gets what one can live with.
         evaluated: Whether trials are scored on it, so that areas matter.
 
     Returns:
@@ -81,7 +84,7 @@ def read_coco(file: Path, path: str, findings: Findings, *, evaluated: bool) -> 
     content = CocoFile()
     _read_categories(content, document["categories"], path, findings)
     image_ids = _read_images(content, document["images"], path, findings)
-    reader = _AnnotationReader(content, image_ids, path, findings, evaluated)
+    reader = _AnnotationReader(content, image_ids, path, findings, notes, evaluated)
     _read_annotations(reader, document["annotations"], path, findings)
     if document["annotations"] and not content.instances and content.crowds == len(document["annotations"]):
         findings.add(path, f"nothing but crowd regions ({content.crowds})", hint="instances have iscrowd: 0")
@@ -166,6 +169,7 @@ class _AnnotationReader:
         image_ids: Of all images, also of those that are not sound.
         path: Where the file stands in the spec.
         findings: Gets every problem.
+        notes: Gets what training can leave out: large public sets have a few of these.
         evaluated: Whether areas matter.
     """
 
@@ -173,6 +177,7 @@ class _AnnotationReader:
     image_ids: set[int]
     path: str
     findings: Findings
+    notes: Findings
     evaluated: bool
 
     def read(self, item: _Record) -> None:
@@ -190,7 +195,9 @@ class _AnnotationReader:
         if crowd not in (0, 1) or isinstance(crowd, bool):
             self._add("annotations whose iscrowd is neither 0 nor 1", f"{name} ({shown(crowd)})")
         box = item.get("bbox")
-        if not _is_box(box):
+        if not self.evaluated and _is_box(box) and not min(box[2:]):
+            self.notes.add(self.path, "annotations of no width or height, left out of training", name)
+        elif not _is_box(box) or not min(box[2:]):
             needs = "annotations without a bbox [x, y, width, height] of positive width and height"
             self._add(needs, f"{name} ({_briefly(box)})")
         self._read_segmentation(item, name, image)
@@ -211,7 +218,9 @@ class _AnnotationReader:
             self._add("annotations without a segmentation", name, hint)
         elif image is not None:
             problem = segmentation_problem(segmentation, image["height"], image["width"])
-            if problem is not None:
+            if problem == WITHOUT_AREA and not self.evaluated:
+                self.notes.add(self.path, "segmentations without an area, left out of training", name)
+            elif problem is not None:
                 self._add("malformed segmentations", f"{name} ({problem})")
 
     def _add(self, problem: str, record: str, hint: str | None = None) -> None:
@@ -241,7 +250,7 @@ def _is_box(value: Any) -> bool:
         isinstance(value, list)
         and len(value) == 4
         and all(map(_is_number, value))
-        and min(value[2], value[3]) > 0
+        and min(value[2], value[3]) >= 0
     )
 
 

@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+WITHOUT_AREA = "got polygons without an area"
+
 
 def segmentation_problem(segmentation: Any, height: int, width: int) -> str | None:
     """What is wrong with a segmentation of an image of that size, or None.
@@ -22,7 +24,7 @@ def segmentation_problem(segmentation: Any, height: int, width: int) -> str | No
         if problem is not None:
             return problem
     if all(_flat(polygon) for polygon in segmentation):
-        return "got polygons without an area"
+        return WITHOUT_AREA
     return None
 
 

@@ -151,7 +151,7 @@ def test_a_no_op_trial_costs_a_fifteenth_of_the_stock_stack(tmp_path):
     from runners.driver import drive
     from runners.testing import CurveWorker
 
-    trials = 40
+    trials = 100  # the start of the actors is in the figure: enough trials to share it
     settings = Settings.load(tmp_path / "home", environ={})
     service = open_service(settings, create=True)
     spec = make_spec(

@@ -152,14 +152,14 @@ CASES: dict[str, tuple[Mutation, list[str]]] = {
     ),
     "bad boxes": (
         lambda d: (
-            first(d).update(bbox=[1, 2, 0, 4]),
+            first(d).update(bbox=[1, 2, -1, 4]),
             d["train"]["annotations"][1].update(bbox=[1, float("nan"), 3, 4]),
             d["train"]["annotations"][2].update(bbox=[1, 2, 3]),
             d["train"]["annotations"][3].pop("bbox"),
         ),
         [
             f"{TRAIN}: annotations without a bbox [x, y, width, height] of positive width and height:"
-            " annotation 1 ([1, 2, 0, 4]),"
+            " annotation 1 ([1, 2, -1, 4]),"
             " annotation 2 ([1, nan, 3, 4]), annotation 3 ([1, 2, 3]) and 1 more",
         ],
     ),
@@ -181,8 +181,8 @@ CASES: dict[str, tuple[Mutation, list[str]]] = {
         ],
     ),
     "flat polygon": (
-        lambda d: first(d).update(segmentation=[[1, 2, 5, 2, 9, 2]]),
-        [f"{TRAIN}: malformed segmentations: annotation 1 (got polygons without an area)"],
+        lambda d: d["val"]["annotations"][0].update(segmentation=[[1, 2, 5, 2, 9, 2]]),
+        [f"{VAL}: malformed segmentations: annotation 1 (got polygons without an area)"],
     ),
     "polygon of words": (
         lambda d: (
@@ -428,6 +428,19 @@ def test_notes_are_no_issues(tmp_path: Path) -> None:
         "dataset.train.images: 16-bit images, of which the upper 8 bits are used: deep.png",
         f"{TRAIN}: images without an instance (training leaves them out): train1.png, deep.png",
         f"{VAL}: validation images that are training images too, which flatters every score: train1.png",
+    ]
+
+
+def test_a_few_degenerate_training_annotations_are_no_reason_to_refuse_a_set(tmp_path: Path) -> None:
+    """Large public sets have boxes of no height and flat polygons: training leaves them out, with a note."""
+    documents = good()
+    documents["train"]["annotations"][0]["bbox"] = [1, 2, 0, 4]
+    documents["train"]["annotations"][1]["segmentation"] = [[1, 2, 5, 2, 9, 2]]
+    report = run(tmp_path, documents)
+    assert report.issues == ()
+    assert texts(report.notes, tmp_path) == [
+        f"{TRAIN}: annotations of no width or height, left out of training: annotation 1",
+        f"{TRAIN}: segmentations without an area, left out of training: annotation 2",
     ]
 
 

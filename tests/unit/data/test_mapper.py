@@ -196,6 +196,16 @@ def test_drops_what_a_crop_leaves_nothing_of(bracket: dict[str, dict[str, Any]])
         assert all(sample["instances"].has("gt_masks") for sample in empty)
 
 
+def test_drops_boxes_and_polygons_of_no_extent(bracket: dict[str, dict[str, Any]]) -> None:
+    """What has no width, height or area, as a few annotations of large public sets, is not trained on."""
+    record = bracket["polygon"]
+    sound = record["annotations"][0]
+    x, y = sound["bbox"][:2]
+    flat = {**sound, "bbox": [x, y, 10, 0], "segmentation": [[x, y, x + 5, y, x + 10, y]]}
+    mapped = TrainMapper(config(), seed=0)({**record, "annotations": [sound, flat]}, 0)
+    assert len(mapped["instances"]) == 1
+
+
 def test_crowd_regions_are_not_trained_on(bracket: dict[str, dict[str, Any]]) -> None:
     """Only instances become targets; a crowd RLE does not turn an image of polygons into bit masks."""
     record = bracket["polygon"]
