@@ -245,7 +245,7 @@ def _is_side(value: Any) -> TypeGuard[int]:
     return type(value) is int and value >= 1
 
 
-def _is_box(value: Any) -> bool:
+def _is_box(value: Any) -> TypeGuard[list[float]]:
     return (
         isinstance(value, list)
         and len(value) == 4

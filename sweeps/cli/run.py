@@ -10,9 +10,9 @@ from sweeps.cli.output import data, print_error, print_json, stdout_kept_clean, 
 from sweeps.cli.progress_view import progress_view
 from sweeps.cli.tables import leaderboard_table, trouble
 from sweeps.core.errors import SpecInvalid, UserError, WrongState
-from sweeps.core.spec import SweepSpec, parse_spec
+from sweeps.core.spec import SweepSpec, parse_spec, salvage_data
 from sweeps.core.states import SweepState
-from sweeps.launchers.runner import DriveOrder, Runner, load_runner
+from sweeps.launchers.runner import DriveOrder, Preflight, Runner, load_runner
 from sweeps.service import SweepService
 from sweeps.settings import Settings
 
@@ -27,10 +27,7 @@ def run_spec(path: Path, settings: Settings, *, as_json: bool, ray_address: str 
     """
     runner = load_runner()
     try:
-        spec = _read_spec(path)
-        checked = runner.preflight(spec)
-        if checked.issues:
-            raise SpecInvalid(checked.issues)
+        spec, checked = _checked(runner, path)
     except SpecInvalid as error:
         print_error(error, str(path))
         return EXIT_USER
@@ -71,14 +68,33 @@ def resume_sweep(sweep_id: str, settings: Settings, *, as_json: bool, ray_addres
     return _drive(runner, service, settings, sweep.sweep_id, as_json=as_json, ray_address=ray_address)
 
 
-def _read_spec(path: Path) -> SweepSpec:
+def _checked(runner: Runner, path: Path) -> tuple[SweepSpec, Preflight]:
+    """The spec in a file and what was found out about its data.
+
+    Raises:
+        SpecInvalid: With every problem of the spec and of its data.
+        UserError: The file cannot be read.
+    """
+    text, directory = _read(path), path.resolve().parent
     try:
-        text = path.read_text(encoding="utf-8")
+        spec = parse_spec(text, directory)
+    except SpecInvalid as error:
+        salvaged = salvage_data(text, directory)
+        issues = runner.preflight(salvaged).issues if salvaged else ()
+        raise SpecInvalid((*error.issues, *issues)) from None
+    checked = runner.preflight(spec)
+    if checked.issues:
+        raise SpecInvalid(checked.issues)
+    return spec, checked
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(f"the spec {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"the spec {path} is not UTF-8 text (byte {error.start})") from error
-    return parse_spec(text, path.resolve().parent)
 
 
 def _drive(

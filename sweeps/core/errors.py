@@ -1,12 +1,12 @@
 """The error tree.
 
-    MasksweepError
-    ├── UserError            the user can mend it: exit code 2, no traceback
-    │   ├── SpecInvalid      every problem of a spec at once
-    │   ├── UnknownSweep     no sweep, or more than one, answers to that id
-    │   ├── WrongState       the sweep or trial is not in a state that allows this
-    │   └── MissingExtra     an optional part of the installation is needed
-    └── StaleEpoch           another driver took the sweep over: stop, never retry
+MasksweepError
+├── UserError            the user can mend it: exit code 2, no traceback
+│   ├── SpecInvalid      every problem of a spec at once
+│   ├── UnknownSweep     no sweep, or more than one, answers to that id
+│   ├── WrongState       the sweep or trial is not in a state that allows this
+│   └── MissingExtra     an optional part of the installation is needed
+└── StaleEpoch           another driver took the sweep over: stop, never retry
 """
 
 from collections.abc import Sequence

@@ -1,5 +1,6 @@
 """Reads a spec from YAML: fills in defaults, checks section by section, and gathers every problem at once."""
 
+import json
 import os
 from collections.abc import Mapping
 from functools import cache
@@ -59,6 +60,24 @@ def read_spec(text: str, directory: Path) -> SweepSpec:
     if issues:
         raise SpecInvalid(issues)
     return SweepSpec.model_validate(good)
+
+
+def salvage_data(text: str, directory: Path) -> SweepSpec | None:
+    """A spec of defaults with the data set, and the objectives if they are sound, of a text with problems.
+
+    With it the data can be looked at beside the spec. None if the data set itself is not well described.
+    """
+    raw, _ = read_yaml(text)
+    if not isinstance(raw, Mapping):
+        return None
+    rest = {"version": 1, "name": "salvaged", "base": {"preset": preset_names()[-1]}}
+    for kept in ({"dataset", "objectives"}, {"dataset"}):
+        document = {**rest, **{name: raw[name] for name in kept if name in raw}}
+        try:
+            return read_spec(json.dumps(document, default=str), directory)
+        except SpecInvalid:
+            continue
+    return None
 
 
 @cache

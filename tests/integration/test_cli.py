@@ -183,10 +183,12 @@ def test_a_wrong_spec_creates_nothing(tmp_path, parts):
     """Every problem at once, exit code 2, no traceback, no home."""
     spec = tmp_path / "spec.yaml"
     text = SPEC.format(data=parts, images=parts / "images").replace("[1, 2, 4]", "[1, 3]")
-    spec.write_text(text.replace("upsample_stride", "upsample_strides", 1).replace("trials: 2", "trials: 0"))
+    text = text.replace("upsample_stride", "upsample_strides", 1).replace("trials: 2", "trials: 0")
+    spec.write_text(text.replace(f"{parts}/val.json", "val.json"))
     done = masksweep("run", spec, "--home", tmp_path / "home", "--json")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"{spec}: 2 problems\n")
+    assert done.stderr.startswith(f"{spec}: 3 problems\n")
+    assert f"dataset.val.annotations: no such file: {tmp_path / 'val.json'}" in done.stderr
     assert "hint: the knob is mask_head.upsample_stride" in done.stderr
     assert "budget.trials: got 0, but needs a whole number of at least 1" in done.stderr
     assert not (tmp_path / "home").exists()
