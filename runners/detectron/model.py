@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import detectron2.modeling
+import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
 from torch import nn
@@ -27,7 +28,8 @@ def build_model(cfg: CfgNode) -> nn.Module:
     mask_head = getattr(getattr(model, "roi_heads", None), "mask_head", None)
     if mask_head is not None and hasattr(mask_head, "loss_weight"):
         mask_head.loss_weight = cfg.MODEL.ROI_MASK_HEAD.LOSS_WEIGHT
-    return model
+    # The layout that convolutions want, on CPUs and with half precision on GPUs: less time is lost to reordering.
+    return model.to(memory_format=torch.channels_last)
 
 
 def load_weights(model: nn.Module, path: str) -> tuple[str, ...]:

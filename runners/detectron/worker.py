@@ -20,7 +20,7 @@ from runners.detectron.checkpoint import (
 )
 from runners.detectron.config import build_config, choose_device, portable_config
 from runners.detectron.data import RegisteredData, dataset_dicts, register
-from runners.detectron.environment import environment, limit_threads
+from runners.detectron.environment import environment, keep_freed_memory, limit_threads
 from runners.detectron.failures import Stage, failure_of
 from runners.detectron.mapper import TestMapper, TrainMapper
 from runners.detectron.model import build_model, load_weights
@@ -78,7 +78,6 @@ class DetectronWorker:
         self._started_at = self._reported_at = time.monotonic()
         self._iteration = assignment.iteration
         self._facts_sent = False
-        # The last two checkpoints stay: the newer one may be on its way to the store when this process dies.
         self._kept = [Path(assignment.checkpoint).name] if assignment.checkpoint else []
 
     def step(self) -> Report:
@@ -114,6 +113,8 @@ class DetectronWorker:
         # Written for users of Detectron2's code, which here nobody but Detectron2 is.
         warnings.filterwarnings("ignore", module=r"(detectron2|fvcore|torch)\b")
         self._device = self._device or choose_device()
+        if self._device == "cpu":
+            keep_freed_memory()
         self._data = register(self._spec)
         load_ground_truth(Path(self._spec.dataset.val.annotations))
         gc.collect()
@@ -169,15 +170,17 @@ class DetectronWorker:
         trainer = run.trainer
         last = assignment.rungs[-1]
         next_rung = next((rung for rung in assignment.rungs if rung > trainer.iteration), last)
+        before = trainer.iteration
         stop = trainer.train(next_rung, deadline=time.monotonic() + self._checkpoint_s)
-        self._iteration = trainer.iteration
-        metrics = self._evaluate(run) if trainer.iteration in assignment.rungs else None
+        finished = trainer.iteration >= last
+        # A rung is measured when it is reached: a pause right behind it does not measure it again.
+        reached = trainer.iteration in assignment.rungs and trainer.iteration > before
+        metrics = self._evaluate(run) if reached or finished else None
         name = checkpoint_name(assignment.epoch, assignment.attempt, trainer.iteration)
         path = save_checkpoint(
             Path(assignment.directory), name, trainer.checkpoint(), portable_config(run.cfg)
         )
         self._kept.append(name)
-        finished = trainer.iteration >= last
         paused = not finished and (stop is Stop.PAUSED or os.path.exists(assignment.pause_file))
         report = self._report(
             assignment,
@@ -253,7 +256,7 @@ class DetectronWorker:
 
     def _delete_old_checkpoints(self, assignment: Assignment) -> None:
         """Called when the driver has answered the last report, so the checkpoint in it is in the store."""
-        self._kept = self._kept[-2:]
+        self._kept = self._kept[-1:]
         if self._run is not None:
             delete_older_checkpoints(
                 Path(assignment.directory),
