@@ -355,6 +355,6 @@ base: {preset: mask_rcnn_tiny} # a Mask R-CNN that learns on a CPU in a minute
 # objectives: [{metric: segm/AP, goal: maximize}]
 # space:
 #   mask_head.upsample_stride: {choices: [1, 2, 4]}
-#   solver.base_lr: {low: 0.0003, high: 0.003, log: true}
+#   solver.base_lr: {low: 0.001, high: 0.008, log: true}
 # budget: {trials: 20, wall: 2h}
 """

@@ -26,7 +26,7 @@ def limit_threads() -> None:
 def keep_freed_memory() -> None:
     """Lets glibc keep what is freed for the next allocation, instead of giving it back to the kernel.
 
-    Training on a CPU takes and frees the same large tensors in every iteration; without this each of them is a
+    Training on a CPU takes and frees the same large tensors in every iteration; without this each is a
     new mapping, page by page. Does nothing where the C library has no `mallopt`.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

@@ -28,7 +28,7 @@ def build_model(cfg: CfgNode) -> nn.Module:
     mask_head = getattr(getattr(model, "roi_heads", None), "mask_head", None)
     if mask_head is not None and hasattr(mask_head, "loss_weight"):
         mask_head.loss_weight = cfg.MODEL.ROI_MASK_HEAD.LOSS_WEIGHT
-    # The layout that convolutions want, on CPUs and with half precision on GPUs: less time is lost to reordering.
+    # The layout that convolutions want, on CPUs and with half precision on GPUs.
     return model.to(memory_format=torch.channels_last)
 
 

@@ -172,7 +172,7 @@ def test_failures_are_told_apart_and_the_worker_goes_on(place, params, kind):
 
 
 def test_an_objective_that_cannot_be_measured_is_no_score(place, parts, tmp_path):
-    """AP of a category without ground truth is absent, and a trial that ends without its objective has failed."""
+    """AP of a category without ground truth is absent; a trial that ends without its objective failed."""
     shutil.copytree(parts, tmp_path / "bare")
     val = json.loads((parts / "val.json").read_text())
     gone = val["categories"][0]["id"]

@@ -111,7 +111,7 @@ def test_paths_start_at_the_specs_directory() -> None:
         ("{iterations: 3e2}", 300, (75, 150, 300)),
         ("{rungs: [10, 20]}", 20, (10, 20)),
         ("{iterations: 20, rungs: [20]}", 20, (20,)),
-        ("{}", 300, (75, 150, 300)),
+        ("{}", 240, (60, 120, 240)),
     ],
 )
 def test_rungs_default_to_a_quarter_a_half_and_all(

@@ -91,7 +91,7 @@ def test_a_users_file_executes_nothing(tmp_path: Path, inherited):
     if inherited:
         file = tmp_path / "child.yaml"
         file.write_text("_BASE_: evil.yaml\nVERSION: 2\n")
-    with pytest.raises(SpecInvalid, match="base.file"):
+    with pytest.raises(SpecInvalid, match=r"base\.file"):
         base_config(BaseSpec(file=str(file), weights="none"))
     assert not marker.exists()
 

@@ -40,7 +40,8 @@ def test_adamw_decays_weights_but_not_norms():
     cfg.SOLVER.OPTIMIZER, cfg.SOLVER.WEIGHT_DECAY = "AdamW", 0.05
     optimizer = build_optimizer(cfg, small_model())
     assert isinstance(optimizer, torch.optim.AdamW)
-    assert sorted((g["weight_decay"], len(g["params"])) for g in optimizer.param_groups) == [(0.0, 2), (0.05, 4)]
+    groups = sorted((g["weight_decay"], len(g["params"])) for g in optimizer.param_groups)
+    assert groups == [(0.0, 2), (0.05, 4)]
 
 
 def test_an_unknown_optimizer_is_told():
