@@ -350,11 +350,13 @@ dataset: # COCO JSON and the folder that its file names start from; paths are re
 
 base: {preset: mask_rcnn_tiny} # a Mask R-CNN that learns on a CPU in a minute
 
+budget: {trials: 12} # the default is 20
+
 # Everything else has a default; the preset brings a search space of its own. For example:
 #
 # objectives: [{metric: segm/AP, goal: maximize}]
 # space:
 #   mask_head.upsample_stride: {choices: [1, 2, 4]}
 #   solver.base_lr: {low: 0.001, high: 0.008, log: true}
-# budget: {trials: 20, wall: 2h}
+# pruner: {type: successive_halving, reduction_factor: 3}
 """

@@ -11,9 +11,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from sweeps.core.budget import Goal, Limits, Spent, deadline_at, exhausted
+from sweeps.core.budget import Limits, Spent, deadline_at, exhausted
 from sweeps.core.progress import Progress, progress
-from sweeps.core.ranking import leader
+from sweeps.core.ranking import bounds_of, leader, objectives_of
 from sweeps.core.spec import SweepSpec
 from sweeps.core.states import TrialState
 from sweeps.core.trial import Assignment, Decision, Failure, Report
@@ -79,8 +79,7 @@ class Search:
         self._pause_file = directory / f"pause-e{claim.epoch}"
         self._started_at, self._active_s = clock(), sweep.active_s
         self._limits = _limits(self._spec, sweep.started_at or self._started_at)
-        self._objectives = tuple((o.metric, Goal(o.goal)) for o in self._spec.objectives)
-        self._bounds = tuple((c.metric, c.min, c.max) for c in self._spec.constraints)
+        self._objectives, self._bounds = objectives_of(self._spec), bounds_of(self._spec)
         self._trials: dict[int, TrialRecord] = {t.number: t for t in service.trials(claim.sweep_id)}
         measurements = service.measurements(claim.sweep_id)
         self._measured = {(m.number, m.iteration) for m in measurements}
@@ -295,7 +294,7 @@ def _after(
 
 def _limits(spec: SweepSpec, started_at: float) -> Limits:
     budget = spec.budget
-    goals: Mapping[str, Goal] = {o.metric: Goal(o.goal) for o in spec.objectives}
+    goals = dict(objectives_of(spec))
     return Limits(
         gpu_s=None if budget.gpu_hours is None else budget.gpu_hours * 3600,
         wall_s=budget.wall_s,

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from sweeps.core.budget import Goal
-from sweeps.core.ranking import leaderboard
+from sweeps.core.ranking import bounds_of, leaderboard, objectives_of
 from sweeps.records import SweepRecord, TrialRecord
 from sweeps.service import SweepService
 from sweeps.settings import Settings
@@ -12,9 +11,7 @@ from sweeps.tracking.mirror import Mirror
 
 def ranked(sweep: SweepRecord, trials: list[TrialRecord]) -> list[TrialRecord]:
     """The sweep's measured trials, best first."""
-    objectives = [(o.metric, Goal(o.goal)) for o in sweep.spec.objectives]
-    bounds = [(c.metric, c.min, c.max) for c in sweep.spec.constraints]
-    return leaderboard(trials, objectives, bounds)
+    return leaderboard(trials, objectives_of(sweep.spec), bounds_of(sweep.spec))
 
 
 def sweep_document(service: SweepService, settings: Settings, sweep_id: str) -> dict[str, Any]:

@@ -5,7 +5,8 @@ MasksweepError
 │   ├── SpecInvalid      every problem of a spec at once
 │   ├── UnknownSweep     no sweep, or more than one, answers to that id
 │   ├── WrongState       the sweep or trial is not in a state that allows this
-│   └── MissingExtra     an optional part of the installation is needed
+│   ├── MissingExtra     an optional part of the installation is needed
+│   └── MirrorUnavailable (sweeps.tracking): MLflow does not answer; the store has it all
 └── StaleEpoch           another driver took the sweep over: stop, never retry
 """
 

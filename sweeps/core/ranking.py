@@ -4,11 +4,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from sweeps.core.budget import Goal
+from sweeps.core.spec import SweepSpec
 from sweeps.core.states import TrialState
 
 Objectives = Sequence[tuple[str, Goal]]
 Bounds = Sequence[tuple[str, float | None, float | None]]
 """Constraints as (metric, minimum or None, maximum or None)."""
+
+
+def objectives_of(spec: SweepSpec) -> Objectives:
+    """A spec's objectives as ranking takes them."""
+    return [(objective.metric, Goal(objective.goal)) for objective in spec.objectives]
+
+
+def bounds_of(spec: SweepSpec) -> Bounds:
+    """A spec's constraints as ranking takes them."""
+    return [(constraint.metric, constraint.min, constraint.max) for constraint in spec.constraints]
 
 
 class Ranked(Protocol):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from sweeps.core.ranking import leaderboard
+from sweeps.core.ranking import bounds_of, leaderboard, objectives_of
 from sweeps.core.spec import spec_document
 from sweeps.core.states import AttemptState
 from sweeps.records import AttemptRecord, TrialRecord
@@ -27,11 +27,9 @@ from sweeps.tracking.picture import (
     attempt_picture,
     best_points,
     best_so_far,
-    bounds_of,
     curve_points,
     dataset_pictures,
     measured_points,
-    objectives_of,
     sweep_picture,
 )
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import assert_never
 
-from sweeps.core.budget import Goal
-from sweeps.core.ranking import Bounds, Objectives, leader
+from sweeps.core.ranking import bounds_of, leader, objectives_of
 from sweeps.core.spec import SweepSpec
 from sweeps.core.states import AttemptState, SweepState, TrialState
 from sweeps.core.trial import Measurement
@@ -162,16 +161,6 @@ def dataset_pictures(sweep: SweepRecord) -> list[DatasetPicture]:
         )
         for context, part in files.items()
     ]
-
-
-def objectives_of(spec: SweepSpec) -> Objectives:
-    """A spec's objectives as ranking takes them."""
-    return [(objective.metric, Goal(objective.goal)) for objective in spec.objectives]
-
-
-def bounds_of(spec: SweepSpec) -> Bounds:
-    """A spec's constraints as ranking takes them."""
-    return [(constraint.metric, constraint.min, constraint.max) for constraint in spec.constraints]
 
 
 def _points(values: Mapping[str, float], prefix: str, at_ms: int, step: int) -> Iterator[Point]:
