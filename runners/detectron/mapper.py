@@ -56,8 +56,8 @@ class TrainMapper:
 
     With the extra keys of INPUT at 0, bit for bit what Detectron2's DatasetMapper gives: crop, resize,
     flip. Brightness, contrast and saturation come after. Images that hold an RLE get BitMasks, the others
-    PolygonMasks, unless `INPUT.MASK_FORMAT` is bitmask; models take both in one batch. Coordinates that the JSON
-    gives in whole pixels are moved exactly, where Detectron2 truncates them.
+    PolygonMasks, unless `INPUT.MASK_FORMAT` is bitmask; models take both in one batch. Coordinates that the
+    JSON gives in whole pixels are moved exactly, where Detectron2 truncates them.
 
     Args:
         cfg: A Detectron2 config with masksweep's extra INPUT keys; its INPUT node is read.
