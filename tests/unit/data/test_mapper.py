@@ -1,6 +1,5 @@
 """From records to samples: masks follow the image through every augmentation."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -277,23 +276,3 @@ def test_an_image_of_another_size_is_refused(bracket: dict[str, dict[str, Any]])
     """A record that disagrees with its file raises instead of training on shifted masks."""
     with pytest.raises(SizeMismatchError):
         TrainMapper(config(), seed=0)({**bracket["rle"], "height": 99}, 0)
-
-
-def test_is_as_fast_as_detectron2(parts: Path) -> None:
-    """From decoded images a sample costs less than Detectron2's mapper takes."""
-    cfg = config(**{"INPUT.MASK_FORMAT": "bitmask", "INPUT.RANDOM_FLIP": "horizontal"})
-    records = training_records(parts)
-    stock, ours = DatasetMapper(cfg, is_train=True), TrainMapper(cfg, seed=0)
-
-    def best_of(samples: list[Any]) -> float:
-        times = []
-        for _ in range(5):
-            start = time.process_time()
-            for sample in samples:
-                sample()
-            times.append(time.process_time() - start)
-        return min(times)
-
-    stock_s = best_of([lambda record=record: stock(record) for record in records])
-    ours_s = best_of([lambda record=record, at=at: ours(record, at) for at, record in enumerate(records)])
-    assert ours_s < stock_s
