@@ -22,7 +22,7 @@ def progress_view(metric: str) -> Iterator[Callable[[Progress], None]]:
         yield lambda now: _print_line(now, metric)
         return
     with Live(Text("starting workers ..."), console=words, refresh_per_second=4, transient=True) as live:
-        yield lambda now: live.update(_table(now, metric))
+        yield lambda now: live.update(live_table(now, metric))
 
 
 def duration(seconds: float | None) -> str:
@@ -70,7 +70,8 @@ def _summary(now: Progress, metric: str) -> str:
     return f"{len(now.ended)}/{now.total} done, {best}, {duration(now.left_s)} left"
 
 
-def _table(now: Progress, metric: str) -> RenderableType:
+def live_table(now: Progress, metric: str) -> RenderableType:
+    """The whole sweep in a few lines: how far it is, then a row for each running trial."""
     head = Text.assemble(("trials ", "bold"), _summary(now, metric))
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("trial", "rung", "iterations", metric):
@@ -86,6 +87,6 @@ def _table(now: Progress, metric: str) -> RenderableType:
             ProgressBar(total=now.rungs[-1], completed=trial.iteration, width=24),
         )
     counts = ", ".join(f"{count} {state.lower()}" for state, count in sorted(now.counts.items()))
-    return Group(
-        head, ProgressBar(total=now.total, completed=len(now.ended)), table, Text(counts, style="dim")
-    )
+    overall = Table.grid()  # a bar alone does not end its line
+    overall.add_row(ProgressBar(total=now.total, completed=len(now.ended), width=60))
+    return Group(head, overall, table, Text(counts, style="dim"))
