@@ -5,7 +5,6 @@ from pathlib import Path
 
 from runners.annotations.audit import audit
 from search_spaces.issues import SpecIssue
-from sweeps.core.errors import SpecInvalid
 from sweeps.core.spec import SweepSpec, spec_document, spec_from_document
 from sweeps.core.trial import TrialWorker
 from sweeps.launchers.runner import DriveOrder, Preflight
@@ -49,10 +48,6 @@ def _base_issues(spec: SweepSpec) -> tuple[SpecIssue, ...]:
     """Problems of a base config. Presets have none: tests build every one of them."""
     if spec.base.preset is not None:
         return ()
-    from runners.detectron.config import base_config  # noqa: PLC0415 - imports Detectron2
+    from runners.detectron.config import base_issues  # noqa: PLC0415 - imports Detectron2
 
-    try:
-        base_config(spec.base)
-    except SpecInvalid as error:
-        return error.issues
-    return ()
+    return base_issues(spec.base)
