@@ -6,6 +6,7 @@ from typing import Any
 from search_spaces.issues import SpecIssue
 from search_spaces.presets import load_preset
 from search_spaces.zoo import WITH_WEIGHTS
+from sweeps.core.metrics import metric_named
 from sweeps.core.spec_model import BaseSpec, Budget, Constraint, Fidelity, Objective
 
 _OPTIONS = {
@@ -101,7 +102,8 @@ def _target(budget: Budget, objectives: tuple[Objective, ...]) -> Iterator[SpecI
 
 def _unit(path: str, metric: str, value: float | None) -> Iterator[SpecIssue]:
     """AP counts in percent; who writes a fraction would get a bound that means nothing."""
-    if value is None or metric.startswith("latency/") or value == 0 or 1 <= value <= 100:
+    known = metric_named(metric)
+    if value is None or known is None or known.unit != "%" or value == 0 or 1 <= value <= 100:
         return
     hint = f"write {value * 100:g}" if 0 < value < 1 else None
     yield SpecIssue(path, f"got {value:g}, but {metric} counts from 0 to 100", hint)

@@ -11,15 +11,11 @@ from pydantic_core import PydanticCustomError
 from search_spaces.issues import did_you_mean, shown
 from search_spaces.scalars import as_integer, as_number
 from search_spaces.zoo import ZOO_CONFIGS
+from sweeps.core.metrics import metric_named, metric_names
 
 PROBLEM = "masksweep"
 """Type of the pydantic errors whose message is ours already; their context may hold a hint."""
 
-_METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
-METRICS = (*(f"{task}/{name}" for task in ("segm", "bbox") for name in _METRICS), "latency/ms_per_image")
-"""What every evaluation measures, beside `segm/AP-<category>` and `bbox/AP-<category>`."""
-
-_CATEGORY_METRIC = re.compile(r"(segm|bbox)/AP-\S(.*\S)?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}")
 _DURATION = re.compile(r"(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,7})m)?(?:(\d{1,9})s)?")
 _DEADLINE = re.compile(r"([01]\d|2[0-3]):([0-5]\d) +(\S+)")
@@ -153,17 +149,12 @@ def deadline_value(raw: object) -> str:
 def metric_value(raw: object) -> str:
     """The name of something that an evaluation measures."""
     text = text_value(raw)
-    if text not in METRICS and not _CATEGORY_METRIC.fullmatch(text):
-        allowed = f"{', '.join(METRICS)}, segm/AP-<category>, bbox/AP-<category>"
-        words = {name.rsplit("/", 1)[-1]: name for name in reversed(METRICS)}  # a bare AP means segm/AP
-        near = f"did you mean {words[text]}?" if text in words else did_you_mean(text, METRICS)
-        raise problem(f"{shown(text)} is not one of {allowed}", near)
+    if metric_named(text) is None:
+        names = metric_names()
+        words = {name.rsplit("/", 1)[-1]: name for name in reversed(names)}  # a bare AP means segm/AP
+        near = f"did you mean {words[text]}?" if text in words else did_you_mean(text, names)
+        raise problem(f"{shown(text)} is not one of {', '.join(names)}", near)
     return text
-
-
-def lower_is_better(metric: str) -> bool:
-    """Whether less of a metric is better: true of times only."""
-    return metric.startswith("latency/")
 
 
 def path_value(raw: object, info: ValidationInfo) -> str:

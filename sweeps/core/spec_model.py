@@ -15,12 +15,12 @@ from pydantic import (
 from search_spaces.presets import preset_names
 from search_spaces.space import SearchSpace, parse_space, space_document
 from sweeps.core.errors import SpecInvalid
+from sweeps.core.metrics import metric_named
 from sweeps.core.spec_fields import (
     config_file,
     deadline_value,
     device_share,
     duration,
-    lower_is_better,
     metric_value,
     name_value,
     number,
@@ -93,8 +93,8 @@ class Objective(_Section):
     """What is to become best.
 
     Attributes:
-        metric: A name of `sweeps.core.spec_fields.METRICS`, or `segm/AP-<category>` or `bbox/AP-<category>`.
-        goal: By default times are minimized and everything else is maximized.
+        metric: A name of `sweeps.core.metrics.METRICS`.
+        goal: By default the metric's own.
     """
 
     metric: _Metric
@@ -104,8 +104,8 @@ class Objective(_Section):
     @classmethod
     def _default_goal(cls, raw: Any) -> Any:
         if isinstance(raw, dict) and "goal" not in raw:
-            goal = "minimize" if lower_is_better(str(raw.get("metric"))) else "maximize"
-            return {**raw, "goal": goal}
+            metric = metric_named(str(raw.get("metric")))
+            return {**raw, "goal": metric.goal if metric else "maximize"}
         return raw
 
 
