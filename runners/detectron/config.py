@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import detectron2.model_zoo
-import torch
 from detectron2.config import CfgNode, get_cfg
 from detectron2.modeling import (
     BACKBONE_REGISTRY,
@@ -187,9 +186,14 @@ def portable_config(cfg: CfgNode) -> str:
     return text
 
 
-def choose_device() -> str:
-    """`cuda` if there is one, else `cpu`."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
+def choose_device(gpus: float, *, cuda: bool) -> str:
+    """Where a trial trains: `cuda` or `cpu`.
+
+    Args:
+        gpus: Share of a GPU that the trial holds. Ray may count GPUs where torch finds none.
+        cuda: Whether torch finds one. A trial that holds none leaves it to others.
+    """
+    return "cuda" if gpus > 0 and cuda else "cpu"
 
 
 def get_key(cfg: CfgNode, key: str) -> Any:

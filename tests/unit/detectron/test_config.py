@@ -9,6 +9,7 @@ from runners.detectron.config import (
     base_config,
     base_issues,
     build_config,
+    choose_device,
     get_key,
     masksweep_cfg,
     portable_config,
@@ -50,6 +51,15 @@ def test_a_trial_config_is_frozen_and_holds_data_fidelity_and_seed():
 def test_mixed_precision_is_for_gpus():
     """The same spec trains in mixed precision on a GPU and in fp32 on a CPU."""
     assert [build(device=device).SOLVER.AMP.ENABLED for device in ("cpu", "cuda")] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "cuda", "device"),
+    [(0, True, "cpu"), (0, False, "cpu"), (0.5, True, "cuda"), (1, True, "cuda"), (1, False, "cpu")],
+)
+def test_a_trial_that_holds_no_gpu_trains_on_the_cpu(gpus, cuda, device):
+    """A GPU is used by who holds one, and only if torch finds it: Ray's may be counted and not there."""
+    assert choose_device(gpus, cuda=cuda) == device
 
 
 def test_synchronized_batch_norm_becomes_batch_norm():
