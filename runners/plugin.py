@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from runners.annotations.audit import audit
+from runners.weights import weights_issue
 from search_spaces.issues import SpecIssue
 from sweeps.core.spec import SweepSpec, spec_document, spec_from_document
 from sweeps.core.trial import TrialWorker
@@ -45,9 +46,11 @@ def make_worker(document: str) -> TrialWorker:
 
 
 def _base_issues(spec: SweepSpec) -> tuple[SpecIssue, ...]:
-    """Problems of a base config. Presets have none: tests build every one of them."""
+    """Problems of a base. The config of a preset has none: tests build every one of them."""
+    named = None if spec.base.weights in ("none", "zoo") else weights_issue(spec.base.weights)
+    issues = (named,) if named is not None else ()
     if spec.base.preset is not None:
-        return ()
+        return issues
     from runners.detectron.config import base_issues  # noqa: PLC0415 - imports Detectron2
 
-    return base_issues(spec.base)
+    return (*issues, *base_issues(spec.base))

@@ -1,0 +1,48 @@
+"""What a runner says of a base before anything is created."""
+
+from pathlib import Path
+
+import pytest
+
+from runners.plugin import DetectronRunner
+from sweeps.core.spec import parse_spec
+
+SPEC = """
+version: 1
+name: parts
+dataset:
+  train: {{annotations: {data}/train.json, images: {data}/images}}
+  val: {{annotations: {data}/val.json, images: {data}/images}}
+base: {base}
+"""
+
+
+@pytest.fixture
+def preflight(parts: Path, tmp_path: Path):
+    """Checks the parts with a base; relative paths start in the test's directory."""
+
+    def check(base: str, extra: str = ""):
+        return DetectronRunner().preflight(parse_spec(SPEC.format(data=parts, base=base) + extra, tmp_path))
+
+    return check
+
+
+def texts(checked, directory: Path) -> list[str]:
+    return [str(issue).replace(str(directory), "DIR") for issue in checked.issues]
+
+
+@pytest.mark.parametrize(
+    "base", ["preset: mask_rcnn_tiny", "zoo: COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml"]
+)
+def test_weights_that_are_not_there_are_an_issue(preflight, tmp_path: Path, base: str):
+    """A path that leads nowhere, or to no file, is told before a sweep is created, for presets too."""
+    (tmp_path / "folder").mkdir()
+    assert texts(preflight(f"{{{base}, weights: gone.pth}}"), tmp_path) == [
+        "base.weights: no such file: DIR/gone.pth"
+    ]
+    assert texts(preflight(f"{{{base}, weights: folder}}"), tmp_path) == [
+        "base.weights: cannot read DIR/folder: Is a directory"
+    ]
+    (tmp_path / "model.pth").touch()
+    assert preflight(f"{{{base}, weights: model.pth}}").issues == ()
+    assert preflight(f"{{{base}, weights: 'https://example.org/model.pth'}}").issues == ()
