@@ -6,7 +6,7 @@ from pathlib import Path
 from runners.annotations.audit import audit
 from runners.weights import weights_issue
 from search_spaces.issues import SpecIssue
-from sweeps.core.spec import SweepSpec, spec_document, spec_from_document
+from sweeps.core.spec import WEIGHT_WORDS, SweepSpec, spec_document, spec_from_document
 from sweeps.core.trial import TrialWorker
 from sweeps.launchers.runner import DriveOrder, Preflight
 
@@ -47,7 +47,7 @@ def make_worker(document: str) -> TrialWorker:
 
 def _base_issues(spec: SweepSpec) -> tuple[SpecIssue, ...]:
     """Problems of a base. The config of a preset has none: tests build every one of them."""
-    named = None if spec.base.weights in ("none", "zoo") else weights_issue(spec.base.weights)
+    named = None if spec.base.weights in WEIGHT_WORDS else weights_issue(spec.base.weights)
     issues = (named,) if named is not None else ()
     if spec.base.preset is not None:
         return issues

@@ -1,7 +1,6 @@
 """From a spec and a trial's parameters to a frozen Detectron2 config."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from detectron2.modeling import (
 import runners.detectron.backbone
 import runners.detectron.heads  # noqa: F401  # both register what configs name
 from runners.detectron.data import RegisteredData
+from runners.weights import weights_issue
 from search_spaces.issues import SpecIssue, did_you_mean
 from search_spaces.overrides import BASE_KEYS, ConfigValue, config_overrides
 from search_spaces.parameters import Value
@@ -70,19 +70,19 @@ def base_config(base: BaseSpec) -> CfgNode:
         SpecInvalid: No such preset or zoo config, or the file is no Detectron2 config.
     """
     cfg = masksweep_cfg()
+    zoo = base.zoo
     if base.preset is not None:
         preset = load_preset(base.preset)
         if preset.zoo is not None:
             _merge_zoo(cfg, preset.zoo)
         for key, value in preset.overrides:
             set_key(cfg, key, value)
-        _set_weights(cfg, base.weights, preset.zoo)
+        zoo = preset.zoo
     elif base.zoo is not None:
         _merge_zoo(cfg, base.zoo)
-        _set_weights(cfg, base.weights, base.zoo)
     elif base.file is not None:
         _merge_file(cfg, base.file)
-        _set_weights(cfg, base.weights, None)
+    cfg.MODEL.WEIGHTS = _weights(base, zoo, cfg.MODEL.WEIGHTS)
     return cfg
 
 
@@ -112,6 +112,9 @@ def base_issues(base: BaseSpec) -> tuple[SpecIssue, ...]:
         issues.append(SpecIssue(where, "MODEL.MASK_ON is false: it trains no mask head", "set it to true"))
     if cfg.MODEL.KEYPOINT_ON or cfg.MODEL.LOAD_PROPOSALS:
         issues.append(SpecIssue(where, "keypoints and precomputed proposals are not supported"))
+    if base.weights == "file":
+        missing = weights_issue(cfg.MODEL.WEIGHTS, f"it is the MODEL.WEIGHTS of {base.file}")
+        issues += [missing] if missing is not None else []
     return tuple(issues)
 
 
@@ -245,18 +248,27 @@ def _merge_file(cfg: CfgNode, path: str) -> None:
         raise SpecInvalid([SpecIssue("base.file", f"{path} is no Detectron2 config: {problem}")]) from error
 
 
-def _set_weights(cfg: CfgNode, weights: str, zoo: str | None) -> None:
-    match weights:
+def _weights(base: BaseSpec, zoo: str | None, in_config: str) -> str:
+    """`MODEL.WEIGHTS` as `base.weights` asks for it.
+
+    The spec has seen to it that `zoo` names a config with weights, and `file` comes with a file.
+    """
+    match base.weights:
         case "none":
-            cfg.MODEL.WEIGHTS = ""
+            return ""
         case "zoo":
-            if zoo is None:
-                raise SpecInvalid([SpecIssue("base.weights", "'zoo' needs a base from the model zoo")])
-            # A config without a trained model keeps the weights that its file names.
-            with suppress(RuntimeError):
-                cfg.MODEL.WEIGHTS = detectron2.model_zoo.get_checkpoint_url(zoo)
-        case path:
-            cfg.MODEL.WEIGHTS = path
+            return str(detectron2.model_zoo.get_checkpoint_url(zoo))
+        case "file":
+            return _beside(base.file or "", in_config)
+        case path_or_url:
+            return path_or_url
+
+
+def _beside(file: str, weights: str) -> str:
+    """Weights that a config file names; a relative path starts where the file is, on any machine."""
+    if not weights or "://" in weights:
+        return weights
+    return str(Path(file).parent / Path(weights).expanduser())
 
 
 def _apply_inference(cfg: CfgNode, spec: SweepSpec) -> None:

@@ -72,7 +72,8 @@ class BaseSpec(_Section):
         preset: One of masksweep's presets.
         zoo: A config of Detectron2's model zoo, `COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml`.
         file: Absolute path of a Detectron2 YAML config.
-        weights: `none`, `zoo`, a URL (http, https or detectron2), or the absolute path of a checkpoint.
+        weights: `none`, `zoo`, `file` (those that the config file names), a URL (http, https or detectron2),
+            or the absolute path of a checkpoint.
     """
 
     preset: Annotated[str | None, one_of(*preset_names())] = None

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import detectron2.model_zoo
 import pytest
 
 from runners.plugin import DetectronRunner
@@ -46,3 +47,13 @@ def test_weights_that_are_not_there_are_an_issue(preflight, tmp_path: Path, base
     (tmp_path / "model.pth").touch()
     assert preflight(f"{{{base}, weights: model.pth}}").issues == ()
     assert preflight(f"{{{base}, weights: 'https://example.org/model.pth'}}").issues == ()
+
+
+def test_a_config_whose_weights_are_not_there_is_an_issue(preflight, tmp_path: Path):
+    """What a file names as MODEL.WEIGHTS is looked for beside it, unless the spec names others."""
+    zoo = Path(detectron2.model_zoo.get_config_file("COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_1x.yaml"))
+    (tmp_path / "model.yaml").write_text(f"_BASE_: {zoo}\nMODEL: {{WEIGHTS: runs/model.pth}}\n")
+    assert texts(preflight("{file: model.yaml}"), tmp_path) == [
+        "base.weights: no such file: DIR/runs/model.pth (hint: it is the MODEL.WEIGHTS of DIR/model.yaml)"
+    ]
+    assert preflight("{file: model.yaml, weights: none}").issues == ()

@@ -75,6 +75,24 @@ def test_zoo_weights_are_those_of_the_zoo():
     assert base_config(BaseSpec(zoo=R_50, weights="none")).MODEL.WEIGHTS == ""
 
 
+@pytest.mark.parametrize(
+    ("named", "used"),
+    [
+        ("", ""),
+        ("detectron2://ImageNetPretrained/MSRA/R-50.pkl", "detectron2://ImageNetPretrained/MSRA/R-50.pkl"),
+        ("runs/model.pth", "{directory}/runs/model.pth"),
+        ("/data/model.pth", "/data/model.pth"),
+    ],
+)
+def test_a_files_own_weights_are_kept(tmp_path: Path, named, used):
+    """`weights: file` starts from what the config names; a relative path starts at the config's directory."""
+    file = tmp_path / "model.yaml"
+    file.write_text(yaml.safe_dump({"VERSION": 2, "MODEL": {"WEIGHTS": named}}))
+    weights = base_config(make_spec(base={"file": str(file)}).base).MODEL.WEIGHTS
+    assert weights == used.format(directory=tmp_path)
+    assert base_config(BaseSpec(file=str(file), weights="none")).MODEL.WEIGHTS == ""
+
+
 def test_an_unknown_zoo_name_is_told_with_a_near_one():
     """A typo in `zoo:` comes back with the name that was meant."""
     base = BaseSpec.model_construct(zoo=R_50.replace("50", "5O"), weights="none")
