@@ -9,7 +9,6 @@ import detectron2.model_zoo
 from detectron2.config import CfgNode, get_cfg
 from detectron2.modeling import (
     BACKBONE_REGISTRY,
-    META_ARCH_REGISTRY,
     PROPOSAL_GENERATOR_REGISTRY,
     ROI_HEADS_REGISTRY,
     ROI_MASK_HEAD_REGISTRY,
@@ -18,7 +17,6 @@ from detectron2.modeling import (
 import runners.detectron.backbone
 import runners.detectron.heads  # noqa: F401  # both register what configs name
 from runners.detectron.data import RegisteredData
-from runners.weights import weights_issue
 from search_spaces.issues import SpecIssue, did_you_mean
 from search_spaces.overrides import BASE_KEYS, ConfigValue, config_overrides
 from search_spaces.parameters import Value
@@ -36,6 +34,9 @@ EXTRA_KEYS: Mapping[str, ConfigValue] = {
     "INPUT.SCALE_JITTER": 0.0,
 }
 """What Detectron2's config lacks, with the values at which nothing differs from stock."""
+
+META_ARCHITECTURE = "GeneralizedRCNN"
+"""The only one whose knobs, losses and outputs are what the rest expects."""
 
 _NORM_KEYS = ("MODEL.RESNETS.NORM", "MODEL.FPN.NORM", "MODEL.ROI_BOX_HEAD.NORM", "MODEL.ROI_MASK_HEAD.NORM")
 _CUDA_LOADERS = 2  # processes that prepare batches while the GPU trains
@@ -87,20 +88,22 @@ def base_config(base: BaseSpec) -> CfgNode:
 
 
 def base_issues(base: BaseSpec) -> tuple[SpecIssue, ...]:
-    """What is wrong with a base; a base without problems builds a Mask R-CNN, if its values go together."""
+    """What is wrong with a base's config, key by key."""
     try:
         cfg = base_config(base)
     except SpecInvalid as error:
         return error.issues
     where = "base.file" if base.file else "base.zoo" if base.zoo else "base.preset"
+    issues = []
+    if cfg.MODEL.META_ARCHITECTURE != META_ARCHITECTURE:
+        problem = f"MODEL.META_ARCHITECTURE: got {cfg.MODEL.META_ARCHITECTURE}, but needs {META_ARCHITECTURE}"
+        issues.append(SpecIssue(where, problem, "take a config of Mask R-CNN"))
     known = {
-        "MODEL.META_ARCHITECTURE": META_ARCH_REGISTRY,
         "MODEL.BACKBONE.NAME": BACKBONE_REGISTRY,
         "MODEL.PROPOSAL_GENERATOR.NAME": PROPOSAL_GENERATOR_REGISTRY,
         "MODEL.ROI_HEADS.NAME": ROI_HEADS_REGISTRY,
         "MODEL.ROI_MASK_HEAD.NAME": ROI_MASK_HEAD_REGISTRY,
     }
-    issues = []
     for key, registry in known.items():
         name = get_key(cfg, key)
         if name not in registry:
@@ -112,9 +115,6 @@ def base_issues(base: BaseSpec) -> tuple[SpecIssue, ...]:
         issues.append(SpecIssue(where, "MODEL.MASK_ON is false: it trains no mask head", "set it to true"))
     if cfg.MODEL.KEYPOINT_ON or cfg.MODEL.LOAD_PROPOSALS:
         issues.append(SpecIssue(where, "keypoints and precomputed proposals are not supported"))
-    if base.weights == "file":
-        missing = weights_issue(cfg.MODEL.WEIGHTS, f"it is the MODEL.WEIGHTS of {base.file}")
-        issues += [missing] if missing is not None else []
     return tuple(issues)
 
 

@@ -8,6 +8,7 @@ import pytest
 from runners.plugin import DetectronRunner
 from sweeps.core.spec import parse_spec
 
+R_50 = detectron2.model_zoo.get_config_file("COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_1x.yaml")
 SPEC = """
 version: 1
 name: parts
@@ -51,9 +52,34 @@ def test_weights_that_are_not_there_are_an_issue(preflight, tmp_path: Path, base
 
 def test_a_config_whose_weights_are_not_there_is_an_issue(preflight, tmp_path: Path):
     """What a file names as MODEL.WEIGHTS is looked for beside it, unless the spec names others."""
-    zoo = Path(detectron2.model_zoo.get_config_file("COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_1x.yaml"))
-    (tmp_path / "model.yaml").write_text(f"_BASE_: {zoo}\nMODEL: {{WEIGHTS: runs/model.pth}}\n")
+    (tmp_path / "model.yaml").write_text(f"_BASE_: {R_50}\nMODEL: {{WEIGHTS: runs/model.pth}}\n")
     assert texts(preflight("{file: model.yaml}"), tmp_path) == [
         "base.weights: no such file: DIR/runs/model.pth (hint: it is the MODEL.WEIGHTS of DIR/model.yaml)"
     ]
     assert preflight("{file: model.yaml, weights: none}").issues == ()
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        ("ANCHOR_GENERATOR: {SIZES: [[32], [64]]}", "AssertionError: "),
+        ("ROI_HEADS: {IN_FEATURES: [p2, p9]}", "KeyError: 'p9'"),
+        ("ROI_HEADS: {NAME: RROIHeads}", "AssertionError"),
+    ],
+)
+def test_a_base_that_makes_no_model_is_an_issue(preflight, tmp_path: Path, keys: str, problem: str):
+    """Anchors, levels and heads that do not go together are told in one line, and fail no trial."""
+    (tmp_path / "model.yaml").write_text(f"_BASE_: {R_50}\nMODEL:\n  WEIGHTS: ''\n  {keys}\n")
+    (issue,) = texts(preflight("{file: model.yaml}"), tmp_path)
+    assert issue.startswith(f"base.file: the config makes no model: {problem}")
+    assert "\n" not in issue
+
+
+def test_a_base_of_another_architecture_is_an_issue(preflight, tmp_path: Path):
+    """What is no Mask R-CNN is refused by its name, whatever its MASK_ON says."""
+    panoptic = detectron2.model_zoo.get_config_file("COCO-PanopticSegmentation/panoptic_fpn_R_50_1x.yaml")
+    (tmp_path / "model.yaml").write_text(f"_BASE_: {panoptic}\n")
+    assert texts(preflight("{file: model.yaml}"), tmp_path) == [
+        "base.file: MODEL.META_ARCHITECTURE: got PanopticFPN, but needs GeneralizedRCNN"
+        " (hint: take a config of Mask R-CNN)"
+    ]

@@ -136,9 +136,20 @@ def test_a_file_with_unknown_keys_names_them(tmp_path: Path):
 def test_a_base_without_masks_or_with_unknown_parts_is_told(tmp_path: Path):
     """Every problem of a base comes at once."""
     file = tmp_path / "boxes.yaml"
-    file.write_text(yaml.safe_dump({"VERSION": 2, "MODEL": {"BACKBONE": {"NAME": "build_resnet_backbon"}}}))
+    file.write_text(
+        yaml.safe_dump(
+            {
+                "VERSION": 2,
+                "MODEL": {
+                    "META_ARCHITECTURE": "PanopticFPN",
+                    "BACKBONE": {"NAME": "build_resnet_backbon"},
+                },
+            }
+        )
+    )
     issues = base_issues(BaseSpec(file=str(file), weights="none"))
-    assert [(issue.problem.split(":")[0], issue.hint) for issue in issues] == [
+    assert issues[0].problem == "MODEL.META_ARCHITECTURE: got PanopticFPN, but needs GeneralizedRCNN"
+    assert [(issue.problem.split(":")[0], issue.hint) for issue in issues[1:]] == [
         ("MODEL.BACKBONE.NAME", "did you mean build_resnet_backbone?"),
         ("MODEL.MASK_ON is false", "set it to true"),
     ]

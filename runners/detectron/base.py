@@ -1,0 +1,58 @@
+"""Whether a spec's base makes a model that trials can train: tried once, before a sweep is created."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+from runners.detectron.config import base_config, base_issues, build_config
+from runners.detectron.model import build_model
+from runners.weights import weights_issue
+from search_spaces.issues import SpecIssue
+from sweeps.core.spec import SweepSpec
+
+
+def check_base(spec: SweepSpec, num_classes: int) -> tuple[SpecIssue, ...]:
+    """What is wrong with a spec's base: its config, its weights, and whether both make a model.
+
+    Args:
+        spec: The sweep.
+        num_classes: The data set's categories, at least 1.
+    """
+    issues = base_issues(spec.base)
+    return issues or tuple(_model_issues(spec, num_classes))
+
+
+def base_path(spec: SweepSpec) -> str:
+    """Where the base stands in the spec: `base.zoo`."""
+    return next(f"base.{name}" for name in ("preset", "zoo", "file") if getattr(spec.base, name) is not None)
+
+
+def _model_issues(spec: SweepSpec, num_classes: int) -> Iterator[SpecIssue]:
+    if spec.base.weights == "file":
+        hint = f"it is the MODEL.WEIGHTS of {spec.base.file}"
+        missing = weights_issue(base_config(spec.base).MODEL.WEIGHTS, hint)
+        if missing is not None:
+            yield missing
+    try:
+        _build(spec, num_classes)
+    except Exception as error:  # whatever Detectron2 says to values that do not go together
+        text = " ".join(str(error).split())
+        problem = f"{type(error).__name__}: {text}" if text else type(error).__name__
+        yield SpecIssue(base_path(spec), f"the config makes no model: {problem[:300]}")
+
+
+def _build(spec: SweepSpec, num_classes: int) -> nn.Module:
+    """The base's model as a trial without parameters would have it, for its structure only."""
+
+    def build(device: str) -> nn.Module:
+        config = build_config(
+            spec, {}, seed=0, output_dir="", num_classes=num_classes, device=device, data=None
+        )
+        with torch.device(device):
+            return build_model(config)
+
+    try:
+        return build("meta")  # shapes without memory or random numbers: a tenth of the time
+    except Exception:  # an error of the model itself, or of code that computes with its weights
+        return build("cpu")
