@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from runners.detectron.config import base_config, base_issues, build_config
-from runners.detectron.model import build_model
+from runners.detectron.model import build_model, is_deformable
 from runners.weights import weights_issue
 from search_spaces.issues import SpecIssue
 from sweeps.core.spec import SweepSpec
@@ -35,11 +35,32 @@ def _model_issues(spec: SweepSpec, num_classes: int) -> Iterator[SpecIssue]:
         if missing is not None:
             yield missing
     try:
-        _build(spec, num_classes)
+        model = _build(spec, num_classes)
     except Exception as error:  # whatever Detectron2 says to values that do not go together
         text = " ".join(str(error).split())
         problem = f"{type(error).__name__}: {text}" if text else type(error).__name__
         yield SpecIssue(base_path(spec), f"the config makes no model: {problem[:300]}")
+        return
+    if is_deformable(model):
+        yield from _deformable_issues(spec)
+
+
+def _deformable_issues(spec: SweepSpec) -> Iterator[SpecIssue]:
+    problem = "deformable convolutions train on GPUs only"
+    if spec.resources.gpus_per_trial == 0:
+        hint = "give trials a GPU, or take a config without them"
+        yield SpecIssue(base_path(spec), f"{problem}, but resources.gpus_per_trial is 0", hint)
+    elif not _compiled_for_gpus():
+        hint = "install an official build of Detectron2, or take a config without them"
+        yield SpecIssue(base_path(spec), f"{problem}, and this Detectron2 has no code for that", hint)
+
+
+def _compiled_for_gpus() -> bool:
+    try:
+        from detectron2 import _C  # noqa: PLC0415 - a build may be without it
+    except ImportError:
+        return False
+    return bool(_C.has_cuda())
 
 
 def _build(spec: SweepSpec, num_classes: int) -> nn.Module:

@@ -38,6 +38,8 @@ def _kind(error: Exception, stage: Stage) -> FailureKind:
         return FailureKind.OUT_OF_MEMORY
     if isinstance(error, FloatingPointError):
         return FailureKind.DIVERGED
+    if isinstance(error, NotImplementedError):  # of a kernel that this device or this Detectron2 lacks
+        return FailureKind.DOES_NOT_BUILD
     # What a file system or a network says may be different the next time.
     passing = isinstance(error, OSError | CheckpointInvalid | pickle.UnpicklingError)
     return FailureKind.DOES_NOT_BUILD if stage is Stage.BUILDING and not passing else FailureKind.ERROR

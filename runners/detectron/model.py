@@ -9,6 +9,7 @@ import detectron2.modeling
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
+from detectron2.layers import DeformConv, ModulatedDeformConv
 from torch import nn
 
 import runners.detectron.backbone
@@ -28,8 +29,15 @@ def build_model(cfg: CfgNode) -> nn.Module:
     mask_head = getattr(getattr(model, "roi_heads", None), "mask_head", None)
     if mask_head is not None and hasattr(mask_head, "loss_weight"):
         mask_head.loss_weight = cfg.MODEL.ROI_MASK_HEAD.LOSS_WEIGHT
+    if is_deformable(model):
+        return model  # Detectron2's kernels take the weights' memory for contiguous, whatever it is
     # The layout that convolutions want, on CPUs and with half precision on GPUs.
     return model.to(memory_format=torch.channels_last)
+
+
+def is_deformable(model: nn.Module) -> bool:
+    """Whether a model has deformable convolutions, which only Detectron2's compiled CUDA code trains."""
+    return any(isinstance(module, DeformConv | ModulatedDeformConv) for module in model.modules())
 
 
 def load_weights(model: nn.Module, path: str) -> tuple[str, ...]:

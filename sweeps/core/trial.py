@@ -15,7 +15,7 @@ class FailureKind(StrEnum):
     ERROR = "error"  # an exception that may pass: a file system, a network, a bug
     DIVERGED = "diverged"  # the loss became NaN or infinite
     OUT_OF_MEMORY = "out_of_memory"
-    DOES_NOT_BUILD = "does_not_build"  # the config makes no model
+    DOES_NOT_BUILD = "does_not_build"  # the config makes no model, or none that can be trained here
     UNMEASURED = "unmeasured"  # the objective came out as NaN or -1 at full fidelity
 
     @property

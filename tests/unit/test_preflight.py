@@ -4,8 +4,10 @@ from pathlib import Path
 
 import detectron2.model_zoo
 import pytest
+from detectron2 import _C
 
 from runners.plugin import DetectronRunner
+from search_spaces.zoo import ZOO_CONFIGS
 from sweeps.core.spec import parse_spec
 
 R_50 = detectron2.model_zoo.get_config_file("COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_1x.yaml")
@@ -83,3 +85,31 @@ def test_a_base_of_another_architecture_is_an_issue(preflight, tmp_path: Path):
         "base.file: MODEL.META_ARCHITECTURE: got PanopticFPN, but needs GeneralizedRCNN"
         " (hint: take a config of Mask R-CNN)"
     ]
+
+
+DEFORMABLE = "{zoo: Misc/mask_rcnn_R_50_FPN_1x_dconv_c3-c5.yaml, weights: none}"
+
+
+def test_deformable_convolutions_without_a_gpu_are_an_issue(preflight, tmp_path: Path):
+    """Detectron2 trains them on GPUs only, so that every trial on a CPU would fail."""
+    assert texts(preflight(DEFORMABLE, "resources: {gpus_per_trial: 0}"), tmp_path) == [
+        "base.zoo: deformable convolutions train on GPUs only, but resources.gpus_per_trial is 0"
+        " (hint: give trials a GPU, or take a config without them)"
+    ]
+
+
+@pytest.mark.skipif(_C.has_cuda(), reason="this Detectron2 has compiled code for GPUs")
+def test_deformable_convolutions_without_compiled_code_are_an_issue(preflight, tmp_path: Path):
+    """The pure-Python build of Detectron2 has none of the code that they need."""
+    assert texts(preflight(DEFORMABLE), tmp_path) == [
+        "base.zoo: deformable convolutions train on GPUs only, and this Detectron2 has no code for that"
+        " (hint: install an official build of Detectron2, or take a config without them)"
+    ]
+
+
+@pytest.mark.slow  # builds forty models
+def test_every_other_config_of_the_zoo_is_fine(preflight):
+    """Whatever `base.zoo` takes makes a model for the data's classes."""
+    names = [name for name in ZOO_CONFIGS if "dconv" not in name]
+    found = {name: preflight(f"{{zoo: {name}, weights: none}}").issues for name in names}
+    assert found == dict.fromkeys(names, ())

@@ -23,6 +23,7 @@ CPU_OUT_OF_MEMORY = (
         (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), Stage.RUNNING, FailureKind.OUT_OF_MEMORY),
         (MemoryError(), Stage.BUILDING, FailureKind.OUT_OF_MEMORY),
         (ValueError("num_channels must be divisible"), Stage.BUILDING, FailureKind.DOES_NOT_BUILD),
+        (NotImplementedError("Deformable Conv on CPUs"), Stage.RUNNING, FailureKind.DOES_NOT_BUILD),
         (ValueError("image has another size"), Stage.RUNNING, FailureKind.ERROR),
         (URLError("no route to host"), Stage.BUILDING, FailureKind.ERROR),
         (CheckpointInvalid("damaged"), Stage.RUNNING, FailureKind.ERROR),

@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from runners.detectron.model import load_weights
+from runners.detectron.config import build_config
+from runners.detectron.model import build_model, load_weights
+from sweeps.testing import make_spec
 
 
 class Evil:
@@ -52,3 +54,12 @@ def test_torch_files_execute_nothing(tmp_path: Path):
 def test_no_weights_are_no_weights():
     """The empty path leaves a model as it is."""
     assert load_weights(nn.Linear(3, 2), "") == ()
+
+
+@pytest.mark.parametrize(("name", "deformable"), [("1x_dconv_c3-c5", True), ("3x_gn", False)])
+def test_deformable_convolutions_keep_their_layout(name, deformable):
+    """Detectron2's compiled kernels read contiguous weights; other models are in channels_last."""
+    base = {"zoo": f"Misc/mask_rcnn_R_50_FPN_{name}.yaml", "weights": "none"}
+    cfg = build_config(make_spec(base=base), {}, seed=0, output_dir="", num_classes=3, device="meta")
+    weights = [p for p in build_model(cfg).parameters() if p.dim() == 4 and min(p.shape) > 1]
+    assert {weight.is_contiguous() for weight in weights} == {deformable}
