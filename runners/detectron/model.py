@@ -15,6 +15,8 @@ from torch import nn
 import runners.detectron.backbone
 import runners.detectron.heads  # noqa: F401  # both register themselves
 
+_EXAMPLES = 3  # names of weights in a message
+
 
 def build_model(cfg: CfgNode) -> nn.Module:
     """The model that a config describes, on its device, with random weights.
@@ -40,6 +42,10 @@ def is_deformable(model: nn.Module) -> bool:
     return any(isinstance(module, DeformConv | ModulatedDeformConv) for module in model.modules())
 
 
+class WeightsDoNotFit(Exception):
+    """A weights file was read, and is not one that this model could start from: it never will be."""
+
+
 def load_weights(model: nn.Module, path: str) -> tuple[str, ...]:
     """Loads weights by name, as Detectron2 does, and returns the file's keys whose shape did not fit.
 
@@ -49,6 +55,7 @@ def load_weights(model: nn.Module, path: str) -> tuple[str, ...]:
 
     Raises:
         OSError: It cannot be read or downloaded.
+        WeightsDoNotFit: Nothing in it fits the model.
         pickle.UnpicklingError: A file holds something else than arrays.
     """
     if not path:
@@ -79,8 +86,36 @@ class _ArraysOnlyCheckpointer(DetectionCheckpointer):  # type: ignore[misc]  # d
         loaded: dict[str, Any] = super()._load_file(filename)
         return loaded
 
+    def _load_model(self, checkpoint: Any) -> Any:
+        held, wanted = list(checkpoint["model"]), list(self.model.state_dict())
+        fitting: set[str] = set()
+
+        def note(_: nn.Module, state: dict[str, Any], *__: Any) -> None:
+            """Sees the weights once they have the model's names, and without those of another shape."""
+            fitting.update(state.keys() & set(wanted))
+
+        handle = self.model.register_load_state_dict_pre_hook(note)
+        try:
+            incompatible = super()._load_model(checkpoint)
+        finally:
+            handle.remove()
+        if not fitting:
+            raise WeightsDoNotFit(
+                f"no weight in the file fits the model: it holds {_examples(held)},"
+                f" and the model has {_examples(wanted)}"
+            )
+        return incompatible
+
     def _log_incompatible_keys(self, incompatible: Any) -> None:
         self.skipped = tuple(sorted(name for name, *_ in incompatible.incorrect_shapes))
+
+
+def _examples(names: list[str]) -> str:
+    """`stem.conv1.weight, stem.conv1.bias, res2.0.conv1.weight and 283 more`."""
+    if not names:
+        return "nothing"
+    more = f" and {len(names) - _EXAMPLES} more" if len(names) > _EXAMPLES else ""
+    return ", ".join(map(str, names[:_EXAMPLES])) + more
 
 
 class _ArrayUnpickler(pickle.Unpickler):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from runners.detectron.config import build_config
-from runners.detectron.model import build_model, load_weights
+from runners.detectron.model import WeightsDoNotFit, build_model, load_weights
 from sweeps.testing import make_spec
 
 
@@ -31,6 +31,19 @@ def test_weights_of_another_shape_are_skipped_and_named(tmp_path: Path):
     model = nn.Linear(3, 2)
     assert load_weights(model, path) == ("bias",)
     assert torch.equal(model.weight, torch.ones(2, 3))
+
+
+@pytest.mark.parametrize("author", ["zoo", None])
+def test_weights_of_another_model_are_refused(tmp_path: Path, author):
+    """A file of which nothing fits is no silent start from scratch; names of both sides tell why."""
+    weights = {f"layer{n}.weight": np.ones(7, np.float32) for n in range(5)}
+    path = zoo_file(tmp_path / "model.pkl", {"model": weights, "__author__": author} if author else weights)
+    with pytest.raises(WeightsDoNotFit) as caught:
+        load_weights(nn.Linear(3, 2), path)
+    assert str(caught.value) == (
+        "no weight in the file fits the model: it holds layer0.weight, layer1.weight, layer2.weight"
+        " and 2 more, and the model has weight, bias"
+    )
 
 
 def test_pickled_weights_execute_nothing(tmp_path: Path):
