@@ -20,8 +20,8 @@ class DetectronRunner:
     def preflight(self, spec: SweepSpec) -> Preflight:
         """Audits the data set; builds the base's model where it is not one of ours."""
         report = audit(spec)
-        issues = report.issues + _base_issues(spec, max(1, len(report.categories)))
-        return Preflight(issues, tuple(str(note) for note in report.notes), report.fingerprint)
+        issues, notes = _check_base(spec, max(1, len(report.categories)))
+        return Preflight(report.issues + issues, tuple(map(str, report.notes + notes)), report.fingerprint)
 
     def drive(self, order: DriveOrder) -> None:
         """Runs the sweep's next epoch in this process."""
@@ -45,12 +45,13 @@ def make_worker(document: str) -> TrialWorker:
     return DetectronWorker(spec, curve_every=max(1, min(20, spec.fidelity.iterations // CURVE_POINTS)))
 
 
-def _base_issues(spec: SweepSpec, num_classes: int) -> tuple[SpecIssue, ...]:
-    """Problems of a base. The config of a preset has none: tests build every one of them."""
+def _check_base(spec: SweepSpec, num_classes: int) -> tuple[tuple[SpecIssue, ...], tuple[SpecIssue, ...]]:
+    """Problems of a base, and notes. The config of a preset has none: tests build every one of them."""
     named = None if spec.base.weights in WEIGHT_WORDS else weights_issue(spec.base.weights)
     issues = (named,) if named is not None else ()
     if spec.base.preset is not None:
-        return issues
+        return issues, ()
     from runners.detectron.base import check_base  # noqa: PLC0415 - imports Detectron2
 
-    return (*issues, *check_base(spec, num_classes))
+    found, notes = check_base(spec, num_classes)
+    return issues + found, notes

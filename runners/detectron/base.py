@@ -12,15 +12,33 @@ from search_spaces.issues import SpecIssue
 from sweeps.core.spec import SweepSpec
 
 
-def check_base(spec: SweepSpec, num_classes: int) -> tuple[SpecIssue, ...]:
-    """What is wrong with a spec's base: its config, its weights, and whether both make a model.
+def check_base(spec: SweepSpec, num_classes: int) -> tuple[tuple[SpecIssue, ...], tuple[SpecIssue, ...]]:
+    """What is wrong with a spec's base, and what of its config trials do without.
 
     Args:
         spec: The sweep.
         num_classes: The data set's categories, at least 1.
+
+    Returns:
+        Problems of the config, its weights and the model that it makes; and notes.
     """
     issues = base_issues(spec.base)
-    return issues or tuple(_model_issues(spec, num_classes))
+    if issues:
+        return issues, ()
+    return tuple(_model_issues(spec, num_classes)), tuple(_unused(spec))
+
+
+def _unused(spec: SweepSpec) -> Iterator[SpecIssue]:
+    cfg = base_config(spec.base)
+    sampler = cfg.DATALOADER.SAMPLER_TRAIN
+    if sampler != "TrainingSampler":
+        problem = f"DATALOADER.SAMPLER_TRAIN: {sampler} is not used, every image is drawn equally often"
+        yield SpecIssue(base_path(spec), problem)
+    if cfg.TEST.PRECISE_BN.ENABLED:
+        problem = "TEST.PRECISE_BN is not used, models are evaluated with the statistics of their training"
+        yield SpecIssue(base_path(spec), problem)
+    if cfg.TEST.AUG.ENABLED:
+        yield SpecIssue(base_path(spec), "TEST.AUG is not used, models are evaluated on each image once")
 
 
 def base_path(spec: SweepSpec) -> str:

@@ -272,8 +272,11 @@ def _beside(file: str, weights: str) -> str:
 
 
 def _apply_inference(cfg: CfgNode, spec: SweepSpec) -> None:
-    cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = spec.inference.score_threshold
-    cfg.MODEL.ROI_HEADS.NMS_THRESH_TEST = spec.inference.nms_threshold
+    """Sets what the spec gives; the rest is the base's, which may have been made for other scores (LVIS)."""
+    if spec.inference.score_threshold is not None:
+        cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = spec.inference.score_threshold
+    if spec.inference.nms_threshold is not None:
+        cfg.MODEL.ROI_HEADS.NMS_THRESH_TEST = spec.inference.nms_threshold
 
 
 def _fixed_size(cfg: CfgNode) -> bool:

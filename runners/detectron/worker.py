@@ -27,7 +27,7 @@ from runners.detectron.model import build_model, load_weights
 from runners.detectron.stream import train_loader
 from runners.detectron.trainer import Stop, Trainer, seed_everything
 from runners.evaluation.coco import load_ground_truth
-from runners.evaluation.evaluate import ValidationSet, evaluate
+from runners.evaluation.evaluate import MASK_THRESHOLD, ValidationSet, evaluate
 from sweeps.core.spec import SweepSpec
 from sweeps.core.trial import Assignment, AttemptFacts, CurvePoint, Failure, FailureKind, Report
 
@@ -202,7 +202,7 @@ class DetectronWorker:
         return evaluate(
             run.trainer.model,
             ValidationSet(truth, map(mapper, dataset_dicts(self._data.val))),
-            mask_threshold=self._spec.inference.mask_threshold,
+            mask_threshold=self._spec.inference.mask_threshold or MASK_THRESHOLD,
             detections_per_image=run.cfg.TEST.DETECTIONS_PER_IMAGE,
         )
 

@@ -60,7 +60,7 @@ def test_a_minimal_spec_is_short() -> None:
     assert (spec.budget.trials, spec.budget.wall_s, spec.budget.target) == (20, None, {})
     assert (spec.resources.gpus_per_trial, spec.resources.cpus_per_trial) == (None, 1.0)
     assert spec.resources.max_concurrent is None
-    assert (spec.inference.mask_threshold, spec.inference.score_threshold) == (0.5, 0.05)
+    assert (spec.inference.mask_threshold, spec.inference.score_threshold) == (None, None)
     assert spec.tracking.experiment == "parts-nightly"
 
 

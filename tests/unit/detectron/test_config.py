@@ -48,6 +48,15 @@ def test_a_trial_config_is_frozen_and_holds_data_fidelity_and_seed():
     assert (cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST, cfg.MODEL.ROI_HEADS.NMS_THRESH_TEST) == (0.1, 0.6)
 
 
+def test_inference_settings_of_the_base_are_kept():
+    """A base made for low scores, as LVIS's, is judged with its own thresholds unless the spec has others."""
+    lvis = {"zoo": "LVISv0.5-InstanceSegmentation/mask_rcnn_R_50_FPN_1x.yaml", "weights": "none"}
+    heads = build(base=lvis).MODEL.ROI_HEADS
+    assert (heads.SCORE_THRESH_TEST, heads.NMS_THRESH_TEST) == (0.0001, 0.5)
+    heads = build(base=lvis, inference={"score_threshold": 0.05}).MODEL.ROI_HEADS
+    assert (heads.SCORE_THRESH_TEST, heads.NMS_THRESH_TEST) == (0.05, 0.5)
+
+
 def test_mixed_precision_is_for_gpus():
     """The same spec trains in mixed precision on a GPU and in fp32 on a CPU."""
     assert [build(device=device).SOLVER.AMP.ENABLED for device in ("cpu", "cuda")] == [False, True]
