@@ -184,6 +184,11 @@ CASES: dict[str, tuple[Mutation, list[str]]] = {
         lambda d: d["val"]["annotations"][0].update(segmentation=[[1, 2, 5, 2, 9, 2]]),
         [f"{VAL}: malformed segmentations: annotation 1 (got polygons without an area)"],
     ),
+    "slanted polygon without an area": (
+        lambda d: d["val"]["annotations"][0].update(segmentation=[[1, 2, 5, 4, 9, 6]]),
+        [f"{VAL}: malformed segmentations: annotation 1 (got polygons without an area)"],
+    ),
+    "bow tie": (lambda d: first(d, "val").update(segmentation=[[1, 1, 9, 9, 9, 1, 1, 9]]), []),
     "polygon of words": (
         lambda d: (
             first(d).update(segmentation=[[1, 2, 3, 4, 5, "6"]]),
