@@ -69,6 +69,7 @@ def base_config(base: BaseSpec) -> CfgNode:
 
     Raises:
         SpecInvalid: No such preset or zoo config, or the file is no Detectron2 config.
+        OSError: The file, or one that its `_BASE_` names, cannot be read.
     """
     cfg = masksweep_cfg()
     zoo = base.zoo
@@ -93,6 +94,11 @@ def base_issues(base: BaseSpec) -> tuple[SpecIssue, ...]:
         cfg = base_config(base)
     except SpecInvalid as error:
         return error.issues
+    except FileNotFoundError as error:
+        return (SpecIssue("base.file", f"no such file: {error.filename or base.file}"),)
+    except OSError as error:
+        problem = f"cannot read {error.filename or base.file}: {error.strerror or error}"
+        return (SpecIssue("base.file", problem),)
     where = "base.file" if base.file else "base.zoo" if base.zoo else "base.preset"
     issues = []
     if cfg.MODEL.META_ARCHITECTURE != META_ARCHITECTURE:
@@ -140,7 +146,8 @@ def build_config(
         data: Names of the registered data, if it is registered.
 
     Raises:
-        SpecInvalid: The base is not there.
+        SpecInvalid: The base is no config.
+        OSError: Its file cannot be read.
         ValueError: A value does not fit its key.
     """
     cfg = base_config(spec.base)
@@ -241,8 +248,12 @@ def _merge_zoo(cfg: CfgNode, name: str) -> None:
 
 
 def _merge_file(cfg: CfgNode, path: str) -> None:
+    with open(path, "rb"):
+        pass  # or Detectron2 asserts that there is one, whatever the file system says
     try:
         cfg.merge_from_file(path, allow_unsafe=False)
+    except OSError:
+        raise  # the file system's word on a file may be another the next time
     except Exception as error:  # yaml, yacs, asserts and key errors: all mean that it is no config for us
         problem = " ".join(str(error).split()) or type(error).__name__
         raise SpecInvalid([SpecIssue("base.file", f"{path} is no Detectron2 config: {problem}")]) from error

@@ -129,3 +129,14 @@ def test_what_of_a_base_is_not_used_is_a_note(preflight, tmp_path: Path):
         "base.file: TEST.PRECISE_BN is not used, models are evaluated with the statistics of their training",
         "base.file: TEST.AUG is not used, models are evaluated on each image once",
     )
+
+
+def test_a_config_that_cannot_be_read_is_an_issue(preflight, tmp_path: Path):
+    """A file that is not there, also one that another inherits from, is named."""
+    assert texts(preflight("{file: gone.yaml}"), tmp_path) == ["base.file: no such file: DIR/gone.yaml"]
+    (tmp_path / "model.yaml").write_text("_BASE_: parent.yaml\n")
+    assert texts(preflight("{file: model.yaml}"), tmp_path) == ["base.file: no such file: DIR/parent.yaml"]
+    (tmp_path / "folder.yaml").mkdir()
+    assert texts(preflight("{file: folder.yaml}"), tmp_path) == [
+        "base.file: cannot read DIR/folder.yaml: Is a directory"
+    ]
