@@ -50,18 +50,65 @@ def test_pickled_weights_execute_nothing(tmp_path: Path):
     """A pickle that asks for anything but arrays is refused before it runs."""
     marker = tmp_path / "executed"
     path = zoo_file(tmp_path / "model.pkl", {"model": Evil(marker), "__author__": "zoo"})
-    with pytest.raises(pickle.UnpicklingError, match="arrays only"):
+    with pytest.raises(WeightsDoNotFit, match=r"arrays only, but the file asks for (pathlib|builtins)\."):
         load_weights(nn.Linear(3, 2), path)
     assert not marker.exists()
 
 
-def test_torch_files_execute_nothing(tmp_path: Path):
-    """The same for a .pth file."""
+@pytest.mark.parametrize(("name", "key"), [("model.pth", "model"), ("model.pyth", "model_state")])
+def test_torch_files_execute_nothing(tmp_path: Path, name, key):
+    """The same for files of torch."""
     marker = tmp_path / "executed"
-    torch.save({"model": Evil(marker)}, tmp_path / "model.pth")
-    with pytest.raises(pickle.UnpicklingError):
-        load_weights(nn.Linear(3, 2), str(tmp_path / "model.pth"))
+    torch.save({key: Evil(marker)}, tmp_path / name)
+    with pytest.raises(WeightsDoNotFit, match=r"^weights may hold arrays only, but the file asks for \S+$"):
+        load_weights(nn.Linear(3, 2), str(tmp_path / name))
     assert not marker.exists()
+
+
+WEIGHTS = {"weight": np.ones((2, 3), np.float32), "bias": np.zeros(2, np.float32)}
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("content", [{"model": WEIGHTS, "__author__": "zoo"}, {"blobs": WEIGHTS}, WEIGHTS])
+def test_every_pickle_protocol_is_read(tmp_path: Path, protocol, content):
+    """Arrays come from any numpy and any protocol, in the zoo's form and in Caffe2's."""
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(content, protocol=protocol))
+    model = nn.Linear(3, 2)
+    assert load_weights(model, str(tmp_path / "model.pkl")) == ()
+    assert torch.equal(model.weight, torch.ones(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [("model.pyth", "model_state"), ("model.pth", "model"), ("model.pt", None)]
+)
+def test_files_of_torch_are_read(tmp_path: Path, name, key):
+    """pycls's, Detectron2's, and a bare state_dict."""
+    state = {key: torch.from_numpy(value) for key, value in WEIGHTS.items()}
+    torch.save({key: state} if key else state, tmp_path / name)
+    model = nn.Linear(3, 2)
+    assert load_weights(model, str(tmp_path / name)) == ()
+    assert torch.equal(model.weight, torch.ones(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ({"state_dict": {"weight": torch.ones(1)}, "epoch": 3}, r"mappings in it: state_dict\)"),
+        ([1, 2], "but the file holds list"),
+    ],
+)
+def test_files_that_hold_no_weights_by_name_are_refused(tmp_path: Path, content, told):
+    """A checkpoint of another program says what it is made of instead."""
+    torch.save(content, tmp_path / "model.pth")
+    with pytest.raises(WeightsDoNotFit, match=told):
+        load_weights(nn.Linear(3, 2), str(tmp_path / "model.pth"))
+
+
+def test_a_page_that_was_saved_as_weights_is_refused(tmp_path: Path):
+    """A file of another kind is said to be one, in a line."""
+    (tmp_path / "model.pth").write_text("<html>not found</html>")
+    with pytest.raises(WeightsDoNotFit, match=r"^the file holds no weights: .+$"):
+        load_weights(nn.Linear(3, 2), str(tmp_path / "model.pth"))
 
 
 def test_no_weights_are_no_weights():
