@@ -165,7 +165,6 @@ def build_config(
     cuda = device.startswith("cuda")
     cfg.MODEL.DEVICE = device
     cfg.SOLVER.AMP.ENABLED = cuda
-    cfg.CUDNN_BENCHMARK = cuda and _fixed_size(cfg)
     cfg.DATALOADER.NUM_WORKERS = _CUDA_LOADERS if cuda else 0
     cfg.TEST.EVAL_PERIOD = 0
     cfg.VIS_PERIOD = 0
@@ -288,8 +287,3 @@ def _apply_inference(cfg: CfgNode, spec: SweepSpec) -> None:
         cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = spec.inference.score_threshold
     if spec.inference.nms_threshold is not None:
         cfg.MODEL.ROI_HEADS.NMS_THRESH_TEST = spec.inference.nms_threshold
-
-
-def _fixed_size(cfg: CfgNode) -> bool:
-    sizes = cfg.INPUT.MIN_SIZE_TRAIN
-    return len(sizes) == 1 and not cfg.INPUT.CROP.ENABLED and not cfg.INPUT.SCALE_JITTER

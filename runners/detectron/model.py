@@ -155,7 +155,7 @@ def _refusal(message: str) -> str:
     _, found, name = message.partition("Unsupported global: GLOBAL ")
     if found:
         return _FOREIGN.format(name.split()[0])
-    words = message.rpartition("WeightsUnpickler error: ")[2].split()
+    words = message.rpartition("WeightsUnpickler error: ")[2].partition("Check the documentation")[0].split()
     return f"the file holds no weights: {' '.join(words)[:200]}"
 
 

@@ -71,6 +71,14 @@ def test_a_trial_that_holds_no_gpu_trains_on_the_cpu(gpus, cuda, device):
     assert choose_device(gpus, cuda=cuda) == device
 
 
+@pytest.mark.parametrize("benchmark", [False, True])
+def test_cudnn_measures_its_kernels_only_if_the_base_says_so(tmp_path: Path, benchmark):
+    """Padded batches have many sizes even of one input size, and each would be measured anew."""
+    file = tmp_path / "model.yaml"
+    file.write_text(f"VERSION: 2\nCUDNN_BENCHMARK: {benchmark}\nINPUT: {{MIN_SIZE_TRAIN: [800]}}\n")
+    assert build(base={"file": str(file)}, device="cuda").CUDNN_BENCHMARK is benchmark
+
+
 def test_synchronized_batch_norm_becomes_batch_norm():
     """A zoo config for many GPUs runs on one device."""
     cfg = build(base={"zoo": "Misc/mask_rcnn_R_50_FPN_3x_syncbn.yaml", "weights": "none"})
