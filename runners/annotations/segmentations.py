@@ -28,6 +28,18 @@ def segmentation_problem(segmentation: Any, height: int, width: int) -> str | No
     return None
 
 
+def mask_area(segmentation: Any, height: int, width: int) -> float:
+    """Pixels of a well-formed segmentation of an image of that size, as COCO's evaluation draws it."""
+    import pycocotools.mask as rle  # noqa: PLC0415 - few files lack the areas
+
+    code = segmentation
+    if isinstance(segmentation, list):
+        code = rle.merge(rle.frPyObjects(segmentation, height, width))
+    elif isinstance(segmentation["counts"], list):
+        code = rle.frPyObjects(segmentation, height, width)
+    return float(rle.area(code))
+
+
 def is_flat(polygon: Sequence[float]) -> bool:
     """Whether all corners [x, y, x, y, ...] lie on one line. The two halves of a bow tie do not."""
     x0, y0 = polygon[0], polygon[1]
