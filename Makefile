@@ -40,8 +40,8 @@ bench: setup  ## Ratios against what one would write without masksweep
 	@$(PY) -m pytest tests/benchmarks -o python_files='bench_*.py' -o timeout=3600 -s $(PYTEST_ARGS)
 
 constraints: setup  ## Pin what is installed, tested by you; first: make setup VENV=new CONSTRAINTS=/dev/null
-	@{ grep '^#' constraints.txt; $(PY) -m pip freeze --exclude-editable \
-		| grep -vE '^(cuda-|nvidia-|triton=|detectron2 |pip=|setuptools=)'; } >constraints.new
+	@{ grep '^#' constraints.txt; $(PY) -m pip freeze --all --exclude-editable \
+		| grep -vE '^(cuda-|nvidia-|triton=|detectron2 |pip=|wheel=)'; } >constraints.new
 	@mv constraints.new constraints.txt
 
 clean:  ## Remove what the checks, the tests and the demo made

@@ -11,7 +11,7 @@ from sweeps.core.spec import Resources
 
 QUIET_RAY = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # what holds no GPU sees none
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     # The store is the truth: Tune's own snapshots, loggers and signal handling only cost time.

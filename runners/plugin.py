@@ -4,8 +4,9 @@ from functools import partial
 from pathlib import Path
 
 from runners.annotations.audit import audit
+from runners.weights import weights_issue
 from search_spaces.issues import SpecIssue
-from sweeps.core.spec import SweepSpec, spec_document, spec_from_document
+from sweeps.core.spec import WEIGHT_WORDS, SweepSpec, spec_document, spec_from_document
 from sweeps.core.trial import TrialWorker
 from sweeps.launchers.runner import DriveOrder, Preflight
 
@@ -17,10 +18,10 @@ class DetectronRunner:
     """Trains Mask R-CNN on Ray workers."""
 
     def preflight(self, spec: SweepSpec) -> Preflight:
-        """Audits the data set; builds the base config where it is not one of ours."""
+        """Audits the data set; builds the base's model where it is not one of ours."""
         report = audit(spec)
-        notes = tuple(str(note) for note in report.notes)
-        return Preflight((*report.issues, *_base_issues(spec)), notes, report.fingerprint)
+        issues, notes = _check_base(spec, max(1, len(report.categories)))
+        return Preflight(report.issues + issues, tuple(map(str, report.notes + notes)), report.fingerprint)
 
     def drive(self, order: DriveOrder) -> None:
         """Runs the sweep's next epoch in this process."""
@@ -44,10 +45,13 @@ def make_worker(document: str) -> TrialWorker:
     return DetectronWorker(spec, curve_every=max(1, min(20, spec.fidelity.iterations // CURVE_POINTS)))
 
 
-def _base_issues(spec: SweepSpec) -> tuple[SpecIssue, ...]:
-    """Problems of a base config. Presets have none: tests build every one of them."""
+def _check_base(spec: SweepSpec, num_classes: int) -> tuple[tuple[SpecIssue, ...], tuple[SpecIssue, ...]]:
+    """Problems of a base, and notes. The config of a preset has none: tests build every one of them."""
+    named = None if spec.base.weights in WEIGHT_WORDS else weights_issue(spec.base.weights)
+    issues = (named,) if named is not None else ()
     if spec.base.preset is not None:
-        return ()
-    from runners.detectron.config import base_issues  # noqa: PLC0415 - imports Detectron2
+        return issues, ()
+    from runners.detectron.base import check_base  # noqa: PLC0415 - imports Detectron2
 
-    return base_issues(spec.base)
+    found, notes = check_base(spec, num_classes)
+    return issues + found, notes

@@ -26,7 +26,8 @@ class CurveWorker:
             any `FailureKind` is reported.
         always: Whether later attempts go wrong too.
         step_s: Seconds an iteration takes.
-        devices: File that gets a line with the visible GPUs for each attempt, or None.
+        devices: File that gets a line with the visible GPUs for each attempt (`all` if nothing hides any), or
+            None.
     """
 
     log: Path | None = None
@@ -44,7 +45,7 @@ class CurveWorker:
         self._chain = _digest(json.dumps(dict(assignment.params), sort_keys=True))
         if self.devices is not None:
             with self.devices.open("a") as lines:
-                lines.write(os.environ.get("CUDA_VISIBLE_DEVICES", "") + "\n")
+                lines.write(os.environ.get("CUDA_VISIBLE_DEVICES", "all") + "\n")
         if assignment.checkpoint:
             state = json.loads((Path(assignment.checkpoint) / "state.json").read_text())
             self._iteration, self._chain = state["iteration"], state["chain"]

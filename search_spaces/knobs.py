@@ -120,9 +120,8 @@ KNOBS: tuple[Knob, ...] = (
     ),
     Knob(
         "mask_head.loss_weight", f"{_MASK}.LOSS_WEIGHT", "float", "", Between(0.01, 100), 1.0,
-        "Factor on the mask loss beside the box and proposal losses. Detectron2's head has none, so the "
-        "strided head takes its place.",
-        "masksweep's StridedMaskHead",
+        "Factor on the mask loss beside the box and proposal losses, whichever head it is of.",
+        _MASK_SOURCE,
     ),
     Knob(
         "solver.optimizer", "SOLVER.OPTIMIZER", "str", "", OneOf(("SGD", "AdamW")), "SGD",

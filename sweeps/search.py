@@ -55,7 +55,7 @@ class Search:
         claim: The licence to write, from `SweepService.claim`.
         directory: The sweep's directory, absolute; workers must see it under the same path.
         workers: Trials that may run at once.
-        devices: Share of a GPU that a trial holds, for the GPU-hour budget.
+        devices: Share of a GPU that a trial holds: its assignment says so, and GPU hours count by it.
         clock: Seconds since the Unix epoch.
         on_change: Called with the progress after each verb that changed something.
     """
@@ -270,6 +270,7 @@ class Search:
             iteration=trial.checkpoint_iteration,
             directory=str(self._directory / "trials" / f"{trial.number:05d}"),
             pause_file=str(self._pause_file),
+            gpus=self._devices,
         )
 
 

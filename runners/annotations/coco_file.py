@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from runners.annotations.findings import Findings, named
-from runners.annotations.segmentations import WITHOUT_AREA, segmentation_problem
+from runners.annotations.segmentations import WITHOUT_AREA, mask_area, segmentation_problem
 from search_spaces.issues import shown
 
 SECTIONS = ("images", "annotations", "categories")
@@ -24,7 +24,8 @@ class CocoFile:
     Attributes:
         images: By id; those with a file name and a size.
         categories: Name by id, ascending.
-        areas: For each category id the `area`s of its instances in px², as the file says. No crowd regions.
+        areas: For each category id the areas of its instances in px², as the file says; where it does not,
+            those of the masks if trials are scored on them. No crowd regions.
         crowds: Number of crowd regions.
         annotated: Ids of the images with at least one instance.
     """
@@ -200,9 +201,13 @@ class _AnnotationReader:
         elif not _is_box(box) or not min(box[2:]):
             needs = "annotations without a bbox [x, y, width, height] of positive width and height"
             self._add(needs, f"{name} ({_briefly(box)})")
-        self._read_segmentation(item, name, image)
+        sound = self._read_segmentation(item, name, image)
         area = item.get("area")
-        if self.evaluated and not (_is_number(area) and area > 0):
+        if self.evaluated and "area" not in item:
+            self.notes.add(self.path, "annotations without an area, of which the mask's is used", name)
+            if sound and image is not None:
+                area = mask_area(item["segmentation"], image["height"], image["width"])
+        elif self.evaluated and not (_is_number(area) and area > 0):
             hint = "scores by size need it: the area of the segmentation in px²"
             self._add("annotations without an area above 0", f"{name} ({shown(area)})", hint)
         if crowd:
@@ -211,8 +216,14 @@ class _AnnotationReader:
             areas.append(area if _is_number(area) else math.nan)
             self.content.annotated.add(image["id"])
 
-    def _read_segmentation(self, item: _Record, name: str, image: _Record | None) -> None:
+    def _read_segmentation(self, item: _Record, name: str, image: _Record | None) -> bool:
+        """Whether it is well formed, as far as that can be said."""
         segmentation = item.get("segmentation")
+        if not self.evaluated and isinstance(segmentation, list) and any(map(_is_short, segmentation)):
+            self.notes.add(self.path, "polygons of fewer than three corners, left out of training", name)
+            segmentation = [polygon for polygon in segmentation if not _is_short(polygon)]
+            if not segmentation:
+                return False
         if not segmentation:
             hint = "masks are learnt from polygons or RLE; boxes are not enough"
             self._add("annotations without a segmentation", name, hint)
@@ -222,6 +233,8 @@ class _AnnotationReader:
                 self.notes.add(self.path, "segmentations without an area, left out of training", name)
             elif problem is not None:
                 self._add("malformed segmentations", f"{name} ({problem})")
+            return problem is None
+        return False
 
     def _add(self, problem: str, record: str, hint: str | None = None) -> None:
         self.findings.add(self.path, problem, record, hint)
@@ -235,6 +248,11 @@ def _repeated(seen: Counter[int], what: str, path: str, findings: Findings) -> N
 
 def _is_number(value: Any) -> TypeGuard[float]:
     return type(value) in (int, float) and math.isfinite(value)
+
+
+def _is_short(polygon: Any) -> bool:
+    """Whether Detectron2 skips it; COCO's evaluation takes one of four numbers for a box."""
+    return isinstance(polygon, list) and len(polygon) < 6
 
 
 def _is_id(value: Any) -> TypeGuard[int]:

@@ -23,14 +23,34 @@ def segmentation_problem(segmentation: Any, height: int, width: int) -> str | No
         problem = _polygon_problem(polygon)
         if problem is not None:
             return problem
-    if all(_flat(polygon) for polygon in segmentation):
+    if all(is_flat(polygon) for polygon in segmentation):
         return WITHOUT_AREA
     return None
 
 
-def _flat(polygon: list[float]) -> bool:
-    xs, ys = polygon[::2], polygon[1::2]
-    return min(xs) == max(xs) or min(ys) == max(ys)
+def mask_area(segmentation: Any, height: int, width: int) -> float:
+    """Pixels of a well-formed segmentation of an image of that size, as COCO's evaluation draws it."""
+    import pycocotools.mask as rle  # noqa: PLC0415 - few files lack the areas
+
+    code = segmentation
+    if isinstance(segmentation, list):
+        code = rle.merge(rle.frPyObjects(segmentation, height, width))
+    elif isinstance(segmentation["counts"], list):
+        code = rle.frPyObjects(segmentation, height, width)
+    return float(rle.area(code))
+
+
+def is_flat(polygon: Sequence[float]) -> bool:
+    """Whether all corners [x, y, x, y, ...] lie on one line. The two halves of a bow tie do not."""
+    x0, y0 = polygon[0], polygon[1]
+    along_x = along_y = 0.0
+    for x, y in zip(polygon[2::2], polygon[3::2], strict=True):
+        dx, dy = x - x0, y - y0
+        if dx * along_y != dy * along_x:
+            return False
+        if not (along_x or along_y):
+            along_x, along_y = dx, dy
+    return True
 
 
 def _polygon_problem(polygon: Any) -> str | None:

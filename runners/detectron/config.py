@@ -1,17 +1,14 @@
 """From a spec and a trial's parameters to a frozen Detectron2 config."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import detectron2.model_zoo
-import torch
 from detectron2.config import CfgNode, get_cfg
 from detectron2.modeling import (
     BACKBONE_REGISTRY,
-    META_ARCH_REGISTRY,
     PROPOSAL_GENERATOR_REGISTRY,
     ROI_HEADS_REGISTRY,
     ROI_MASK_HEAD_REGISTRY,
@@ -37,6 +34,9 @@ EXTRA_KEYS: Mapping[str, ConfigValue] = {
     "INPUT.SCALE_JITTER": 0.0,
 }
 """What Detectron2's config lacks, with the values at which nothing differs from stock."""
+
+META_ARCHITECTURE = "GeneralizedRCNN"
+"""The only one whose knobs, losses and outputs are what the rest expects."""
 
 _NORM_KEYS = ("MODEL.RESNETS.NORM", "MODEL.FPN.NORM", "MODEL.ROI_BOX_HEAD.NORM", "MODEL.ROI_MASK_HEAD.NORM")
 _CUDA_LOADERS = 2  # processes that prepare batches while the GPU trains
@@ -69,39 +69,47 @@ def base_config(base: BaseSpec) -> CfgNode:
 
     Raises:
         SpecInvalid: No such preset or zoo config, or the file is no Detectron2 config.
+        OSError: The file, or one that its `_BASE_` names, cannot be read.
     """
     cfg = masksweep_cfg()
+    zoo = base.zoo
     if base.preset is not None:
         preset = load_preset(base.preset)
         if preset.zoo is not None:
             _merge_zoo(cfg, preset.zoo)
         for key, value in preset.overrides:
             set_key(cfg, key, value)
-        _set_weights(cfg, base.weights, preset.zoo)
+        zoo = preset.zoo
     elif base.zoo is not None:
         _merge_zoo(cfg, base.zoo)
-        _set_weights(cfg, base.weights, base.zoo)
     elif base.file is not None:
         _merge_file(cfg, base.file)
-        _set_weights(cfg, base.weights, None)
+    cfg.MODEL.WEIGHTS = _weights(base, zoo, cfg.MODEL.WEIGHTS)
     return cfg
 
 
 def base_issues(base: BaseSpec) -> tuple[SpecIssue, ...]:
-    """What is wrong with a base; a base without problems builds a Mask R-CNN, if its values go together."""
+    """What is wrong with a base's config, key by key."""
     try:
         cfg = base_config(base)
     except SpecInvalid as error:
         return error.issues
+    except FileNotFoundError as error:
+        return (SpecIssue("base.file", f"no such file: {error.filename or base.file}"),)
+    except OSError as error:
+        problem = f"cannot read {error.filename or base.file}: {error.strerror or error}"
+        return (SpecIssue("base.file", problem),)
     where = "base.file" if base.file else "base.zoo" if base.zoo else "base.preset"
+    issues = []
+    if cfg.MODEL.META_ARCHITECTURE != META_ARCHITECTURE:
+        problem = f"MODEL.META_ARCHITECTURE: got {cfg.MODEL.META_ARCHITECTURE}, but needs {META_ARCHITECTURE}"
+        issues.append(SpecIssue(where, problem, "take a config of Mask R-CNN"))
     known = {
-        "MODEL.META_ARCHITECTURE": META_ARCH_REGISTRY,
         "MODEL.BACKBONE.NAME": BACKBONE_REGISTRY,
         "MODEL.PROPOSAL_GENERATOR.NAME": PROPOSAL_GENERATOR_REGISTRY,
         "MODEL.ROI_HEADS.NAME": ROI_HEADS_REGISTRY,
         "MODEL.ROI_MASK_HEAD.NAME": ROI_MASK_HEAD_REGISTRY,
     }
-    issues = []
     for key, registry in known.items():
         name = get_key(cfg, key)
         if name not in registry:
@@ -138,7 +146,8 @@ def build_config(
         data: Names of the registered data, if it is registered.
 
     Raises:
-        SpecInvalid: The base is not there.
+        SpecInvalid: The base is no config.
+        OSError: Its file cannot be read.
         ValueError: A value does not fit its key.
     """
     cfg = base_config(spec.base)
@@ -156,7 +165,6 @@ def build_config(
     cuda = device.startswith("cuda")
     cfg.MODEL.DEVICE = device
     cfg.SOLVER.AMP.ENABLED = cuda
-    cfg.CUDNN_BENCHMARK = cuda and _fixed_size(cfg)
     cfg.DATALOADER.NUM_WORKERS = _CUDA_LOADERS if cuda else 0
     cfg.TEST.EVAL_PERIOD = 0
     cfg.VIS_PERIOD = 0
@@ -187,9 +195,14 @@ def portable_config(cfg: CfgNode) -> str:
     return text
 
 
-def choose_device() -> str:
-    """`cuda` if there is one, else `cpu`."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
+def choose_device(gpus: float, *, cuda: bool) -> str:
+    """Where a trial trains: `cuda` or `cpu`.
+
+    Args:
+        gpus: Share of a GPU that the trial holds. Ray may count GPUs where torch finds none.
+        cuda: Whether torch finds one. A trial that holds none leaves it to others.
+    """
+    return "cuda" if gpus > 0 and cuda else "cpu"
 
 
 def get_key(cfg: CfgNode, key: str) -> Any:
@@ -234,32 +247,43 @@ def _merge_zoo(cfg: CfgNode, name: str) -> None:
 
 
 def _merge_file(cfg: CfgNode, path: str) -> None:
+    with open(path, "rb"):
+        pass  # or Detectron2 asserts that there is one, whatever the file system says
     try:
         cfg.merge_from_file(path, allow_unsafe=False)
+    except OSError:
+        raise  # the file system's word on a file may be another the next time
     except Exception as error:  # yaml, yacs, asserts and key errors: all mean that it is no config for us
         problem = " ".join(str(error).split()) or type(error).__name__
         raise SpecInvalid([SpecIssue("base.file", f"{path} is no Detectron2 config: {problem}")]) from error
 
 
-def _set_weights(cfg: CfgNode, weights: str, zoo: str | None) -> None:
-    match weights:
+def _weights(base: BaseSpec, zoo: str | None, in_config: str) -> str:
+    """`MODEL.WEIGHTS` as `base.weights` asks for it.
+
+    The spec has seen to it that `zoo` names a config with weights, and `file` comes with a file.
+    """
+    match base.weights:
         case "none":
-            cfg.MODEL.WEIGHTS = ""
+            return ""
         case "zoo":
-            if zoo is None:
-                raise SpecInvalid([SpecIssue("base.weights", "'zoo' needs a base from the model zoo")])
-            # A config without a trained model keeps the weights that its file names.
-            with suppress(RuntimeError):
-                cfg.MODEL.WEIGHTS = detectron2.model_zoo.get_checkpoint_url(zoo)
-        case path:
-            cfg.MODEL.WEIGHTS = path
+            return str(detectron2.model_zoo.get_checkpoint_url(zoo))
+        case "file":
+            return _beside(base.file or "", in_config)
+        case path_or_url:
+            return path_or_url
+
+
+def _beside(file: str, weights: str) -> str:
+    """Weights that a config file names; a relative path starts where the file is, on any machine."""
+    if not weights or "://" in weights:
+        return weights
+    return str(Path(file).parent / Path(weights).expanduser())
 
 
 def _apply_inference(cfg: CfgNode, spec: SweepSpec) -> None:
-    cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = spec.inference.score_threshold
-    cfg.MODEL.ROI_HEADS.NMS_THRESH_TEST = spec.inference.nms_threshold
-
-
-def _fixed_size(cfg: CfgNode) -> bool:
-    sizes = cfg.INPUT.MIN_SIZE_TRAIN
-    return len(sizes) == 1 and not cfg.INPUT.CROP.ENABLED and not cfg.INPUT.SCALE_JITTER
+    """Sets what the spec gives; the rest is the base's, which may have been made for other scores (LVIS)."""
+    if spec.inference.score_threshold is not None:
+        cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = spec.inference.score_threshold
+    if spec.inference.nms_threshold is not None:
+        cfg.MODEL.ROI_HEADS.NMS_THRESH_TEST = spec.inference.nms_threshold

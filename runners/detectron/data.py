@@ -5,7 +5,8 @@ import json
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ DatasetDict: TypeAlias = dict[str, Any]  # Detectron2's record of one image
 ImageArray: TypeAlias = npt.NDArray[Any]  # (H, W, C), uint8 but for YUV
 
 CACHE_BYTES = 2 * 1024**3
+_DECODERS = 4  # threads; Pillow decodes without Python's lock
 
 _EXIF_ORIENTATION = 274
 _TRANSPOSES = {
@@ -190,6 +192,33 @@ class ImageCache:
                 while self.size_bytes > self.limit_bytes:
                     self.size_bytes -= self._images.popitem(last=False)[1].nbytes
         return image
+
+    def fill(self, paths: Iterable[str], image_format: str) -> None:
+        """Decodes what is not kept yet, by threads, until the limit is reached; drops nothing for it.
+
+        For those who share this process's memory: a process forked afterwards has every kept image.
+
+        Raises:
+            OSError: What `read_image` raises.
+        """
+        full = threading.Event()
+
+        def keep(path: str) -> None:
+            key = (path, image_format)
+            if full.is_set() or key in self._images:
+                return
+            image = read_image(path, image_format)
+            image.flags.writeable = False
+            with self._lock:
+                if self.size_bytes + image.nbytes > self.limit_bytes:
+                    full.set()
+                elif key not in self._images:
+                    self._images[key] = image
+                    self.size_bytes += image.nbytes
+
+        with ThreadPoolExecutor(_DECODERS) as pool:
+            for _ in pool.map(keep, paths):
+                pass
 
     def clear(self) -> None:
         """Drops every image."""

@@ -7,6 +7,7 @@ from enum import Enum, auto
 import torch
 
 from runners.detectron.checkpoint import CheckpointInvalid
+from runners.detectron.model import WeightsDoNotFit
 from sweeps.core.trial import Failure, FailureKind
 
 _OUT_OF_MEMORY_TEXTS = (
@@ -38,6 +39,9 @@ def _kind(error: Exception, stage: Stage) -> FailureKind:
         return FailureKind.OUT_OF_MEMORY
     if isinstance(error, FloatingPointError):
         return FailureKind.DIVERGED
+    # A kernel that this device or this Detectron2 lacks, or weights of another model: the same every time.
+    if isinstance(error, NotImplementedError | WeightsDoNotFit):
+        return FailureKind.DOES_NOT_BUILD
     # What a file system or a network says may be different the next time.
     passing = isinstance(error, OSError | CheckpointInvalid | pickle.UnpicklingError)
     return FailureKind.DOES_NOT_BUILD if stage is Stage.BUILDING and not passing else FailureKind.ERROR

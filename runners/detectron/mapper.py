@@ -13,6 +13,7 @@ from detectron2.data import detection_utils
 from detectron2.data import transforms as T  # noqa: N812  # Detectron2's own alias
 from detectron2.structures import BitMasks, Boxes, BoxMode, Instances, PolygonMasks, polygons_to_bitmask
 
+from runners.annotations.segmentations import is_flat
 from runners.detectron.data import IMAGES, DatasetDict, ImageArray, ImageCache
 
 Points: TypeAlias = npt.NDArray[np.float64]  # (n, 2), x and y in pixels, the corner of the image at 0, 0
@@ -174,7 +175,7 @@ class Saturation(T.Augmentation):  # type: ignore[misc]  # detectron2 has no typ
 
 @dataclass(frozen=True, slots=True)
 class _Targets:
-    """The non-crowd annotations of one image, converted once.
+    """The annotations of one image that can be learnt from, converted once: no crowds, nothing without area.
 
     Attributes:
         annotations: The list it was made from, kept alive.
@@ -198,7 +199,9 @@ class _Targets:
 
     @staticmethod
     def of(annotations: list[dict[str, Any]]) -> "_Targets":
-        kept = [annotation for annotation in annotations if not annotation.get("iscrowd", 0)]
+        kept = [
+            item for item in annotations if not item.get("iscrowd", 0) and _has_area(item["segmentation"])
+        ]
         boxes = [BoxMode.convert(item["bbox"], item["bbox_mode"], BoxMode.XYXY_ABS) for item in kept]
         points: list[Points] = []
         lengths: list[list[int] | None] = []
@@ -270,6 +273,10 @@ class _Targets:
                     parts.append(part.reshape(-1).copy())
             result.append(parts)
         return result
+
+
+def _has_area(segmentation: dict[str, Any] | list[list[float]]) -> bool:
+    return isinstance(segmentation, dict) or not all(map(is_flat, segmentation))
 
 
 def clip_polygon(polygon: Points, size: tuple[int, int]) -> Points:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from runners.detectron.data import DatasetDict
+from runners.detectron.data import IMAGES, DatasetDict, ImageCache
 
 
 class SampleMapper(Protocol):
@@ -25,21 +25,24 @@ def train_loader(
     seed: int,
     start_iteration: int,
     batch_size: int,
+    images: ImageCache = IMAGES,
 ) -> Iterator[list[DatasetDict]]:
     """Yields batches without end, from the one that belongs to `start_iteration`.
 
     Each epoch is a permutation of the images; with `DATALOADER.ASPECT_RATIO_GROUPING` wide and tall images
     never share a batch, as in Detectron2's AspectRatioGroupedDataset. With `DATALOADER.NUM_WORKERS` above 0
-    other processes prepare the same batches, bit for bit. `DATALOADER.SAMPLER_TRAIN` is not consulted.
+    other processes prepare the same batches, bit for bit, from images that are decoded once for all trials of
+    this process. `DATALOADER.SAMPLER_TRAIN` is not consulted.
 
     Args:
-        cfg: A Detectron2 config; its DATALOADER node is read.
+        cfg: A Detectron2 config; its DATALOADER node and its image format are read.
         dataset_dicts: Detectron2 records; those without any non-crowd annotation are left out if
             `DATALOADER.FILTER_EMPTY_ANNOTATIONS`.
         mapper: Gets a record and the sample's position, iteration * batch_size + place in the batch.
         seed: 0 to 2**32 - 1.
         start_iteration: Batches to skip; they are replayed on indices only, without decoding.
         batch_size: Images a batch; may exceed the number of images.
+        images: Where the mapper's decoded images are kept; the process's own cache by default.
 
     Raises:
         ValueError: No image is left to train on.
@@ -56,12 +59,15 @@ def train_loader(
     workers = int(cfg.DATALOADER.NUM_WORKERS)
     if workers == 0:
         return (batches[item] for item in plan)
+    # These processes live as long as the trial: what they decode themselves is lost with them.
+    images.fill((record["file_name"] for record in records), cfg.INPUT.FORMAT)
     return iter(
         DataLoader(
             batches,
             batch_size=None,  # a sample of the loader is a whole batch: the loader keeps their order
             sampler=plan,  # any iterable of indices will do
             num_workers=workers,
+            multiprocessing_context="fork",  # they have this process's decoded images, and none copies them
             collate_fn=_same,
             generator=torch.Generator(),  # or it draws from the one that training draws from
         )

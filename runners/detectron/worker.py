@@ -27,7 +27,7 @@ from runners.detectron.model import build_model, load_weights
 from runners.detectron.stream import train_loader
 from runners.detectron.trainer import Stop, Trainer, seed_everything
 from runners.evaluation.coco import load_ground_truth
-from runners.evaluation.evaluate import ValidationSet, evaluate
+from runners.evaluation.evaluate import MASK_THRESHOLD, ValidationSet, evaluate
 from sweeps.core.spec import SweepSpec
 from sweeps.core.trial import Assignment, AttemptFacts, CurvePoint, Failure, FailureKind, Report
 
@@ -61,7 +61,7 @@ class DetectronWorker:
             spec: The sweep whose trials it runs.
             checkpoint_s: Seconds of training between two checkpoints.
             curve_every: Iterations between two points of the loss curve.
-            device: `cpu`, `cuda` or `cuda:<n>`; by default a GPU if there is one.
+            device: `cpu`, `cuda` or `cuda:<n>`; by default a GPU if a trial holds one and there is one.
         """
         self._spec = spec
         self._checkpoint_s = checkpoint_s
@@ -92,7 +92,7 @@ class DetectronWorker:
             if self._run is None:
                 if os.path.exists(assignment.pause_file):
                     return self._report(assignment, checkpoint=assignment.checkpoint, paused=True)
-                self._prepare_process()
+                self._prepare_process(assignment)
                 stage = Stage.BUILDING
                 cfg, trainer = self._build(assignment)
                 stage = Stage.RUNNING
@@ -105,14 +105,15 @@ class DetectronWorker:
         self._release(failed=True)
         return report
 
-    def _prepare_process(self) -> None:
+    def _prepare_process(self, assignment: Assignment) -> None:
         """What is done once a process and then kept."""
         if self._data is not None:
             return
         limit_threads()
         # Written for users of Detectron2's code, which here nobody but Detectron2 is.
         warnings.filterwarnings("ignore", module=r"(detectron2|fvcore|torch)\b")
-        self._device = self._device or choose_device()
+        if self._device is None:
+            self._device = choose_device(assignment.gpus, cuda=torch.cuda.is_available())
         if self._device == "cpu":
             keep_freed_memory()
         self._data = register(self._spec)
@@ -201,7 +202,7 @@ class DetectronWorker:
         return evaluate(
             run.trainer.model,
             ValidationSet(truth, map(mapper, dataset_dicts(self._data.val))),
-            mask_threshold=self._spec.inference.mask_threshold,
+            mask_threshold=self._spec.inference.mask_threshold or MASK_THRESHOLD,
             detections_per_image=run.cfg.TEST.DETECTIONS_PER_IMAGE,
         )
 

@@ -9,6 +9,8 @@ from torch import nn
 from runners.evaluation.coco import MAX_DETECTIONS, GroundTruth, average_precision
 from runners.evaluation.predictions import BATCH_SIZE, predict
 
+MASK_THRESHOLD = 0.5  # Detectron2's, which no config key sets
+
 
 @dataclass(frozen=True, slots=True)
 class ValidationSet:
@@ -27,7 +29,7 @@ def evaluate(
     model: nn.Module,
     val: ValidationSet,
     *,
-    mask_threshold: float = 0.5,
+    mask_threshold: float = MASK_THRESHOLD,
     detections_per_image: int = MAX_DETECTIONS,
     batch_size: int = BATCH_SIZE,
 ) -> dict[str, float]:

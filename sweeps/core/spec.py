@@ -4,6 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from sweeps.core.spec_fields import WEIGHT_WORDS
 from sweeps.core.spec_model import (
     BaseSpec,
     Budget,
@@ -22,6 +23,7 @@ from sweeps.core.spec_model import (
 from sweeps.core.spec_reader import read_spec, salvage_data
 
 __all__ = [
+    "WEIGHT_WORDS",
     "BaseSpec",
     "Budget",
     "Constraint",

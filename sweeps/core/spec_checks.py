@@ -49,12 +49,18 @@ def cross_issues(good: Mapping[str, Any], raw: Mapping[Any, Any]) -> Iterator[Sp
 
 
 def _base(base: BaseSpec) -> Iterator[SpecIssue]:
+    if base.weights == "file" and base.file is None:
+        which = f"the preset {base.preset}" if base.preset else "a config of the zoo"
+        word = "zoo" if base.zoo in WITH_WEIGHTS else "none, a path or a URL"
+        problem = f"file means the weights that base.file names, but the base is {which}"
+        yield SpecIssue("base.weights", problem, f"write {word}")
     if base.weights != "zoo":
         return
     zoo = base.zoo or (load_preset(base.preset).zoo if base.preset else None)
     if zoo is None:
         which = f"the preset {base.preset}" if base.preset else "a file"
-        yield SpecIssue("base.weights", f"zoo has no weights for {which}", "write none, a path or a URL")
+        words = "file, none, a path or a URL" if base.file else "none, a path or a URL"
+        yield SpecIssue("base.weights", f"zoo has no weights for {which}", f"write {words}")
     elif zoo not in WITH_WEIGHTS:
         yield SpecIssue("base.weights", f"zoo has no weights for {zoo}", "write none, a path or a URL")
 

@@ -20,6 +20,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}")
 _DURATION = re.compile(r"(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,7})m)?(?:(\d{1,9})s)?")
 _DEADLINE = re.compile(r"([01]\d|2[0-3]):([0-5]\d) +(\S+)")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+WEIGHT_WORDS = ("none", "zoo", "file")
 _WEIGHT_SCHEMES = ("http://", "https://", "detectron2://")
 
 
@@ -185,13 +186,13 @@ def config_file(raw: object, info: ValidationInfo) -> str:
 
 
 def weights_value(raw: object, info: ValidationInfo) -> str:
-    """`none`, `zoo`, a URL, or the absolute path of a checkpoint."""
+    """`none`, `zoo`, `file`, a URL, or the absolute path of a checkpoint."""
     text = text_value(raw) if raw is not None else "null"
-    if text in ("none", "zoo"):
+    if text in WEIGHT_WORDS:
         return text
-    if text.lower() in ("none", "zoo", "null", "false"):
-        word = "zoo" if text.lower() == "zoo" else "none"
-        raise problem(f"got {text}, but needs none, zoo, a path or a URL", f"write {word}")
+    if text.lower() in (*WEIGHT_WORDS, "null", "false"):
+        word = text.lower() if text.lower() in WEIGHT_WORDS else "none"
+        raise problem(f"got {text}, but needs none, zoo, file, a path or a URL", f"write {word}")
     scheme = _SCHEME.match(text)
     if scheme is None:
         return path_value(text, info)

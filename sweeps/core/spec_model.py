@@ -72,7 +72,8 @@ class BaseSpec(_Section):
         preset: One of masksweep's presets.
         zoo: A config of Detectron2's model zoo, `COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml`.
         file: Absolute path of a Detectron2 YAML config.
-        weights: `none`, `zoo`, a URL (http, https or detectron2), or the absolute path of a checkpoint.
+        weights: `none`, `zoo`, `file` (those that the config file names), a URL (http, https or detectron2),
+            or the absolute path of a checkpoint.
     """
 
     preset: Annotated[str | None, one_of(*preset_names())] = None
@@ -118,11 +119,17 @@ class Constraint(_Section):
 
 
 class Inference(_Section):
-    """Settings that need no training, each in (0, 1)."""
+    """Settings that need no training, each in (0, 1); None: the base's own.
 
-    mask_threshold: _Threshold = 0.5
-    score_threshold: _Threshold = 0.05
-    nms_threshold: _Threshold = 0.5
+    Attributes:
+        mask_threshold: Of a mask's probability; no base has one, and Detectron2's is 0.5.
+        score_threshold: Detections below are left out.
+        nms_threshold: IoU above which the weaker of two boxes is left out.
+    """
+
+    mask_threshold: _Threshold | None = None
+    score_threshold: _Threshold | None = None
+    nms_threshold: _Threshold | None = None
 
 
 class Sampler(_Section):

@@ -93,7 +93,7 @@ def _with_defaults(raw: Mapping[Any, Any]) -> dict[str, Any]:
     base = raw.get("base")
     preset = _preset(base)
     if isinstance(base, Mapping) and "weights" not in base:
-        weights = "zoo" if "zoo" in base else "none"
+        weights = next((word for word in ("zoo", "file") if word in base), "none")
         if preset is not None and "preset" in base:
             weights = preset.default_weights
         filled["base"] = {**base, "weights": weights}

@@ -15,7 +15,7 @@ class FailureKind(StrEnum):
     ERROR = "error"  # an exception that may pass: a file system, a network, a bug
     DIVERGED = "diverged"  # the loss became NaN or infinite
     OUT_OF_MEMORY = "out_of_memory"
-    DOES_NOT_BUILD = "does_not_build"  # the config makes no model
+    DOES_NOT_BUILD = "does_not_build"  # the config makes no model, or none that can be trained here
     UNMEASURED = "unmeasured"  # the objective came out as NaN or -1 at full fidelity
 
     @property
@@ -66,6 +66,7 @@ class Assignment:
         iteration: Iterations already done in that checkpoint.
         directory: Absolute directory for this trial's checkpoints.
         pause_file: The worker checkpoints and returns soon after this file appears.
+        gpus: Share of a GPU that the trial holds; 0 trains on the CPU, whatever the machine has.
     """
 
     sweep_id: str
@@ -79,6 +80,7 @@ class Assignment:
     iteration: int
     directory: str
     pause_file: str
+    gpus: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

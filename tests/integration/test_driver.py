@@ -182,6 +182,13 @@ def test_half_a_gpu_each_runs_four_at_a_time_on_one_device_each(tmp_path, mlflow
     assert all(len(seen) == 1 for seen in devices)
 
 
+def test_a_trial_without_a_gpu_sees_none(tmp_path, mlflow_uri, ray_address):
+    """On a cluster that has GPUs, `gpus_per_trial: 0` hides them from the trial's process."""
+    home = Home(tmp_path, mlflow_uri, budget={"trials": 2}, resources={"gpus_per_trial": 0})
+    home.drive(ray_address, devices=tmp_path / "devices.log")
+    assert set((tmp_path / "devices.log").read_text().splitlines()) == {""}
+
+
 def test_the_same_seed_and_one_worker_repeat_a_sweep(tmp_path, mlflow_uri, ray_address):
     """Interrupted or not, one worker and one seed give the same parameters, states and values."""
     one_at_a_time = {"resources": {"max_concurrent": 1}}

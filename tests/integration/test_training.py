@@ -191,3 +191,9 @@ def test_a_weights_file_that_is_missing_may_pass(place):
     """A file system that does not answer is tried again, and is not the parameters' fault."""
     worker = place.worker(base={"preset": "mask_rcnn_tiny", "weights": "/nowhere/model.pth"})
     assert run(worker, place.assignment())[-1].failure.kind is FailureKind.ERROR
+
+
+def test_a_config_file_that_is_missing_may_pass(place):
+    """The same for the base's config: it was there when the sweep was created."""
+    worker = place.worker(base={"file": "/nowhere/model.yaml"})
+    assert run(worker, place.assignment())[-1].failure.kind is FailureKind.ERROR

@@ -137,6 +137,25 @@ def test_compiled_code_says_that_it_is_not_there() -> None:
         extension.nms_rotated(1, 2)
 
 
+def test_an_official_model_zoo_can_be_imported(tmp_path: Path) -> None:
+    """Upstream's model_zoo finds its configs with pkg_resources, which this environment has to have."""
+    package = tmp_path / "official" / "model_zoo"
+    (package / "configs").mkdir(parents=True)
+    (tmp_path / "official" / "__init__.py").touch()
+    (package / "configs" / "a.yaml").write_text("VERSION: 2")
+    (package / "__init__.py").write_text(
+        "import os\nimport pkg_resources\n"
+        "def get_config_file(config_path):\n"
+        "    return pkg_resources.resource_filename(\n"
+        "        'official.model_zoo', os.path.join('configs', config_path)\n    )\n"
+    )
+    code = "from official import model_zoo\nprint(open(model_zoo.get_config_file('a.yaml')).read())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert (done.stdout, done.returncode) == ("VERSION: 2\n", 0), f"run: make setup\n{done.stderr}"
+
+
 @needs_the_wheel
 def test_the_installed_wheel_imports_without_deprecated_calls_of_its_own() -> None:
     """Training, evaluation, the model zoo, PointRend, tracing and environment reports import and answer."""

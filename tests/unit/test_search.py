@@ -156,6 +156,12 @@ def test_gpu_hours_count_the_share_of_a_device(tmp_path):
     assert driver.states() == [TrialState.CANCELLED]
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_an_assignment_says_what_share_of_a_gpu_it_holds(tmp_path, share):
+    """Workers learn from it whether to use a GPU: a machine may have some that a trial must leave alone."""
+    assert Driver(tmp_path, devices=share).search.next().gpus == share
+
+
 def test_a_spent_budget_cancels_what_waits(tmp_path):
     """A lost trial whose sweep has ended in the meantime does not stay QUEUED for ever."""
     driver = Driver(tmp_path, budget={"trials": 30, "target": {"segm/AP": 50}})

@@ -60,7 +60,7 @@ def test_a_minimal_spec_is_short() -> None:
     assert (spec.budget.trials, spec.budget.wall_s, spec.budget.target) == (20, None, {})
     assert (spec.resources.gpus_per_trial, spec.resources.cpus_per_trial) == (None, 1.0)
     assert spec.resources.max_concurrent is None
-    assert (spec.inference.mask_threshold, spec.inference.score_threshold) == (0.5, 0.05)
+    assert (spec.inference.mask_threshold, spec.inference.score_threshold) == (None, None)
     assert spec.tracking.experiment == "parts-nightly"
 
 
@@ -69,7 +69,8 @@ def test_a_minimal_spec_is_short() -> None:
     [
         ("{preset: mask_rcnn_R_50_FPN}", "zoo"),
         ("{zoo: Misc/cascade_mask_rcnn_R_50_FPN_1x.yaml}", "zoo"),
-        ("{file: model.yaml}", "none"),
+        ("{preset: mask_rcnn_tiny}", "none"),
+        ("{file: model.yaml}", "file"),
         ("{file: model.yaml, weights: model.pth}", "/sweeps/parts/model.pth"),
         (
             "{preset: mask_rcnn_tiny, weights: 'https://example.org/model.pth'}",
@@ -82,7 +83,7 @@ def test_a_minimal_spec_is_short() -> None:
     ],
 )
 def test_weights_follow_the_base(base: str, weights: str) -> None:
-    """The zoo's models start from the zoo's weights, others from none, unless a spec says otherwise."""
+    """The zoo's models start from its weights, files from what they name, presets from their own default."""
     assert read(f"base: {base}\n").base.weights == weights
 
 

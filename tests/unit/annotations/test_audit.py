@@ -184,6 +184,11 @@ CASES: dict[str, tuple[Mutation, list[str]]] = {
         lambda d: d["val"]["annotations"][0].update(segmentation=[[1, 2, 5, 2, 9, 2]]),
         [f"{VAL}: malformed segmentations: annotation 1 (got polygons without an area)"],
     ),
+    "slanted polygon without an area": (
+        lambda d: d["val"]["annotations"][0].update(segmentation=[[1, 2, 5, 4, 9, 6]]),
+        [f"{VAL}: malformed segmentations: annotation 1 (got polygons without an area)"],
+    ),
+    "bow tie": (lambda d: first(d, "val").update(segmentation=[[1, 1, 9, 9, 9, 1, 1, 9]]), []),
     "polygon of words": (
         lambda d: (
             first(d).update(segmentation=[[1, 2, 3, 4, 5, "6"]]),
@@ -215,9 +220,9 @@ CASES: dict[str, tuple[Mutation, list[str]]] = {
         [f"{VAL}: malformed segmentations: annotation 2 (got an RLE that covers no pixel)"],
     ),
     "no area": (
-        lambda d: (first(d).pop("area"), first(d, "val").pop("area")),
+        lambda d: (first(d).update(area=0), first(d, "val").update(area=0)),
         [
-            f"{VAL}: annotations without an area above 0: annotation 1 (null)"
+            f"{VAL}: annotations without an area above 0: annotation 1 (0)"
             " (hint: scores by size need it: the area of the segmentation in px²)",
         ],
     ),
@@ -441,6 +446,44 @@ def test_a_few_degenerate_training_annotations_are_no_reason_to_refuse_a_set(tmp
     assert texts(report.notes, tmp_path) == [
         f"{TRAIN}: annotations of no width or height, left out of training: annotation 1",
         f"{TRAIN}: segmentations without an area, left out of training: annotation 2",
+    ]
+
+
+def test_areas_that_are_absent_are_those_of_the_masks(tmp_path: Path) -> None:
+    """Evaluation computes them, so that a validation file without areas can measure what its masks can."""
+    documents = good()
+    for split in documents.values():
+        for item in split["annotations"]:
+            del item["area"]
+    documents["val"]["annotations"][1]["segmentation"] = {"size": [60, 80], "counts": [0, 900, 3900]}
+    report = run(tmp_path, documents, "objectives: [{metric: segm/APm}]")
+    assert texts(report.issues, tmp_path) == [
+        "objectives[0].metric: segm/APm cannot be measured: no medium validation instance"
+        " (from 32 x 32 to 96 x 96 px), but 3 small, 0 large"
+        " (hint: this data can measure segm/AP or segm/APs)"
+    ]
+    documents["val"]["annotations"][1]["segmentation"]["counts"] = [2800, 2000]
+    report = run(tmp_path, documents, "objectives: [{metric: segm/APm}]")
+    assert report.val.sizes == {"small": 2, "medium": 1, "large": 0}
+    assert report.issues == ()
+    assert texts(report.notes, tmp_path) == [
+        f"{VAL}: annotations without an area, of which the mask's is used:"
+        " annotation 1, annotation 2, annotation 3 and 1 more"
+    ]
+
+
+def test_polygons_that_detectron2_skips_are_left_out_of_training(tmp_path: Path) -> None:
+    """A line or a point among a part's polygons is worth a note; where models are scored it is an error."""
+    documents = good()
+    for split in documents:
+        first(documents, split)["segmentation"].append([1, 1, 5, 5])
+    documents["train"]["annotations"][2]["segmentation"] = [[1, 1]]
+    report = run(tmp_path, documents)
+    assert texts(report.issues, tmp_path) == [
+        f"{VAL}: malformed segmentations: annotation 1 (got a polygon of 4 coordinates)"
+    ]
+    assert texts(report.notes, tmp_path) == [
+        f"{TRAIN}: polygons of fewer than three corners, left out of training: annotation 1, annotation 3"
     ]
 
 

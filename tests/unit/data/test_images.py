@@ -82,6 +82,17 @@ def test_does_not_keep_what_exceeds_the_limit(tmp_path: Path) -> None:
     assert (len(cache), cache.size_bytes) == (0, 0)
 
 
+def test_filling_drops_nothing(tmp_path: Path) -> None:
+    """What is kept stays, and what has no place any more is not kept."""
+    a, b, c = (str(write_image(tmp_path / f"{name}.png", "RGB")) for name in "abc")
+    cache = ImageCache(2 * 6 * 9 * 3)
+    kept = cache.get(c, "BGR")
+    cache.fill([a, b, c], "BGR")
+    assert len(cache) == 2
+    assert cache.size_bytes == 2 * 6 * 9 * 3
+    assert cache.get(c, "BGR") is kept
+
+
 def test_threads_share_a_cache(tmp_path: Path) -> None:
     """Threads that ask at once get equal images and the books stay right."""
     paths = [str(write_image(tmp_path / f"{number}.png", "RGB")) for number in range(8)]

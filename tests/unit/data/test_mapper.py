@@ -201,8 +201,11 @@ def test_drops_boxes_and_polygons_of_no_extent(bracket: dict[str, dict[str, Any]
     sound = record["annotations"][0]
     x, y = sound["bbox"][:2]
     flat = {**sound, "bbox": [x, y, 10, 0], "segmentation": [[x, y, x + 5, y, x + 10, y]]}
-    mapped = TrainMapper(config(), seed=0)({**record, "annotations": [sound, flat]}, 0)
+    boxed = {**flat, "bbox": [x, y, 10, 2]}
+    slanted = {**boxed, "segmentation": [[x, y, x + 5, y + 1, x + 10, y + 2]]}
+    mapped = TrainMapper(config(), seed=0)({**record, "annotations": [boxed, sound, flat, slanted]}, 0)
     assert len(mapped["instances"]) == 1
+    assert mapped["instances"].gt_boxes.tensor.tolist() == [[*sound["bbox"][:2], 80, 90]]
 
 
 def test_crowd_regions_are_not_trained_on(bracket: dict[str, dict[str, Any]]) -> None:

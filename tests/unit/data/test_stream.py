@@ -1,5 +1,6 @@
 """The training stream."""
 
+import shutil
 from collections import Counter
 from itertools import islice
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from runners.detectron.config import masksweep_cfg
+from runners.detectron.config import build_config, masksweep_cfg
 from runners.detectron.data import dataset_dicts, register
 from runners.detectron.mapper import TrainMapper
 from runners.detectron.stream import index_batches, train_loader
@@ -68,6 +69,24 @@ def test_any_number_of_processes_gives_the_same_batches(records: list[Any]) -> N
     for workers in (1, 2):
         assert same(batches(records, 7, start=3, NUM_WORKERS=workers), alone)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_loader_processes_decode_nothing_that_an_earlier_trial_did(parts: Path, tmp_path: Path) -> None:
+    """With a GPU's config, the next trial of a worker gets its batches without the image files."""
+    shutil.copytree(parts, tmp_path / "parts")
+    spec = parse_spec((parts / "spec.yaml").read_text(), tmp_path / "parts")
+    records = dataset_dicts(register(spec).train)
+    cfg = build_config(spec, {}, seed=1, output_dir="", num_classes=3, device="cuda")
+    assert cfg.DATALOADER.NUM_WORKERS == 2
+
+    def trial(seed: int) -> list[Any]:
+        mapper = TrainMapper(cfg, seed=seed)
+        loader = train_loader(cfg, records, mapper, seed=seed, start_iteration=0, batch_size=4)
+        return list(islice(loader, 6))
+
+    trial(1)
+    shutil.rmtree(tmp_path / "parts" / "images")
+    assert len(set(image_ids(trial(2)))) == 24
 
 
 def test_every_epoch_shows_every_image_once(records: list[Any]) -> None:

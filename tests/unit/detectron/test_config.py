@@ -9,6 +9,7 @@ from runners.detectron.config import (
     base_config,
     base_issues,
     build_config,
+    choose_device,
     get_key,
     masksweep_cfg,
     portable_config,
@@ -47,9 +48,35 @@ def test_a_trial_config_is_frozen_and_holds_data_fidelity_and_seed():
     assert (cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST, cfg.MODEL.ROI_HEADS.NMS_THRESH_TEST) == (0.1, 0.6)
 
 
+def test_inference_settings_of_the_base_are_kept():
+    """A base made for low scores, as LVIS's, is judged with its own thresholds unless the spec has others."""
+    lvis = {"zoo": "LVISv0.5-InstanceSegmentation/mask_rcnn_R_50_FPN_1x.yaml", "weights": "none"}
+    heads = build(base=lvis).MODEL.ROI_HEADS
+    assert (heads.SCORE_THRESH_TEST, heads.NMS_THRESH_TEST) == (0.0001, 0.5)
+    heads = build(base=lvis, inference={"score_threshold": 0.05}).MODEL.ROI_HEADS
+    assert (heads.SCORE_THRESH_TEST, heads.NMS_THRESH_TEST) == (0.05, 0.5)
+
+
 def test_mixed_precision_is_for_gpus():
     """The same spec trains in mixed precision on a GPU and in fp32 on a CPU."""
     assert [build(device=device).SOLVER.AMP.ENABLED for device in ("cpu", "cuda")] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "cuda", "device"),
+    [(0, True, "cpu"), (0, False, "cpu"), (0.5, True, "cuda"), (1, True, "cuda"), (1, False, "cpu")],
+)
+def test_a_trial_that_holds_no_gpu_trains_on_the_cpu(gpus, cuda, device):
+    """A GPU is used by who holds one, and only if torch finds it: Ray's may be counted and not there."""
+    assert choose_device(gpus, cuda=cuda) == device
+
+
+@pytest.mark.parametrize("benchmark", [False, True])
+def test_cudnn_measures_its_kernels_only_if_the_base_says_so(tmp_path: Path, benchmark):
+    """Padded batches have many sizes even of one input size, and each would be measured anew."""
+    file = tmp_path / "model.yaml"
+    file.write_text(f"VERSION: 2\nCUDNN_BENCHMARK: {benchmark}\nINPUT: {{MIN_SIZE_TRAIN: [800]}}\n")
+    assert build(base={"file": str(file)}, device="cuda").CUDNN_BENCHMARK is benchmark
 
 
 def test_synchronized_batch_norm_becomes_batch_norm():
@@ -63,6 +90,24 @@ def test_zoo_weights_are_those_of_the_zoo():
     url = base_config(BaseSpec(zoo=R_50, weights="zoo")).MODEL.WEIGHTS
     assert url.startswith("https://dl.fbaipublicfiles.com/detectron2/COCO-InstanceSegmentation/")
     assert base_config(BaseSpec(zoo=R_50, weights="none")).MODEL.WEIGHTS == ""
+
+
+@pytest.mark.parametrize(
+    ("named", "used"),
+    [
+        ("", ""),
+        ("detectron2://ImageNetPretrained/MSRA/R-50.pkl", "detectron2://ImageNetPretrained/MSRA/R-50.pkl"),
+        ("runs/model.pth", "{directory}/runs/model.pth"),
+        ("/data/model.pth", "/data/model.pth"),
+    ],
+)
+def test_a_files_own_weights_are_kept(tmp_path: Path, named, used):
+    """`weights: file` starts from what the config names; a relative path starts at the config's directory."""
+    file = tmp_path / "model.yaml"
+    file.write_text(yaml.safe_dump({"VERSION": 2, "MODEL": {"WEIGHTS": named}}))
+    weights = base_config(make_spec(base={"file": str(file)}).base).MODEL.WEIGHTS
+    assert weights == used.format(directory=tmp_path)
+    assert base_config(BaseSpec(file=str(file), weights="none")).MODEL.WEIGHTS == ""
 
 
 def test_an_unknown_zoo_name_is_told_with_a_near_one():
@@ -108,9 +153,20 @@ def test_a_file_with_unknown_keys_names_them(tmp_path: Path):
 def test_a_base_without_masks_or_with_unknown_parts_is_told(tmp_path: Path):
     """Every problem of a base comes at once."""
     file = tmp_path / "boxes.yaml"
-    file.write_text(yaml.safe_dump({"VERSION": 2, "MODEL": {"BACKBONE": {"NAME": "build_resnet_backbon"}}}))
+    file.write_text(
+        yaml.safe_dump(
+            {
+                "VERSION": 2,
+                "MODEL": {
+                    "META_ARCHITECTURE": "PanopticFPN",
+                    "BACKBONE": {"NAME": "build_resnet_backbon"},
+                },
+            }
+        )
+    )
     issues = base_issues(BaseSpec(file=str(file), weights="none"))
-    assert [(issue.problem.split(":")[0], issue.hint) for issue in issues] == [
+    assert issues[0].problem == "MODEL.META_ARCHITECTURE: got PanopticFPN, but needs GeneralizedRCNN"
+    assert [(issue.problem.split(":")[0], issue.hint) for issue in issues[1:]] == [
         ("MODEL.BACKBONE.NAME", "did you mean build_resnet_backbone?"),
         ("MODEL.MASK_ON is false", "set it to true"),
     ]

@@ -6,6 +6,7 @@ import torch
 
 from runners.detectron.checkpoint import CheckpointInvalid
 from runners.detectron.failures import Stage, failure_of
+from runners.detectron.model import WeightsDoNotFit
 from sweeps.core.trial import FailureKind
 
 CPU_OUT_OF_MEMORY = (
@@ -23,6 +24,8 @@ CPU_OUT_OF_MEMORY = (
         (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), Stage.RUNNING, FailureKind.OUT_OF_MEMORY),
         (MemoryError(), Stage.BUILDING, FailureKind.OUT_OF_MEMORY),
         (ValueError("num_channels must be divisible"), Stage.BUILDING, FailureKind.DOES_NOT_BUILD),
+        (NotImplementedError("Deformable Conv on CPUs"), Stage.RUNNING, FailureKind.DOES_NOT_BUILD),
+        (WeightsDoNotFit("of another model"), Stage.RUNNING, FailureKind.DOES_NOT_BUILD),
         (ValueError("image has another size"), Stage.RUNNING, FailureKind.ERROR),
         (URLError("no route to host"), Stage.BUILDING, FailureKind.ERROR),
         (CheckpointInvalid("damaged"), Stage.RUNNING, FailureKind.ERROR),

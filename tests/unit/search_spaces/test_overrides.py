@@ -80,8 +80,8 @@ def test_plain_knobs_set_their_key() -> None:
     [
         ({"mask_head.upsample_stride": 4}, "StridedMaskHead"),
         ({"mask_head.upsample_stride": 2}, "StridedMaskHead"),
-        ({"mask_head.loss_weight": 2.0}, "StridedMaskHead"),
-        ({"mask_head.name": "stock", "mask_head.loss_weight": 2.0}, "StridedMaskHead"),
+        ({"mask_head.loss_weight": 2.0}, None),
+        ({"mask_head.name": "stock", "mask_head.loss_weight": 2.0}, "MaskRCNNConvUpsampleHead"),
         ({"mask_head.name": "stock"}, "MaskRCNNConvUpsampleHead"),
         ({"mask_head.name": "strided"}, "StridedMaskHead"),
         ({"mask_head.conv_dim": 64}, None),
@@ -90,13 +90,13 @@ def test_plain_knobs_set_their_key() -> None:
 def test_the_strided_head_is_taken_where_the_stock_head_would_not_obey(
     params: dict[str, Value], name: str | None
 ) -> None:
-    """A stride or a loss weight selects the head that reads it; else the base's head stays."""
+    """A stride selects the head that reads it; else the base's head stays, which takes any loss weight."""
     assert values(params).get("MODEL.ROI_MASK_HEAD.NAME") == name
 
 
-def test_a_weighted_stock_head_keeps_its_stride() -> None:
-    """The head that stands in for the stock one upsamples by 2 like it."""
-    found = values({"mask_head.name": "stock", "mask_head.loss_weight": 2.0})
+def test_a_stock_head_keeps_its_stride() -> None:
+    """The head that stands in for the stock one upsamples by 2 like it, whatever else is asked for."""
+    found = values({"mask_head.name": "stock", "mask_head.upsample_stride": 4})
     assert found["MODEL.ROI_MASK_HEAD.UPSAMPLE_STRIDE"] == 2
 
 
