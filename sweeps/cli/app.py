@@ -125,9 +125,9 @@ def synth(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 0,
 ) -> None:
     """Write the synthetic data set, small parts on a noisy line, and a spec for it."""
-    from sweeps.launchers.runner import load_runner  # noqa: PLC0415 - the runner draws it
+    from sweeps.launchers.runner import DRAWING, load_runner  # noqa: PLC0415 - the runner draws it
 
-    load_runner().write_dataset(directory, train=train, val=val, size=size, seed=seed)
+    load_runner(DRAWING).write_dataset(directory, train=train, val=val, size=size, seed=seed)
     words.print(f"{train} train and {val} val images in {directory}", markup=False)
     words.print(f"\nhint: masksweep run {directory / 'spec.yaml'}", markup=False)
 
