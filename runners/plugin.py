@@ -22,6 +22,12 @@ class DetectronRunner:
         notes = tuple(str(note) for note in report.notes)
         return Preflight((*report.issues, *_base_issues(spec)), notes, report.fingerprint)
 
+    def check_resources(self, spec: SweepSpec, ray_address: str | None) -> None:
+        """Probes the cluster's address, or counts what this machine has."""
+        from runners.cluster import check_pool  # noqa: PLC0415 - the audit alone needs no Ray
+
+        check_pool(spec.resources, ray_address)
+
     def drive(self, order: DriveOrder) -> None:
         """Runs the sweep's next epoch in this process."""
         from runners.driver import drive  # noqa: PLC0415 - the audit alone needs no Ray

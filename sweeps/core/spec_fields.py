@@ -16,6 +16,9 @@ from sweeps.core.metrics import metric_named, metric_names
 PROBLEM = "masksweep"
 """Type of the pydantic errors whose message is ours already; their context may hold a hint."""
 
+LEAST_SHARE = 0.0001
+"""The unit in which Ray counts CPUs and GPUs."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}")
 _DURATION = re.compile(r"(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,7})m)?(?:(\d{1,9})s)?")
 _DEADLINE = re.compile(r"([01]\d|2[0-3]):([0-5]\d) +(\S+)")
@@ -93,11 +96,11 @@ def version_value(raw: object) -> int:
 
 
 def device_share(raw: object) -> float:
-    """The part of a device that a trial takes, 0 to 1."""
+    """The part of a device that a trial takes, LEAST_SHARE to 1, or 0 for none."""
     value = as_number(raw)
-    if value is None or not 0 <= value <= 1:
+    if value is None or not (value == 0 or LEAST_SHARE <= value <= 1):
         hint = "a trial trains on one device" if value is not None and value > 1 else None
-        raise problem(f"got {shown(raw)}, but needs a number from 0 to 1", hint)
+        raise problem(f"got {shown(raw)}, but needs 0 or a number from {LEAST_SHARE} to 1", hint)
     return float(value)
 
 

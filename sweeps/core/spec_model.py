@@ -17,6 +17,7 @@ from search_spaces.space import SearchSpace, parse_space, space_document
 from sweeps.core.errors import SpecInvalid
 from sweeps.core.metrics import metric_named
 from sweeps.core.spec_fields import (
+    LEAST_SHARE,
     config_file,
     deadline_value,
     device_share,
@@ -191,13 +192,15 @@ class Resources(_Section):
     """What a trial takes and how many run at once.
 
     Attributes:
-        gpus_per_trial: Share of one device, 0 to 1; None: a whole one where there is any.
-        cpus_per_trial: Above 0.
+        gpus_per_trial: Share of one device, 0.0001 to 1, or 0; None: a whole one where there is any.
+        cpus_per_trial: At least 0.0001.
         max_concurrent: At least 1; None: as many as fit.
     """
 
     gpus_per_trial: Annotated[float | None, BeforeValidator(device_share)] = None
-    cpus_per_trial: Annotated[float, _POSITIVE] = 1.0
+    cpus_per_trial: Annotated[
+        float, number(f" of at least {LEAST_SHARE}", lambda value: value >= LEAST_SHARE)
+    ] = 1.0
     max_concurrent: Annotated[int | None, whole(1)] = None
 
 

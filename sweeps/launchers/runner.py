@@ -69,6 +69,17 @@ class Runner(Protocol):
     def write_dataset(self, directory: Path, *, train: int, val: int, size: int, seed: int) -> None:
         """Writes the synthetic data set, and a spec to run on it, into `directory`."""
 
+    def check_resources(self, spec: SweepSpec, ray_address: str | None) -> None:
+        """Checks that there is something to train on, as far as it can be known before; creates nothing.
+
+        Args:
+            spec: Says what a trial takes.
+            ray_address: A running Ray cluster, or None for one of our own on this machine.
+
+        Raises:
+            UserError: There is no such cluster, or not even one trial fits.
+        """
+
     def drive(self, order: DriveOrder) -> None:
         """Runs the sweep until it ends or is paused; its state in the store tells which.
 
