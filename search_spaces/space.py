@@ -99,7 +99,9 @@ def parse_space(raw: object, path: str = "space") -> tuple[SearchSpace | None, l
         if name in parsed:
             parsed[name] = replace(parsed[name], when=conditions)
     issues += _cycles(parsed, path)
-    issues += _stride_issues(parsed, path) if not issues else []
+    heads = (f"{path}.mask_head.name", f"{path}.mask_head.upsample_stride")
+    if not any(issue.path.startswith(heads) for issue in issues):
+        issues += _stride_issues(parsed, path)
     return (None, issues) if issues else (SearchSpace(tuple(_ordered(parsed))), [])
 
 

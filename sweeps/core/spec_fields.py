@@ -76,6 +76,8 @@ def text_value(raw: object) -> str:
         raise problem(f"got {shown(raw)}, but needs text", hint)
     if not raw.strip():
         raise problem("got an empty text")
+    if any("\ud800" <= letter <= "\udfff" for letter in raw):
+        raise problem(f"got {shown(raw)}, but needs text without half characters (\\ud800 to \\udfff)")
     return raw
 
 
@@ -165,6 +167,8 @@ def path_value(raw: object, info: ValidationInfo) -> str:
     text = text_value(raw)
     if _SCHEME.match(text):
         raise problem(f"got {shown(text)}, but needs a path", "copy it here first: URLs are not read")
+    if "\0" in text:
+        raise problem(f"got {shown(text)}, but no path holds a zero byte")
     directory = (info.context or {}).get("directory", "")
     return os.path.normpath(os.path.join(directory, os.path.expanduser(text)))
 
