@@ -11,7 +11,8 @@ from sweeps.cli.output import data, print_error, print_json, stdout_kept_clean, 
 from sweeps.cli.progress_view import progress_view
 from sweeps.cli.tables import leaderboard_table, trouble
 from sweeps.core.errors import SpecInvalid, UserError, WrongState
-from sweeps.core.spec import SweepSpec, parse_spec, salvage_data
+from sweeps.core.salvage import salvage
+from sweeps.core.spec import SweepSpec, parse_spec
 from sweeps.core.states import SweepState
 from sweeps.launchers.runner import DriveOrder, Preflight, Runner, load_runner
 from sweeps.service import SweepService
@@ -86,9 +87,10 @@ def _checked(runner: Runner, path: Path) -> tuple[SweepSpec, Preflight]:
     try:
         spec = parse_spec(text, directory)
     except SpecInvalid as error:
-        salvaged = salvage_data(text, directory)
-        issues = runner.preflight(salvaged).issues if salvaged else ()
-        raise SpecInvalid((*error.issues, *issues)) from None
+        salvaged = salvage(text, directory)
+        found = runner.preflight(salvaged.spec).issues if salvaged else ()
+        more = [issue for issue in found if salvaged and salvaged.shows(issue)]
+        raise SpecInvalid((*error.issues, *more)) from None
     checked = runner.preflight(spec)
     if checked.issues:
         raise SpecInvalid(checked.issues)
@@ -161,7 +163,9 @@ def _print_outcome(service: SweepService, settings: Settings, sweep_id: str) -> 
     if best and best["checkpoint"]:
         words.print(f"best model: {best['checkpoint']}", markup=False)
     if mlflow["compare_url"]:
-        words.print(f"MLflow: mlflow ui --backend-store-uri {mlflow['tracking_uri']}", markup=False)
+        words.print(
+            f"MLflow: mlflow ui --backend-store-uri {shlex.quote(mlflow['tracking_uri'])}", markup=False
+        )
         words.print(f"compare: {mlflow['compare_url']}", markup=False)
 
 

@@ -19,7 +19,7 @@ from sweeps.core.spec_model import (
     SweepSpec,
     Tracking,
 )
-from sweeps.core.spec_reader import read_spec, salvage_data
+from sweeps.core.spec_reader import read_spec
 
 __all__ = [
     "BaseSpec",
@@ -36,7 +36,6 @@ __all__ = [
     "SweepSpec",
     "Tracking",
     "parse_spec",
-    "salvage_data",
     "spec_digest",
     "spec_document",
     "spec_from_document",
