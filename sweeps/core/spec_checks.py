@@ -116,8 +116,10 @@ def _target(budget: Budget, objectives: tuple[Objective, ...]) -> Iterator[SpecI
 
 
 def _unit(path: str, metric: str, value: float | None) -> Iterator[SpecIssue]:
-    """AP counts in percent; who writes a fraction would get a bound that means nothing."""
+    """AP counts in percent and times above 0; who writes otherwise would get a bound that means nothing."""
     known = metric_named(metric)
+    if value is not None and known is not None and known.unit == "ms" and value <= 0:
+        yield SpecIssue(path, f"got {value:g}, but {metric} is above 0")
     if value is None or known is None or known.unit != "%" or value == 0 or 1 <= value <= 100:
         return
     hint = f"write {value * 100:g}" if 0 < value < 1 else None
