@@ -18,7 +18,7 @@ from search_spaces.scalars import BadValueError, as_integer, as_number, as_truth
 MAX_STEPS = 1_000_000
 """From one end of a range to the other; beyond, doubles no longer tell whether a step fits."""
 
-_FIELDS = ("choices", "low", "high", "log", "step", "when")
+FIELDS = ("choices", "low", "high", "log", "step", "when")
 _RANGE = ("low", "high", "log", "step")
 _OTHER_TOOLS = {
     "min": "low",
@@ -35,9 +35,9 @@ def parse_entry(entry: Knob, raw: object, path: str) -> tuple[Parameter | None, 
     if not isinstance(raw, Mapping):
         return _constant(entry, raw, path)
     issues = [
-        SpecIssue(f"{path}.{key}", f"unknown field, allowed: {listed(_FIELDS)}", _field_hint(str(key)))
+        SpecIssue(f"{path}.{key}", f"unknown field, allowed: {listed(FIELDS)}", _field_hint(str(key)))
         for key in raw
-        if key not in _FIELDS
+        if key not in FIELDS
     ]
     ranged = [key for key in _RANGE if key in raw]
     if "choices" in raw and ranged:
@@ -66,7 +66,7 @@ def parse_entry(entry: Knob, raw: object, path: str) -> tuple[Parameter | None, 
 
 def _field_hint(name: str) -> str | None:
     meant = _OTHER_TOOLS.get(name.lower())
-    return f"did you mean {meant}?" if meant else did_you_mean(name, _FIELDS)
+    return f"did you mean {meant}?" if meant else did_you_mean(name, FIELDS)
 
 
 def _example(entry: Knob) -> str:
