@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from runners.addresses import probe
 from sweeps.core.errors import UserError
 from sweeps.core.spec import Resources
 
@@ -45,10 +46,9 @@ def ray_cluster(address: str | None) -> Iterator[None]:
     """Starts Ray, or joins the cluster at `address`, and leaves it at the end.
 
     Raises:
-        UserError: There is no cluster at that address.
+        UserError: There is no cluster at that address, or not one that can be joined.
     """
-    for name, value in QUIET_RAY.items():
-        os.environ.setdefault(name, value)
+    _quiet_ray()
     import ray  # noqa: PLC0415 - reads the environment as it is imported
 
     # Ray announces its settings, and Tune warns of result files that it was told not to write.
@@ -61,14 +61,46 @@ def ray_cluster(address: str | None) -> Iterator[None]:
             logging_level="ERROR",
             configure_logging=False,
         )
-    except (ConnectionError, ValueError) as error:
+    except Exception as error:  # whatever joining raises: no such cluster, another version of Ray, a token
         if address is None:
             raise
-        raise UserError(f"no Ray cluster answers at {address}", "start one with: ray start --head") from error
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise UserError(f"the Ray cluster at {address} cannot be joined: {reason}") from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def check_pool(resources: Resources, address: str | None) -> None:
+    """Checks, without starting or joining a cluster, that `ray_cluster` and `plan_pool` can do their work.
+
+    Of a running cluster only its address is checked: what it has is known once it is joined.
+
+    Raises:
+        UserError: They cannot.
+    """
+    _quiet_ray()
+    if address is not None:
+        probe(address)
+    elif totals := _own_totals():
+        plan_pool(resources, totals, shared=False)
+
+
+def _quiet_ray() -> None:
+    for name, value in QUIET_RAY.items():
+        os.environ.setdefault(name, value)
+
+
+def _own_totals() -> dict[str, float] | None:
+    """What a Ray of our own would offer, as Ray counts it, or None if this Ray cannot be asked."""
+    try:
+        from ray._private.resource_and_label_spec import ResourceAndLabelSpec  # noqa: PLC0415 - imports Ray
+
+        counted = ResourceAndLabelSpec().resolve(is_head=True, node_ip_address="127.0.0.1")
+        return {"CPU": float(counted.num_cpus), "GPU": float(counted.num_gpus)}
+    except Exception:  # not Ray's public interface; starting Ray will tell
+        return None
 
 
 def plan_pool(resources: Resources, totals: dict[str, float], *, shared: bool) -> Pool:
@@ -91,14 +123,14 @@ def plan_pool(resources: Resources, totals: dict[str, float], *, shared: bool) -
     elif gpus and not devices and not shared:
         note = f"no GPU here: resources.gpus_per_trial {gpus:g} is left out, trials run on the CPU"
         gpus = 0.0
-    fits = int((cpus + 1e-6) // resources.cpus_per_trial) if resources.cpus_per_trial else 1
+    fits = int((cpus + 1e-6) // resources.cpus_per_trial)
     if gpus:
         # A trial never spans two devices, so shares are counted device by device.
         fits = min(fits, int(devices) * int((1 + 1e-6) // gpus))
     if fits < 1:
         raise UserError(
             f"a trial needs {resources.cpus_per_trial:g} CPUs and {gpus:g} GPUs, "
-            f"but the cluster has {cpus:g} and {devices:g}",
+            f"but {'the cluster' if shared else 'this machine'} has {cpus:g} and {devices:g}",
             "lower resources.cpus_per_trial or resources.gpus_per_trial",
         )
     return Pool(min(fits, resources.max_concurrent or fits), resources.cpus_per_trial, gpus, note)

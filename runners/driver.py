@@ -102,7 +102,7 @@ def _run(order: DriveOrder, claim: Claim, factory: WorkerFactory, pool: Pool, mi
     finally:
         heartbeat.stop()
     ending = search.ending()
-    if ending.hopeless:
+    if ending.failed:
         state = SweepState.FAILED
     elif ending.paused:
         state = SweepState.PAUSED

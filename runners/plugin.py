@@ -23,6 +23,12 @@ class DetectronRunner:
         issues, notes = _check_base(spec, max(1, len(report.categories)))
         return Preflight(report.issues + issues, tuple(map(str, report.notes + notes)), report.fingerprint)
 
+    def check_resources(self, spec: SweepSpec, ray_address: str | None) -> None:
+        """Probes the cluster's address, or counts what this machine has."""
+        from runners.cluster import check_pool  # noqa: PLC0415 - the audit alone needs no Ray
+
+        check_pool(spec.resources, ray_address)
+
     def drive(self, order: DriveOrder) -> None:
         """Runs the sweep's next epoch in this process."""
         from runners.driver import drive  # noqa: PLC0415 - the audit alone needs no Ray

@@ -1,6 +1,7 @@
 """Other names that people write for a knob: Detectron2 keys, their last words, and invented names."""
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 
 from search_spaces.issues import did_you_mean
 from search_spaces.knobs import KNOBS, Knob, knob_names
@@ -42,8 +43,48 @@ _INVENTED = {
     "random_crop": "augment.crop",
     "jitter": "augment.scale_jitter",
     "large_scale_jitter": "augment.scale_jitter",
+    "upsample_factor": "mask_head.upsample_stride",
+    "upsampling_factor": "mask_head.upsample_stride",
+    "num_mask_convs": "mask_head.num_conv",
+    "mask_convs": "mask_head.num_conv",
+    "randomflip": "augment.flip",
+    "randomcrop": "augment.crop",
+    "randombrightness": "augment.brightness",
+    "randomcontrast": "augment.contrast",
+    "randomsaturation": "augment.saturation",
+    "resizeshortestedge": "input.size",
+    "resizescale": "augment.scale_jitter",
 }
 """Names of tutorials and other tools."""
+
+_COLORS = "augment.brightness, augment.contrast and augment.saturation"
+_SEVERAL = {"colorjitter": _COLORS, "color_jitter": _COLORS}
+"""Names of what takes more than one knob."""
+
+_GROUPS = {
+    "roi_mask_head": ("mask_head",),
+    "rpn": ("rpn",),
+    "anchor_generator": ("anchors",),
+    "solver": ("solver",),
+    "input": ("input", "augment"),
+}
+"""Parts of Detectron2's config, and the first words of the knobs that set something in them."""
+
+_WITHOUT_KNOBS = frozenset(
+    {
+        *("backbone", "fpn", "resnets", "proposal_generator", "retinanet", "sem_seg_head", "panoptic_fpn"),
+        *(
+            "roi_heads",
+            "roi_box_head",
+            "roi_box_cascade_head",
+            "roi_keypoint_head",
+            "box_head",
+            "keypoint_head",
+        ),
+        *("model", "datasets", "dataloader", "test"),
+    }
+)
+"""Parts of which no knob sets anything, so that a near name would be one of another part."""
 
 _TOO_SHORT = frozenset({"name", "preset", "size", "enabled", "type"})
 """Last words that say nothing alone."""
@@ -113,24 +154,54 @@ ALIASES: dict[str, str] = _aliases()
 def knob_meant(word: str) -> str | None:
     """The knob that a Detectron2 key, an invented name or a short name stands for, or None."""
     normal = _normal(word)
-    tail = normal.rsplit(".", 1)[-1]
-    return ALIASES.get(normal) or (ALIASES.get(tail) if tail in _INVENTED else None)
+    part, tail = _part_and_tail(normal)
+    meant = ALIASES.get(normal) or (ALIASES.get(tail) if tail in _INVENTED else None)
+    return meant if meant in (ALIASES.get(normal), *_knobs_of(part)) else None
 
 
 def explain_name(word: str) -> str:
     """The hint for a name that is not a knob.
 
-    Tries, in this order: the knob it stands for, its place elsewhere in a spec, a near knob, and else the
-    command that lists them.
+    Tries, in this order: the knob it stands for, its place elsewhere in a spec, a near knob of the same part
+    of the model, and else the command that lists them.
     """
     meant = knob_meant(word)
     if meant is not None:
         return f"the knob is {meant}"
-    return place_of(word) or did_you_mean(_normal(word), knob_names()) or "`masksweep knobs` lists the knobs"
+    normal = _normal(word)
+    part, tail = _part_and_tail(normal)
+    if tail in _SEVERAL:
+        return f"the knobs are {_SEVERAL[tail]}"
+    place = place_of(word)
+    if place is not None:
+        return place
+    if part not in _GROUPS and part not in _WITHOUT_KNOBS:
+        return did_you_mean(normal, knob_names()) or "`masksweep knobs` lists the knobs"
+    near = {name.partition(".")[2]: name for name in _knobs_of(part)}
+    close = get_close_matches(tail, near, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {near[close[0]]}?"
+    return "no knob sets it; `masksweep knobs` lists those that there are"
+
+
+def _part_and_tail(normal: str) -> tuple[str, str]:
+    """The last two words of a dotted name: `model.rpn.nms_thresh` is of the part `rpn`."""
+    before, _, tail = normal.rpartition(".")
+    return before.rpartition(".")[2], tail
+
+
+def _knobs_of(part: str) -> tuple[str, ...]:
+    """The knobs that a name may mean if it is written as one of that part: all, where it is no part."""
+    if part in _WITHOUT_KNOBS:
+        return ()
+    groups = _GROUPS.get(part)
+    return tuple(name for name in knob_names() if groups is None or name.partition(".")[0] in groups)
 
 
 def place_of(word: str) -> str | None:
     """The hint for what is set outside the space, or set by itself: `fidelity.iterations sets it`."""
     normal = _normal(word)
-    place = _ELSEWHERE.get(normal) or _ELSEWHERE.get(normal.rsplit(".", 1)[-1])
+    part, tail = _part_and_tail(normal)
+    alone = part in ("roi_heads", "test") or (part not in _GROUPS and part not in _WITHOUT_KNOBS)
+    place = _ELSEWHERE.get(normal) or (_ELSEWHERE.get(tail) if alone else None)
     return f"{place} sets it" if place else _DERIVED.get(normal)

@@ -4,40 +4,67 @@ Scalars follow YAML 1.2, as people expect: `1e-3` is a number; `off`, `1:30` and
 """
 
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeAlias
 
 import yaml
+from yaml.constructor import ConstructorError
 
-from search_spaces.issues import SpecIssue
+from search_spaces.issues import SpecIssue, shown
 
 MAX_CHARACTERS = 256 * 1024
 MAX_NODES = 20_000
 """Values in a document once its aliases are written out; against documents that grow without end."""
 
 
+_TAG = "tag:yaml.org,2002:"
+_PLAIN = (None, *(_TAG + name for name in ("null", "bool", "float", "str", "seq", "map")))
+"""Tags of JSON's types, and None for what is made of all others: an error."""
+
+
 class _Loader(yaml.SafeLoader):
-    """SafeLoader with YAML 1.2's scalars; PyYAML's are of YAML 1.1."""
+    """SafeLoader with YAML 1.2's scalars and JSON's types; PyYAML's are of YAML 1.1."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - the base class declares it so
+    yaml_constructors: ClassVar[dict[str | None, Any]] = {
+        tag: construct for tag, construct in yaml.SafeLoader.yaml_constructors.items() if tag in _PLAIN
+    }
+
+
+_Construct: TypeAlias = Callable[[yaml.SafeLoader, yaml.ScalarNode], object]
 
 
 def _plain_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
     return int(loader.construct_scalar(node))  # decimal: 010 is ten, not eight
 
 
-_Loader.add_constructor("tag:yaml.org,2002:int", _plain_int)
-for _tag, _pattern, _first in (
-    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("int", r"[-+]?[0-9]{1,300}", "-+0123456789"),
+def _if_it_looks_so(name: str, pattern: re.Pattern[str], construct: _Construct) -> _Construct:
+    """A tag that is written out, `!!bool maybe`, promises what its text need not keep."""
+
+    def checked(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> object:
+        text = loader.construct_scalar(node)
+        if not pattern.match(text):
+            raise ConstructorError(None, None, f"{shown(text)} is not of type {name}", node.start_mark)
+        return construct(loader, node)
+
+    return checked
+
+
+for _name, _pattern, _first, _construct in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF", _Loader.construct_yaml_bool),
+    ("int", r"[-+]?[0-9]{1,300}", "-+0123456789", _plain_int),
     (
         "float",
         r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
         "-+.0123456789",
+        _Loader.construct_yaml_float,
     ),
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("merge", r"<<", "<"),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""], _Loader.construct_yaml_null),
+    ("merge", r"<<", "<", _Loader.construct_yaml_str),
 ):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
+    _compiled = re.compile(rf"\A(?:{_pattern})\Z")
+    _Loader.add_implicit_resolver(_TAG + _name, _compiled, list(_first))
+    _Loader.add_constructor(_TAG + _name, _if_it_looks_so(_name, _compiled, _construct))
 
 
 def read_yaml(text: str) -> tuple[object, list[SpecIssue]]:
@@ -88,7 +115,7 @@ def _syntax_issue(error: yaml.MarkedYAMLError) -> SpecIssue:
         hint = "indent with spaces, not with tabs"
     elif "mapping values are not allowed" in problem:
         hint = "put a text that holds a colon in quotes"
-    elif "could not determine a constructor" in problem:
+    elif "could not determine a constructor" in problem or "is not of type" in problem:
         hint = "a spec is plain data: leave the tag out"
     elif "found another document" in problem:
         problem, hint = "a second document begins here", "one file holds one spec: leave `---` out"

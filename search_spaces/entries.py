@@ -15,7 +15,10 @@ from search_spaces.parameters import (
 )
 from search_spaces.scalars import BadValueError, as_integer, as_number, as_truth, knob_value
 
-_FIELDS = ("choices", "low", "high", "log", "step", "when")
+MAX_STEPS = 1_000_000
+"""From one end of a range to the other; beyond, doubles no longer tell whether a step fits."""
+
+FIELDS = ("choices", "low", "high", "log", "step", "when")
 _RANGE = ("low", "high", "log", "step")
 _OTHER_TOOLS = {
     "min": "low",
@@ -32,9 +35,9 @@ def parse_entry(entry: Knob, raw: object, path: str) -> tuple[Parameter | None, 
     if not isinstance(raw, Mapping):
         return _constant(entry, raw, path)
     issues = [
-        SpecIssue(f"{path}.{key}", f"unknown field, allowed: {listed(_FIELDS)}", _field_hint(str(key)))
+        SpecIssue(f"{path}.{key}", f"unknown field, allowed: {listed(FIELDS)}", _field_hint(str(key)))
         for key in raw
-        if key not in _FIELDS
+        if key not in FIELDS
     ]
     ranged = [key for key in _RANGE if key in raw]
     if "choices" in raw and ranged:
@@ -63,7 +66,7 @@ def parse_entry(entry: Knob, raw: object, path: str) -> tuple[Parameter | None, 
 
 def _field_hint(name: str) -> str | None:
     meant = _OTHER_TOOLS.get(name.lower())
-    return f"did you mean {meant}?" if meant else did_you_mean(name, _FIELDS)
+    return f"did you mean {meant}?" if meant else did_you_mean(name, FIELDS)
 
 
 def _example(entry: Knob) -> str:
@@ -128,15 +131,16 @@ def _range(
     log = as_truth(raw.get("log", False))
     if log is None:
         issues.append(SpecIssue(f"{path}.log", f"{shown(raw['log'])} is not one of true, false"))
-    step = _step(entry, legal, raw, path, issues)
+    step, problems = _step(entry, legal, raw, path)
+    issues += problems
+    if len(ends) == 2:
+        stepped = "step" in raw and not problems
+        issues += _range_issues(
+            path, ends["low"], ends["high"], step, log=bool(log), stepped=stepped, multiple=legal.multiple
+        )
     if issues:
         return None, issues
     low, high = ends["low"], ends["high"]
-    issues += _range_issues(
-        path, low, high, step, log=bool(log), stepped="step" in raw, multiple=legal.multiple
-    )
-    if issues:
-        return None, issues
     if entry.kind == "int":
         spacing = 1 if log else int(step or 1)
         return IntParameter(entry.name, int(low), int(high), bool(log), spacing), []
@@ -144,18 +148,18 @@ def _range(
 
 
 def _step(
-    entry: Knob, legal: Between, raw: Mapping[object, object], path: str, issues: list[SpecIssue]
-) -> float | None:
+    entry: Knob, legal: Between, raw: Mapping[object, object], path: str
+) -> tuple[float | None, list[SpecIssue]]:
     """The spacing; where a knob goes in multiples, that is its default."""
     if "step" not in raw:
-        return legal.multiple if legal.multiple > 1 else None
+        return (legal.multiple if legal.multiple > 1 else None), []
     step = as_integer(raw["step"]) if entry.kind == "int" else as_number(raw["step"])
     if step is None or step <= 0:
         noun = "whole number" if entry.kind == "int" else "number"
-        issues.append(SpecIssue(f"{path}.step", f"{shown(raw['step'])} is not a {noun} above 0"))
-    elif legal.multiple > 1 and step % legal.multiple:
-        issues.append(SpecIssue(f"{path}.step", f"{shown(step)} is not a multiple of {legal.multiple}"))
-    return step
+        return None, [SpecIssue(f"{path}.step", f"{shown(raw['step'])} is not a {noun} above 0")]
+    if legal.multiple > 1 and step % legal.multiple:
+        return None, [SpecIssue(f"{path}.step", f"{shown(step)} is not a multiple of {legal.multiple}")]
+    return step, []
 
 
 def _range_issues(
@@ -171,6 +175,9 @@ def _range_issues(
         issues.append(SpecIssue(path, f"log does not go with multiples of {multiple}", "give choices"))
     elif log and stepped:
         issues.append(SpecIssue(path, "log and step do not go together", "leave one of them out"))
+    elif step is not None and step * MAX_STEPS < high - low:
+        problem = f"at most {MAX_STEPS} steps are allowed, but got ({got}, step={step:g})"
+        issues.append(SpecIssue(path, problem, "without a step every value of the range is tried"))
     elif step is not None and not _divides(step, high - low):
         issues.append(SpecIssue(path, f"step must divide high - low, but got ({got}, step={step:g})"))
     return issues

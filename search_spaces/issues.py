@@ -4,6 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+_MOST_DIGITS = 60
+"""Of a whole number that is printed in full."""
+
 
 @dataclass(frozen=True, slots=True)
 class SpecIssue:
@@ -46,7 +49,8 @@ def shown(value: object) -> str:
             text = value if len(value) <= 60 else value[:57] + "..."
             return text if text and text == text.strip() and text.isprintable() else repr(text)
         case _:
-            return str(value)
+            huge = isinstance(value, int) and abs(value) >= 10**_MOST_DIGITS  # str() refuses some of these
+            return f"a whole number of more than {_MOST_DIGITS} digits" if huge else str(value)
 
 
 def listed(values: Iterable[object]) -> str:

@@ -5,8 +5,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from search_spaces.aliases import explain_name
-from search_spaces.entries import parse_entry, parse_values
+from search_spaces.aliases import explain_name, knob_meant
+from search_spaces.entries import FIELDS, parse_entry, parse_values
 from search_spaces.issues import SpecIssue, listed, shown
 from search_spaces.knobs import knob, knob_names, knob_rank
 from search_spaces.parameters import (
@@ -99,15 +99,26 @@ def parse_space(raw: object, path: str = "space") -> tuple[SearchSpace | None, l
         if name in parsed:
             parsed[name] = replace(parsed[name], when=conditions)
     issues += _cycles(parsed, path)
-    issues += _stride_issues(parsed, path) if not issues else []
+    heads = (f"{path}.mask_head.name", f"{path}.mask_head.upsample_stride")
+    if not any(issue.path.startswith(heads) for issue in issues):
+        issues += _stride_issues(parsed, path)
     return (None, issues) if issues else (SearchSpace(tuple(_ordered(parsed))), [])
 
 
 def _unknown(name: str, entry: object, path: str) -> SpecIssue:
-    inner = [key for key in entry if f"{name}.{key}" in knob_names()] if isinstance(entry, Mapping) else []
-    if inner:
-        return SpecIssue(f"{path}.{name}", "not a knob", f"write names with their dots: {name}.{inner[0]}")
-    return SpecIssue(f"{path}.{name}", "not a knob", explain_name(name))
+    inner = next(_nested_knobs(name, entry), None)
+    hint = f"write names with their dots: {inner}" if inner else explain_name(name)
+    return SpecIssue(f"{path}.{name}", "not a knob", hint)
+
+
+def _nested_knobs(name: str, entry: object) -> Iterator[str]:
+    """The knobs that are meant by mappings within mappings, as Detectron2's configs are written."""
+    for key, value in entry.items() if isinstance(entry, Mapping) else ():
+        inner = f"{name}.{key}"
+        if key in FIELDS:
+            continue
+        meant = inner if inner in knob_names() else knob_meant(inner)
+        yield from (meant,) if meant else _nested_knobs(inner, value)
 
 
 def _conditions(

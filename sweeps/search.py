@@ -40,10 +40,10 @@ class Turn(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How the search ended: `paused` by a person, else complete; `hopeless` if nothing could be trained."""
+    """How the search ended: `paused` by a person, `failed` if no trial could be measured, else complete."""
 
     paused: bool
-    hopeless: bool
+    failed: bool
     reason: str | None
 
 
@@ -166,7 +166,13 @@ class Search:
 
     def ending(self) -> Ending:
         """How the search ended, once `next` has said FINISHED."""
-        return Ending(self._pausing and self._unfinished(), self._hopeless(), self._over)
+        if self._hopeless():
+            return Ending(False, True, self._over)
+        if self._pausing and self._unfinished():
+            return Ending(True, False, self._over)
+        if self._any_measured():
+            return Ending(False, False, self._over)
+        return Ending(False, True, f"no trial could be measured: {self._last_reason()}")
 
     def progress(self, changed: TrialRecord | None = None) -> Progress:
         """The sweep at this moment, with the trial that it is news of."""
@@ -227,14 +233,20 @@ class Search:
             self._ask_workers_to_pause()
 
     def _hopeless(self) -> bool:
-        """Whether only failures came so far: the fault is then the set-up's, not a trial's."""
-        return self._count(TrialState.FAILED) >= HOPELESS_AFTER and not any(
-            t.metrics for t in self._trials.values()
-        )
+        """Whether only failures came so far: the fault is then the set-up's, not a trial's.
+
+        Trials that are INFEASIBLE do not count before the end: others may fit.
+        """
+        return self._count(TrialState.FAILED) >= HOPELESS_AFTER and not self._any_measured()
+
+    def _any_measured(self) -> bool:
+        return leader(self._trials.values(), self._objectives) is not None
 
     def _last_reason(self) -> str:
-        failed = [t for t in self._trials.values() if t.state is TrialState.FAILED]
-        return failed[-1].reason or "unknown" if failed else "unknown"
+        """Why the last trial that failed did so; if none did, the limit that ended them."""
+        bad = (TrialState.FAILED, TrialState.INFEASIBLE)
+        reasons = [t.reason for t in self._trials.values() if t.state in bad and t.reason]
+        return reasons[-1] if reasons else self._over or "none was started"
 
     def _cancel_queued(self, reason: str) -> None:
         """A budget that has ended leaves no trial waiting for a turn that will not come."""

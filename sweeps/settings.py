@@ -4,6 +4,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
+
+from sweeps.core.errors import UserError
 
 DEFAULT_HOME = "masksweep-home"
 
@@ -26,23 +29,35 @@ class Settings:
 
     @classmethod
     def load(cls, home: Path | None = None, environ: Mapping[str, str] = os.environ) -> "Settings":
-        """Settings for a home directory, which need not exist yet."""
-        root = (home or Path(environ.get("MASKSWEEP_HOME", DEFAULT_HOME))).expanduser().resolve()
+        """Settings for a home directory, which need not exist yet.
+
+        Raises:
+            UserError: Its path leads nowhere: `~` with a name that no user has, links in a circle.
+        """
+        wanted = home or Path(environ.get("MASKSWEEP_HOME") or DEFAULT_HOME)
+        try:
+            root = wanted.expanduser().resolve()
+        except (OSError, RuntimeError) as error:
+            raise UserError(f"the home {wanted} cannot be found: {error}") from error
         tracking = environ.get("MLFLOW_TRACKING_URI")
         return cls(
             home=root,
-            store_url=environ.get("MASKSWEEP_STORE_URL") or f"sqlite:///{root / 'masksweep.db'}",
-            tracking_uri=tracking or f"sqlite:///{root / 'mlflow.db'}",
+            store_url=environ.get("MASKSWEEP_STORE_URL") or _sqlite_url(root / "masksweep.db"),
+            tracking_uri=tracking or _sqlite_url(root / "mlflow.db"),
             artifact_root=None if tracking else str(root / "mlflow-artifacts"),
         )
 
     @property
     def has_store(self) -> bool:
         """Whether there is a store to read: a home that nothing was run in has none."""
-        return (
-            not self.store_url.startswith("sqlite:///") or Path(self.store_url[len("sqlite:///") :]).exists()
-        )
+        kind, _, rest = self.store_url.partition(":///")
+        return kind != "sqlite" or Path(unquote(rest.partition("?")[0])).exists()
 
     def sweep_directory(self, sweep_id: str) -> Path:
         """The directory of a sweep's checkpoints; workers on other machines must see it under this path."""
         return self.home / "sweeps" / sweep_id
+
+
+def _sqlite_url(file: Path) -> str:
+    """The database URL of a file: a question mark would begin its options, and percent signs are decoded."""
+    return f"sqlite:///{str(file).replace('%', '%25').replace('?', '%3F')}"

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,10 +10,18 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from runners.annotations.findings import Findings, named
-from runners.annotations.segmentations import WITHOUT_AREA, mask_area, segmentation_problem
+from runners.annotations.segmentations import WITHOUT_AREA, briefly, mask_area, segmentation_problem
 from search_spaces.issues import shown
 
 SECTIONS = ("images", "annotations", "categories")
+
+MAX_ID = 2**63 - 1
+"""What evaluators count in."""
+
+MAX_SIDE_PX = 1_000_000
+
+_HALF = re.compile("[\\ud800-\\udfff]")
+_HUGE = 1e300  # compared, not converted: a JSON holds whole numbers that no float does
 
 _Record = dict[str, Any]
 
@@ -109,9 +118,9 @@ def _read_categories(content: CocoFile, items: list[Any], path: str, findings: F
     seen: Counter[int] = Counter()
     for index, item in _records(items, "categories", path, findings):
         category_id, name = item.get("id"), item.get("name")
-        if not _is_id(category_id) or not isinstance(name, str) or not name.strip():
+        if not _is_id(category_id) or not _is_name(name):
             got = f"categories[{index}] (id {shown(category_id)}, name {shown(name)})"
-            findings.add(path, "categories without a whole id of at least 0 and a name", got)
+            findings.add(path, "categories without a whole id from 0 to 2**63 - 1 and a name", got)
             continue
         seen[category_id] += 1
         content.categories[category_id] = name
@@ -132,7 +141,7 @@ def _read_images(content: CocoFile, items: list[Any], path: str, findings: Findi
         image_id = item.get("id")
         if not _is_id(image_id):
             findings.add(
-                path, "images without a whole id of at least 0", f"images[{index}] ({shown(image_id)})"
+                path, "images without a whole id from 0 to 2**63 - 1", f"images[{index}] ({shown(image_id)})"
             )
             continue
         seen[image_id] += 1
@@ -141,7 +150,7 @@ def _read_images(content: CocoFile, items: list[Any], path: str, findings: Findi
             findings.add(path, "images without a file_name", f"image {image_id}")
         elif not _is_side(width) or not _is_side(height):
             got = f"image {image_id} (width {shown(width)}, height {shown(height)})"
-            findings.add(path, "images without a width and a height of at least 1 px", got)
+            findings.add(path, f"images without a width and a height from 1 to {MAX_SIDE_PX} px", got)
         else:
             content.images[image_id] = item
     _repeated(seen, "image ids", path, findings)
@@ -154,7 +163,7 @@ def _read_annotations(reader: "_AnnotationReader", items: list[Any], path: str, 
         annotation_id = item.get("id")
         if not _is_id(annotation_id):
             got = f"annotations[{index}] ({shown(annotation_id)})"
-            findings.add(path, "annotations without a whole id of at least 0", got)
+            findings.add(path, "annotations without a whole id from 0 to 2**63 - 1", got)
             continue
         seen[annotation_id] += 1
         reader.read(item)
@@ -200,7 +209,7 @@ class _AnnotationReader:
             self.notes.add(self.path, "annotations of no width or height, left out of training", name)
         elif not _is_box(box) or not min(box[2:]):
             needs = "annotations without a bbox [x, y, width, height] of positive width and height"
-            self._add(needs, f"{name} ({_briefly(box)})")
+            self._add(needs, f"{name} ({briefly(box)})")
         sound = self._read_segmentation(item, name, image)
         area = item.get("area")
         if self.evaluated and "area" not in item:
@@ -247,7 +256,7 @@ def _repeated(seen: Counter[int], what: str, path: str, findings: Findings) -> N
 
 
 def _is_number(value: Any) -> TypeGuard[float]:
-    return type(value) in (int, float) and math.isfinite(value)
+    return type(value) in (int, float) and -_HUGE < value < _HUGE
 
 
 def _is_short(polygon: Any) -> bool:
@@ -256,11 +265,16 @@ def _is_short(polygon: Any) -> bool:
 
 
 def _is_id(value: Any) -> TypeGuard[int]:
-    return type(value) is int and value >= 0
+    return type(value) is int and 0 <= value <= MAX_ID
+
+
+def _is_name(value: Any) -> TypeGuard[str]:
+    """Text that can be stored: JSON can hold halves of characters, UTF-8 cannot."""
+    return isinstance(value, str) and bool(value.strip()) and not _HALF.search(value)
 
 
 def _is_side(value: Any) -> TypeGuard[int]:
-    return type(value) is int and value >= 1
+    return type(value) is int and 1 <= value <= MAX_SIDE_PX
 
 
 def _is_box(value: Any) -> TypeGuard[list[float]]:
@@ -269,10 +283,4 @@ def _is_box(value: Any) -> TypeGuard[list[float]]:
         and len(value) == 4
         and all(map(_is_number, value))
         and min(value[2], value[3]) >= 0
-    )
-
-
-def _briefly(value: Any) -> str:
-    return (
-        f"[{', '.join(map(shown, value))}]" if isinstance(value, list) and len(value) <= 8 else shown(value)
     )

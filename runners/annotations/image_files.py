@@ -41,8 +41,9 @@ def check_files(
         notes: Gets what is worth a remark.
     """
     files = ImageFiles()
-    if not folder.is_dir():
-        findings.add(f"{path}.images", f"{'not a' if folder.exists() else 'no such'} directory: {folder}")
+    if not os.path.isdir(folder):  # pathlib's raises for a name that is too long
+        kind = "not a" if os.path.exists(folder) else "no such"
+        findings.add(f"{path}.images", f"{kind} directory: {folder}")
         return files
     step = max(1, -(-len(images) // HEADERS))
     for index, record in enumerate(images.values()):

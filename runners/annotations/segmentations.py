@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from search_spaces.issues import shown
+
 WITHOUT_AREA = "got polygons without an area"
 
 
@@ -58,15 +60,22 @@ def _polygon_problem(polygon: Any) -> str | None:
         return "got a polygon that is not a list of numbers"
     if len(polygon) < 6 or len(polygon) % 2:
         return f"got a polygon of {len(polygon)} coordinates"
-    if not set(map(type, polygon)) <= {int, float} or not math.isfinite(sum(polygon)):
+    if not set(map(type, polygon)) <= {int, float} or not _finite(polygon):
         return "got a polygon with a coordinate that is not a finite number"
     return None
+
+
+def _finite(numbers: list[float]) -> bool:
+    try:
+        return math.isfinite(sum(numbers))
+    except OverflowError:  # a whole number that no float holds
+        return False
 
 
 def _rle_problem(code: dict[str, Any], height: int, width: int) -> str | None:
     size, counts = code.get("size"), code.get("counts")
     if size != [height, width]:
-        return f"got RLE size {size} for an image of height {height} and width {width}"
+        return f"got RLE size {briefly(size)} for an image of height {height} and width {width}"
     if isinstance(counts, str):
         runs = decompress(counts)
     elif isinstance(counts, list) and set(map(type, counts)) <= {int}:
@@ -76,7 +85,7 @@ def _rle_problem(code: dict[str, Any], height: int, width: int) -> str | None:
     if runs is None or min(runs, default=0) < 0:
         return "got RLE counts that are not run lengths"
     if sum(runs) != height * width:
-        return f"got RLE counts for {sum(runs)} of {height * width} pixels"
+        return f"got RLE counts for {shown(sum(runs))} of {height * width} pixels"
     if not any(runs[1::2]):
         return "got an RLE that covers no pixel"
     return None
@@ -90,9 +99,9 @@ def decompress(text: str) -> Sequence[int] | None:
     """
     runs: list[int] = []
     value = shift = 0
-    for byte in text.encode("utf-8"):
-        bits = byte - 48
-        if not 0 <= bits < 64:
+    for letter in text:
+        bits = ord(letter) - 48
+        if not 0 <= bits < 64 or shift > 60:  # the code is of 64-bit numbers
             return None
         value |= (bits & 31) << shift
         shift += 5
@@ -104,3 +113,10 @@ def decompress(text: str) -> Sequence[int] | None:
             runs.append(value)
             value = shift = 0
     return None if shift else runs
+
+
+def briefly(value: Any) -> str:
+    """A value in one line, with the items of a short list."""
+    return (
+        f"[{', '.join(map(shown, value))}]" if isinstance(value, list) and len(value) <= 8 else shown(value)
+    )

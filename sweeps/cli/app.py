@@ -1,5 +1,6 @@
 """The `masksweep` command."""
 
+import shlex
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -119,17 +120,27 @@ def knobs(as_json: JsonOption = False) -> None:
 @dataset_app.command()
 def synth(
     directory: Annotated[Path, typer.Argument(help="Where to write it; made if need be.")],
+    *,
     train: Annotated[int, typer.Option(min=1, help="Training images.")] = 240,
     val: Annotated[int, typer.Option(min=1, help="Validation images.")] = 60,
     size: Annotated[int, typer.Option(min=64, max=2048, help="Side of an image in pixels.")] = 128,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 0,
+    as_json: JsonOption = False,
 ) -> None:
     """Write the synthetic data set, small parts on a noisy line, and a spec for it."""
-    from sweeps.launchers.runner import load_runner  # noqa: PLC0415 - the runner draws it
+    from sweeps.launchers.runner import DRAWING, load_runner  # noqa: PLC0415 - the runner draws it
 
-    load_runner().write_dataset(directory, train=train, val=val, size=size, seed=seed)
-    words.print(f"{train} train and {val} val images in {directory}", markup=False)
-    words.print(f"\nhint: masksweep run {directory / 'spec.yaml'}", markup=False)
+    runner = load_runner(DRAWING)
+    try:
+        runner.write_dataset(directory, train=train, val=val, size=size, seed=seed)
+    except OSError as error:
+        raise UserError(f"the data set cannot be written to {directory}: {error.strerror}") from error
+    spec = directory / "spec.yaml"
+    if as_json:
+        print_json({"directory": str(directory), "spec": str(spec), "train": train, "val": val})
+    else:
+        words.print(f"{train} train and {val} val images in {directory}", markup=False)
+        words.print(f"\nhint: masksweep run {shlex.quote(str(spec))}", markup=False)
 
 
 def main() -> None:

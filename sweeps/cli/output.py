@@ -10,9 +10,10 @@ from rich.console import Console
 
 from sweeps.core.errors import SpecInvalid, UserError
 
-words = Console(stderr=True, highlight=False, soft_wrap=True)
+# No emoji: `:x:` in a message or a path is what somebody wrote.
+words = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 # A pipe or a file has no width: tables are not wrapped there, so that lines stay lines.
-data = Console(highlight=False, width=None if sys.stdout.isatty() else 250)
+data = Console(highlight=False, width=None if sys.stdout.isatty() else 250, emoji=False)
 
 
 def print_json(document: Mapping[str, object]) -> None:

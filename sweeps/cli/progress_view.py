@@ -75,7 +75,7 @@ def live_table(now: Progress, metric: str) -> RenderableType:
     head = Text.assemble(("trials ", "bold"), _summary(now, metric))
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("trial", "rung", "iterations", metric):
-        table.add_column(column, justify="right")
+        table.add_column(Text(column), justify="right")  # a string would be read as markup
     table.add_column("", min_width=24)
     for trial in now.running:
         value = f"{trial.metrics[metric]:.2f}" if metric in trial.metrics else "-"

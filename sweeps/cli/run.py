@@ -1,6 +1,7 @@
 """`masksweep run` and `masksweep resume`."""
 
 import contextlib
+import shlex
 import time
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from sweeps.cli.output import data, print_error, print_json, stdout_kept_clean, 
 from sweeps.cli.progress_view import progress_view
 from sweeps.cli.tables import leaderboard_table, trouble
 from sweeps.core.errors import SpecInvalid, UserError, WrongState
-from sweeps.core.spec import SweepSpec, parse_spec, salvage_data
+from sweeps.core.salvage import salvage
+from sweeps.core.spec import SweepSpec, parse_spec
 from sweeps.core.states import SweepState
 from sweeps.launchers.runner import DriveOrder, Preflight, Runner, load_runner
 from sweeps.service import SweepService
@@ -24,6 +26,9 @@ def run_spec(path: Path, settings: Settings, *, as_json: bool, ray_address: str 
 
     Returns:
         The exit code: 0 completed, 1 failed, 2 a mistake in the spec or its data, 130 interrupted.
+
+    Raises:
+        UserError: There is nothing to run it on.
     """
     runner = load_runner()
     try:
@@ -31,6 +36,7 @@ def run_spec(path: Path, settings: Settings, *, as_json: bool, ray_address: str 
     except SpecInvalid as error:
         print_error(error, str(path))
         return EXIT_USER
+    runner.check_resources(spec, ray_address)
     for note in checked.notes:
         words.print(f"note: {note}", markup=False)
     service = open_service(settings, create=True)
@@ -47,6 +53,7 @@ def resume_sweep(sweep_id: str, settings: Settings, *, as_json: bool, ray_addres
 
     Raises:
         WrongState: It has ended, or its data set has changed since.
+        UserError: There is nothing to run it on.
     """
     runner = load_runner()
     service = open_service(settings)
@@ -65,6 +72,7 @@ def resume_sweep(sweep_id: str, settings: Settings, *, as_json: bool, ray_addres
             f"the data set of sweep {sweep.sweep_id} has changed since it was created",
             "its trials could not be compared any more: restore the files, or run a new sweep",
         )
+    runner.check_resources(sweep.spec, ray_address)
     return _drive(runner, service, settings, sweep.sweep_id, as_json=as_json, ray_address=ray_address)
 
 
@@ -79,9 +87,10 @@ def _checked(runner: Runner, path: Path) -> tuple[SweepSpec, Preflight]:
     try:
         spec = parse_spec(text, directory)
     except SpecInvalid as error:
-        salvaged = salvage_data(text, directory)
-        issues = runner.preflight(salvaged).issues if salvaged else ()
-        raise SpecInvalid((*error.issues, *issues)) from None
+        salvaged = salvage(text, directory)
+        found = runner.preflight(salvaged.spec).issues if salvaged else ()
+        more = [issue for issue in found if salvaged and salvaged.shows(issue)]
+        raise SpecInvalid((*error.issues, *more)) from None
     checked = runner.preflight(spec)
     if checked.issues:
         raise SpecInvalid(checked.issues)
@@ -112,16 +121,21 @@ def _drive(
         stdout_kept_clean(),
         progress_view(metric) as on_progress,
     ):
-        runner.drive(
-            DriveOrder(
-                service=service,
-                settings=settings,
-                sweep_id=sweep_id,
-                ray_address=ray_address,
-                on_progress=on_progress,
-                on_note=lambda note: words.print(f"note: {note}", markup=False),
-            )
+        order = DriveOrder(
+            service=service,
+            settings=settings,
+            sweep_id=sweep_id,
+            ray_address=ray_address,
+            on_progress=on_progress,
+            on_note=lambda note: words.print(f"note: {note}", markup=False),
         )
+        try:
+            runner.drive(order)
+        except UserError as error:
+            if service.sweep(sweep_id).state.terminal:
+                raise
+            again = f"the sweep is kept, go on with: {_resume_command(settings, sweep_id)}"
+            raise UserError(str(error), f"{error.hint}; {again}" if error.hint else again) from error
     if as_json:
         print_json(sweep_document(service, settings, sweep_id))
     else:
@@ -132,7 +146,7 @@ def _drive(
         case SweepState.FAILED:
             return EXIT_FAILED
         case _:
-            words.print(f"\nhint: masksweep resume {sweep_id}{_home_option(settings)}", markup=False)
+            words.print(f"\nhint: {_resume_command(settings, sweep_id)}", markup=False)
             return EXIT_INTERRUPTED
 
 
@@ -149,9 +163,12 @@ def _print_outcome(service: SweepService, settings: Settings, sweep_id: str) -> 
     if best and best["checkpoint"]:
         words.print(f"best model: {best['checkpoint']}", markup=False)
     if mlflow["compare_url"]:
-        words.print(f"MLflow: mlflow ui --backend-store-uri {mlflow['tracking_uri']}", markup=False)
+        words.print(
+            f"MLflow: mlflow ui --backend-store-uri {shlex.quote(mlflow['tracking_uri'])}", markup=False
+        )
         words.print(f"compare: {mlflow['compare_url']}", markup=False)
 
 
-def _home_option(settings: Settings) -> str:
-    return "" if settings == Settings.load() else f" --home {settings.home}"
+def _resume_command(settings: Settings, sweep_id: str) -> str:
+    home = "" if settings == Settings.load() else f" --home {shlex.quote(str(settings.home))}"
+    return f"masksweep resume {sweep_id}{home}"

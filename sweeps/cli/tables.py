@@ -20,14 +20,13 @@ def leaderboard_table(sweep: SweepRecord, trials: list[TrialRecord], *, limit: i
     rows = [*order, *(trial for trial in trials if trial.number not in seen)][:limit]
     metrics = _metric_columns(sweep, rows)
     knobs = _varying_knobs(rows)
-    table = Table(
-        title=f"{sweep.sweep_id}  {sweep.state}", title_justify="left", box=None, padding=(0, 2, 0, 0)
-    )
+    title = Text(f"{sweep.sweep_id}  {sweep.state}", style="table.title")
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
     table.add_column("trial", justify="right")
     table.add_column("state")
     table.add_column("iterations", justify="right")
     for name in (*metrics, *knobs):
-        table.add_column(name, justify="right", overflow="fold")
+        table.add_column(Text(name), justify="right", overflow="fold")  # a string would be read as markup
     for place, trial in enumerate(rows):
         best = place == 0 and trial.number in seen
         table.add_row(
@@ -35,7 +34,7 @@ def leaderboard_table(sweep: SweepRecord, trials: list[TrialRecord], *, limit: i
             str(trial.state),
             str(trial.iteration),
             *(f"{trial.metrics[name]:.2f}" if name in trial.metrics else "-" for name in metrics),
-            *(_value(trial.params.get(name)) for name in knobs),
+            *(Text(_value(trial.params.get(name))) for name in knobs),
             style="bold" if best else None,
         )
     return table
@@ -57,10 +56,10 @@ def sweeps_table(sweeps: list[SweepRecord], counts: dict[str, tuple[int, str]]) 
     for sweep in sweeps:
         ended, best = counts[sweep.sweep_id]
         table.add_row(
-            sweep.sweep_id,
+            Text(sweep.sweep_id),
             str(sweep.state),
             f"{ended}/{sweep.spec.budget.trials}",
-            best,
+            Text(best),
             time.strftime("%Y-%m-%d %H:%M", time.localtime(sweep.created_at)),
             duration(sweep.active_s),
         )

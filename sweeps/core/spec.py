@@ -20,7 +20,7 @@ from sweeps.core.spec_model import (
     SweepSpec,
     Tracking,
 )
-from sweeps.core.spec_reader import read_spec, salvage_data
+from sweeps.core.spec_reader import read_spec
 
 __all__ = [
     "WEIGHT_WORDS",
@@ -38,7 +38,6 @@ __all__ = [
     "SweepSpec",
     "Tracking",
     "parse_spec",
-    "salvage_data",
     "spec_digest",
     "spec_document",
     "spec_from_document",

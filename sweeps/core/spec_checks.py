@@ -1,10 +1,12 @@
 """Checks across a spec's fields."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
-from search_spaces.issues import SpecIssue
+from search_spaces.issues import SpecIssue, shown
 from search_spaces.presets import load_preset
+from search_spaces.scalars import as_integer
 from search_spaces.zoo import WITH_WEIGHTS
 from sweeps.core.metrics import metric_named
 from sweeps.core.spec_model import BaseSpec, Budget, Constraint, Fidelity, Objective
@@ -44,6 +46,8 @@ def cross_issues(good: Mapping[str, Any], raw: Mapping[Any, Any]) -> Iterator[Sp
     yield from _constraints(good.get("constraints", ()))
     if "fidelity" in good and "fidelity" in raw:
         yield from _fidelity(good["fidelity"])
+    elif "fidelity" in raw:
+        yield from _ascending(_whole_rungs(raw["fidelity"]))
     if "budget" in good and "objectives" in good:
         yield from _target(good["budget"], good["objectives"])
 
@@ -86,12 +90,23 @@ def _constraints(constraints: tuple[Constraint, ...]) -> Iterator[SpecIssue]:
             yield from _unit(f"{path}.{bound}", constraint.metric, value)
 
 
+def _whole_rungs(fidelity: object) -> list[int]:
+    """The rungs of a fidelity with problems elsewhere, or none if they have problems too."""
+    rungs = fidelity.get("rungs") if isinstance(fidelity, Mapping) else None
+    whole = [as_integer(rung) for rung in rungs] if isinstance(rungs, list) else []
+    return [rung for rung in whole if rung is not None] if None not in whole else []
+
+
+def _ascending(rungs: Sequence[int]) -> Iterator[SpecIssue]:
+    for place, (before, rung) in enumerate(pairwise(rungs), 1):
+        if before >= rung:
+            problem = f"rungs must ascend, but {shown(rung)} comes after {shown(before)}"
+            yield SpecIssue(f"fidelity.rungs[{place}]", problem)
+
+
 def _fidelity(fidelity: Fidelity) -> Iterator[SpecIssue]:
+    yield from _ascending(fidelity.rungs)
     rungs, last = fidelity.rungs, len(fidelity.rungs) - 1
-    for place in range(last):
-        if rungs[place] >= rungs[place + 1]:
-            problem = f"rungs must ascend, but {rungs[place + 1]} comes after {rungs[place]}"
-            yield SpecIssue(f"fidelity.rungs[{place + 1}]", problem)
     if rungs[last] != fidelity.iterations:
         problem = f"the last rung must be fidelity.iterations, {fidelity.iterations}, but is {rungs[last]}"
         yield SpecIssue(f"fidelity.rungs[{last}]", problem)
@@ -107,8 +122,10 @@ def _target(budget: Budget, objectives: tuple[Objective, ...]) -> Iterator[SpecI
 
 
 def _unit(path: str, metric: str, value: float | None) -> Iterator[SpecIssue]:
-    """AP counts in percent; who writes a fraction would get a bound that means nothing."""
+    """AP counts in percent and times above 0; who writes otherwise would get a bound that means nothing."""
     known = metric_named(metric)
+    if value is not None and known is not None and known.unit == "ms" and value <= 0:
+        yield SpecIssue(path, f"got {value:g}, but {metric} is above 0")
     if value is None or known is None or known.unit != "%" or value == 0 or 1 <= value <= 100:
         return
     hint = f"write {value * 100:g}" if 0 < value < 1 else None

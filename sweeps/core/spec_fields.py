@@ -16,6 +16,9 @@ from sweeps.core.metrics import metric_named, metric_names
 PROBLEM = "masksweep"
 """Type of the pydantic errors whose message is ours already; their context may hold a hint."""
 
+LEAST_SHARE = 0.0001
+"""The unit in which Ray counts CPUs and GPUs."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}")
 _DURATION = re.compile(r"(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,7})m)?(?:(\d{1,9})s)?")
 _DEADLINE = re.compile(r"([01]\d|2[0-3]):([0-5]\d) +(\S+)")
@@ -74,6 +77,8 @@ def text_value(raw: object) -> str:
         raise problem(f"got {shown(raw)}, but needs text", hint)
     if not raw.strip():
         raise problem("got an empty text")
+    if any("\ud800" <= letter <= "\udfff" for letter in raw):
+        raise problem(f"got {shown(raw)}, but needs text without half characters (\\ud800 to \\udfff)")
     return raw
 
 
@@ -94,11 +99,11 @@ def version_value(raw: object) -> int:
 
 
 def device_share(raw: object) -> float:
-    """The part of a device that a trial takes, 0 to 1."""
+    """The part of a device that a trial takes, LEAST_SHARE to 1, or 0 for none."""
     value = as_number(raw)
-    if value is None or not 0 <= value <= 1:
+    if value is None or not (value == 0 or LEAST_SHARE <= value <= 1):
         hint = "a trial trains on one device" if value is not None and value > 1 else None
-        raise problem(f"got {shown(raw)}, but needs a number from 0 to 1", hint)
+        raise problem(f"got {shown(raw)}, but needs 0 or a number from {LEAST_SHARE} to 1", hint)
     return float(value)
 
 
@@ -163,6 +168,8 @@ def path_value(raw: object, info: ValidationInfo) -> str:
     text = text_value(raw)
     if _SCHEME.match(text):
         raise problem(f"got {shown(text)}, but needs a path", "copy it here first: URLs are not read")
+    if "\0" in text:
+        raise problem(f"got {shown(text)}, but no path holds a zero byte")
     directory = (info.context or {}).get("directory", "")
     return os.path.normpath(os.path.join(directory, os.path.expanduser(text)))
 

@@ -17,6 +17,7 @@ from search_spaces.space import SearchSpace, parse_space, space_document
 from sweeps.core.errors import SpecInvalid
 from sweeps.core.metrics import metric_named
 from sweeps.core.spec_fields import (
+    LEAST_SHARE,
     config_file,
     deadline_value,
     device_share,
@@ -34,6 +35,12 @@ from sweeps.core.spec_fields import (
     whole,
     zoo_value,
 )
+
+MAX_ITERATIONS = 10_000_000
+"""Of a trial: ten times what Detectron2's longest schedules take. More is a slip of the finger."""
+
+MAX_TRIALS = 100_000
+"""Of a sweep: a sampler replays all of them."""
 
 _Path = Annotated[str, BeforeValidator(path_value)]
 _Metric = Annotated[str, BeforeValidator(metric_value)]
@@ -142,7 +149,7 @@ class Sampler(_Section):
 
     type: Annotated[Literal["tpe", "random", "qmc", "nsga2"], one_of("tpe", "random", "qmc", "nsga2")] = "tpe"
     seed: Annotated[int, whole(0, 2**31 - 1)] = 0
-    startup_trials: Annotated[int, whole(1)] = 10
+    startup_trials: Annotated[int, whole(1, MAX_TRIALS)] = 10
 
 
 class Pruner(_Section):
@@ -158,34 +165,34 @@ class Pruner(_Section):
         Literal["successive_halving", "median", "none"], one_of("successive_halving", "median", "none")
     ] = "successive_halving"
     reduction_factor: Annotated[int, whole(2, 100)] = 3
-    startup_trials: Annotated[int, whole(1)] = 5
-    warmup_rungs: Annotated[int, whole(0)] = 0
+    startup_trials: Annotated[int, whole(1, MAX_TRIALS)] = 5
+    warmup_rungs: Annotated[int, whole(0, 1000)] = 0
 
 
 class Fidelity(_Section):
     """How long a full trial trains.
 
     Attributes:
-        iterations: Of training.
+        iterations: Of training, up to MAX_ITERATIONS.
         rungs: Iterations at which a trial is evaluated, ascending; the last one is `iterations`.
     """
 
-    iterations: Annotated[int, whole(1)]
-    rungs: Annotated[tuple[Annotated[int, whole(1)], ...], Field(min_length=1)]
+    iterations: Annotated[int, whole(1, MAX_ITERATIONS)]
+    rungs: Annotated[tuple[Annotated[int, whole(1, MAX_ITERATIONS)], ...], Field(min_length=1)]
 
 
 class Budget(_Section):
     """When a sweep ends: with the first limit that it reaches.
 
     Attributes:
-        trials: Number of trials.
+        trials: Number of trials, up to MAX_TRIALS.
         gpu_hours: Worker hours times the share of a device that a trial takes, or None.
         wall_s: Seconds of the driver's time, or None; `wall: 2h` in a spec.
         deadline: `07:00 Europe/Berlin`: the next such moment after the start, or None.
         target: Objective's metric -> value at which it is good enough.
     """
 
-    trials: Annotated[int, whole(1)] = 20
+    trials: Annotated[int, whole(1, MAX_TRIALS)] = 20
     gpu_hours: Annotated[float | None, _POSITIVE] = None
     wall_s: Annotated[
         float | None, BeforeValidator(seconds), PlainSerializer(duration, when_used="unless-none")
@@ -198,14 +205,16 @@ class Resources(_Section):
     """What a trial takes and how many run at once.
 
     Attributes:
-        gpus_per_trial: Share of one device, 0 to 1; None: a whole one where there is any.
-        cpus_per_trial: Above 0.
+        gpus_per_trial: Share of one device, 0.0001 to 1, or 0; None: a whole one where there is any.
+        cpus_per_trial: At least 0.0001.
         max_concurrent: At least 1; None: as many as fit.
     """
 
     gpus_per_trial: Annotated[float | None, BeforeValidator(device_share)] = None
-    cpus_per_trial: Annotated[float, _POSITIVE] = 1.0
-    max_concurrent: Annotated[int | None, whole(1)] = None
+    cpus_per_trial: Annotated[
+        float, number(f" of at least {LEAST_SHARE}", lambda value: value >= LEAST_SHARE)
+    ] = 1.0
+    max_concurrent: Annotated[int | None, whole(1, MAX_TRIALS)] = None
 
 
 class Tracking(_Section):

@@ -1,6 +1,5 @@
 """Reads a spec from YAML: fills in defaults, checks section by section, and gathers every problem at once."""
 
-import json
 import os
 from collections.abc import Mapping
 from functools import cache
@@ -39,13 +38,27 @@ def read_spec(text: str, directory: Path) -> SweepSpec:
     if not isinstance(raw, Mapping):
         raise SpecInvalid(issues)
     issues += [_unknown_section(str(name)) for name in raw if name not in SweepSpec.model_fields]
+    good, problems = read_sections(raw, directory)
+    issues += problems
+    issues += option_issues(raw)
+    issues += cross_issues(good, raw)
+    if issues:
+        raise SpecInvalid(issues)
+    return SweepSpec.model_validate(good)
+
+
+def read_sections(raw: Mapping[Any, Any], directory: Path) -> tuple[dict[str, Any], list[SpecIssue]]:
+    """The sections that are sound in themselves, by name, and the problems of the others."""
     filled = _with_defaults(raw)
     context = {"directory": os.path.abspath(directory)}
     good: dict[str, Any] = {}
+    issues: list[SpecIssue] = []
     for name, field in SweepSpec.model_fields.items():
         if name == "space" and name in raw:
-            good[name], problems = parse_space(raw[name])
+            space, problems = parse_space(raw[name])
             issues += problems
+            if space is not None:
+                good[name] = space
         elif name in filled:
             try:
                 good[name] = _adapter(name).validate_python(filled[name], context=context)
@@ -55,29 +68,7 @@ def read_spec(text: str, directory: Path) -> SweepSpec:
             good[name] = Tracking(experiment=good["name"])
         elif name != "tracking" and field.is_required():
             issues.append(SpecIssue(name, "missing", _MISSING_HINTS.get(name)))
-    issues += option_issues(raw)
-    issues += cross_issues(good, raw)
-    if issues:
-        raise SpecInvalid(issues)
-    return SweepSpec.model_validate(good)
-
-
-def salvage_data(text: str, directory: Path) -> SweepSpec | None:
-    """A spec of defaults with the data set, and the objectives if they are sound, of a text with problems.
-
-    With it the data can be looked at beside the spec. None if the data set itself is not well described.
-    """
-    raw, _ = read_yaml(text)
-    if not isinstance(raw, Mapping):
-        return None
-    rest = {"version": 1, "name": "salvaged", "base": {"preset": preset_names()[-1]}}
-    for kept in ({"dataset", "objectives"}, {"dataset"}):
-        document = {**rest, **{name: raw[name] for name in kept if name in raw}}
-        try:
-            return read_spec(json.dumps(document, default=str), directory)
-        except SpecInvalid:
-            continue
-    return None
+    return good, issues
 
 
 @cache

@@ -4,9 +4,10 @@ The service needs neither torch nor Ray nor Detectron2, so what drives a sweep i
 (`masksweep.runners`) and seen through this protocol alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -18,6 +19,12 @@ from sweeps.service import SweepService
 from sweeps.settings import Settings
 
 ENTRY_POINTS = "masksweep.runners"
+
+TRAINING = ("ray", "torch", "torchvision", "detectron2", "hotcoco", "pycocotools", "numpy", "PIL")
+"""What workers import: the extra `runners`, and Detectron2."""
+
+DRAWING = ("numpy", "PIL")
+"""What the synthetic data set needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,17 @@ class Runner(Protocol):
     def write_dataset(self, directory: Path, *, train: int, val: int, size: int, seed: int) -> None:
         """Writes the synthetic data set, and a spec to run on it, into `directory`."""
 
+    def check_resources(self, spec: SweepSpec, ray_address: str | None) -> None:
+        """Checks that there is something to train on, as far as it can be known before; creates nothing.
+
+        Args:
+            spec: Says what a trial takes.
+            ray_address: A running Ray cluster, or None for one of our own on this machine.
+
+        Raises:
+            UserError: There is no such cluster, or not even one trial fits.
+        """
+
     def drive(self, order: DriveOrder) -> None:
         """Runs the sweep until it ends or is paused; its state in the store tells which.
 
@@ -70,13 +88,19 @@ class Runner(Protocol):
         """
 
 
-def load_runner() -> Runner:
+def load_runner(needs: Sequence[str] = TRAINING) -> Runner:
     """The installed runner.
+
+    Args:
+        needs: Modules that have to be there, which workers would miss only after a sweep exists.
 
     Raises:
         MissingExtra: masksweep is installed without its workers.
     """
     hint = "pip install 'masksweep[runners]', and Detectron2 as the README says"
+    missing = [name for name in needs if not _installed(name)]
+    if missing:
+        raise MissingExtra(f"this needs {', '.join(missing)}: not installed", hint)
     for point in entry_points(group=ENTRY_POINTS):
         try:
             return cast(Runner, point.load()())
@@ -85,3 +109,12 @@ def load_runner() -> Runner:
                 f"training needs {error.name or error}, which is not installed", hint
             ) from error
     raise MissingExtra("no runner is installed", hint)
+
+
+def _installed(module: str) -> bool:
+    """Whether a top-level module is there, without importing it; a mere directory of that name is none."""
+    try:
+        spec = find_spec(module)
+    except (ImportError, ValueError):
+        return False
+    return spec is not None and spec.origin is not None

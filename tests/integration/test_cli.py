@@ -216,3 +216,91 @@ def test_a_home_without_sweeps_is_said_to_be_one(tmp_path):
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: nothing has been run in {tmp_path / 'nothing'}\n")
     assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("127.0.0.1:1", "error: no Ray cluster answers at 127.0.0.1:1: Connection refused\n"),
+        ("ray://127.0.0.1:1", "error: no Ray cluster answers at ray://127.0.0.1:1: Connection refused\n"),
+        ("foo://x", "error: 'foo://x' is not the address of a Ray cluster\n"),
+    ],
+)
+def test_a_cluster_that_is_not_there_creates_nothing(tmp_path, parts, address, said):
+    """A wrong --ray-address is told within seconds, and leaves no sweep behind."""
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(SPEC.format(data=parts, images=parts / "images"))
+    done = masksweep("run", spec, "--home", tmp_path / "home", "--ray-address", address)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(said)
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_trial_that_fits_nowhere_here_creates_nothing(tmp_path, parts):
+    """More CPUs than this machine has is found before Ray starts and before there is a sweep."""
+    spec = tmp_path / "spec.yaml"
+    text = SPEC.format(data=parts, images=parts / "images")
+    spec.write_text(text + "resources: {cpus_per_trial: 100000}\n")
+    done = masksweep("run", spec, "--home", tmp_path / "home")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: a trial needs 100000 CPUs and ")
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_sweep_that_a_cluster_cannot_run_is_left_to_go_on_with(tmp_path, parts, ray_address):
+    """What only the joined cluster can tell comes after the sweep exists: the hint says how to go on."""
+    spec = tmp_path / "spec.yaml"
+    text = SPEC.format(data=parts, images=parts / "images")
+    spec.write_text(text + "resources: {cpus_per_trial: 3}\n")
+    home = tmp_path / "a home"
+    done = masksweep("run", spec, "--home", home, "--ray-address", ray_address)
+    assert done.returncode == 2
+    assert "error: a trial needs 3 CPUs and 1 GPUs, but the cluster has 2 and 4\n" in done.stderr
+    (sweep,) = json.loads(masksweep("ls", "--home", home, "--json").stdout)["sweeps"]
+    assert done.stderr.endswith(
+        "hint: lower resources.cpus_per_trial or resources.gpus_per_trial; "
+        f"the sweep is kept, go on with: masksweep resume {sweep['sweep_id']} --home '{home}'\n"
+    )
+
+
+def test_what_is_sound_is_looked_at_beside_every_mistake(tmp_path, parts):
+    """A missing file, a half of the data that is absent and a typo elsewhere are told in one go."""
+    spec = tmp_path / "spec.yaml"
+    text = SPEC.format(data=parts, images=parts / "images").replace("trials: 2", "trials: 0")
+    text = text.replace(f"{parts}/val.json", "\U0001f600.json").replace(
+        "train: {annotations", "train: {anotations"
+    )
+    spec.write_text(text.replace("preset: mask_rcnn_tiny", "file: none.yaml"))
+    done = masksweep("run", spec, "--home", tmp_path / "home")
+    assert done.returncode == 2
+    for line in (
+        "  dataset.train.anotations: unknown field, ",
+        "  budget.trials: got 0, ",
+        f"  dataset.val.annotations: no such file: {tmp_path}/\U0001f600.json\n",
+        "  base.file: ",
+    ):
+        assert line in done.stderr
+    assert "dataset.train.annotations: no such file" not in done.stderr
+
+
+def test_the_synthetic_data_set_says_what_it_wrote(tmp_path):
+    """`dataset synth --json` prints one document: the directory, the spec to run and how many images."""
+    directory = tmp_path / "a set"
+    done = masksweep("dataset", "synth", directory, "--train", 1, "--val", 2, "--size", 64, "--json")
+    assert json.loads(done.stdout) == {
+        "directory": str(directory),
+        "spec": str(directory / "spec.yaml"),
+        "train": 1,
+        "val": 2,
+    }
+    assert (directory / "spec.yaml").exists()
+
+
+@pytest.mark.parametrize("place", ["file", "file/under"])
+def test_a_data_set_that_cannot_be_written_is_told(tmp_path, place):
+    """A file in the way of `dataset synth` gives exit code 2 and no traceback."""
+    (tmp_path / "file").touch()
+    done = masksweep("dataset", "synth", tmp_path / place, "--train", 1, "--val", 1)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: the data set cannot be written to {tmp_path / place}: ")
+    assert "Traceback" not in done.stderr

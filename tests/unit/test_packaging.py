@@ -86,6 +86,25 @@ def test_commands_that_need_no_workers_run_where_the_heavy_packages_are_absent()
     assert "mask_head.upsample_stride" in run_python(code)
 
 
+@pytest.mark.parametrize("command", [["run", "spec.yaml"], ["resume", "parts"]])
+def test_a_sweep_without_the_workers_extra_is_refused_before_anything(
+    command: list[str], tmp_path: Path
+) -> None:
+    """`run` and `resume` of the service alone exit with 2, say what to install and create nothing."""
+    home = tmp_path / "home"
+    code = WITHOUT_HEAVY + (
+        f"sys.argv = ['masksweep', *{command}, '--home', {str(home)!r}]\n"
+        "from sweeps.cli.app import main\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: this needs ray, torch, torchvision, detectron2, hotcoco, pycocotools: not installed\n"
+        "\nhint: pip install 'masksweep[runners]', and Detectron2 as the README says\n",
+    )
+    assert not home.exists()
+
+
 def test_every_dependency_is_pinned_at_a_version_that_is_allowed() -> None:
     """constraints.txt names what was tested for each dependency and extra, and names no local path."""
     metadata = project()["project"]

@@ -1,6 +1,6 @@
 import pytest
 
-from runners.cluster import plan_pool
+from runners.cluster import check_pool, plan_pool
 from sweeps.core.errors import UserError
 from sweeps.core.spec import Resources
 
@@ -44,3 +44,23 @@ def test_a_cluster_without_a_gpu_refuses_a_gpu_spec():
     with pytest.raises(UserError) as caught:
         plan_pool(resources(gpus_per_trial=1), {"CPU": 4.0}, shared=True)
     assert str(caught.value) == "a trial needs 1 CPUs and 1 GPUs, but the cluster has 4 and 0"
+
+
+def test_what_this_machine_cannot_run_is_refused_before_ray_starts():
+    """A trial larger than the machine is found by counting, with nothing started."""
+    with pytest.raises(UserError) as caught:
+        check_pool(resources(cpus_per_trial=1e6), None)
+    assert str(caught.value).startswith("a trial needs 1e+06 CPUs and ")
+    assert "but this machine has " in str(caught.value)
+
+
+def test_what_this_machine_can_run_passes():
+    """One CPU is everywhere."""
+    check_pool(resources(), None)
+
+
+@pytest.mark.parametrize("name", ["cpus_per_trial", "gpus_per_trial"])
+def test_the_least_share_is_rays(name):
+    """Ray counts in steps of 0.0001: a trial of the least share fits many times over."""
+    pool = plan_pool(resources(**{name: 0.0001}), {"CPU": 2.0, "GPU": 1.0}, shared=True)
+    assert pool.workers >= 1

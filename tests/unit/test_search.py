@@ -5,7 +5,7 @@ import pytest
 from sweeps.bootstrap import open_service
 from sweeps.core.states import TrialState
 from sweeps.core.trial import Assignment, Decision, Failure, FailureKind
-from sweeps.search import Search, Turn
+from sweeps.search import Ending, Search, Turn
 from sweeps.settings import Settings
 from sweeps.testing import FakeClock, make_report, make_spec
 
@@ -180,3 +180,48 @@ def test_an_abandoned_search_writes_nothing(driver):
     assert driver.measure(trial, 75) is Decision.STOP
     assert driver.search.next() is Turn.WAIT
     assert driver.service.events(driver.sweep_id) == before
+
+
+def infeasible(driver, message="no such norm"):
+    trial = driver.search.next()
+    driver.search.fail(trial.number, trial.attempt, Failure(FailureKind.DOES_NOT_BUILD, message))
+
+
+def test_a_sweep_that_measured_nothing_has_failed(driver):
+    """Deterministic failures stop nothing early, but when all trials end so, the sweep says why."""
+    for number in range(3):
+        infeasible(driver, f"no such norm {number}")
+    assert driver.search.next() is Turn.FINISHED
+    assert driver.search.ending() == Ending(
+        paused=False, failed=True, reason="no trial could be measured: does_not_build: no such norm 2"
+    )
+
+
+def test_a_sweep_with_one_measurement_is_complete(driver):
+    """One trial that could be measured is an answer, whatever became of the others."""
+    infeasible(driver)
+    driver.measure(driver.search.next(), 300)
+    infeasible(driver)
+    assert driver.search.next() is Turn.FINISHED
+    assert driver.search.ending() == Ending(paused=False, failed=False, reason=None)
+
+
+def test_a_budget_that_ends_before_the_first_rung_is_told(tmp_path):
+    """A limit that leaves nothing measured fails the sweep, with the limit as its reason."""
+    driver = Driver(tmp_path, budget={"trials": 3, "wall": "60s"})
+    trial = driver.search.next()
+    driver.clock.tick(70)
+    assert driver.measure(trial, 40, metrics=None) is Decision.STOP
+    assert driver.search.next() is Turn.FINISHED
+    assert driver.search.ending().failed
+    assert driver.search.ending().reason == "no trial could be measured: wall time of 60 s used up"
+
+
+def test_a_pause_before_the_first_rung_is_no_failure(driver):
+    """Who stops a sweep before anything is measured can go on with it, also after a first failure."""
+    infeasible(driver)
+    trial = driver.search.next()
+    driver.search.pause()
+    driver.measure(trial, 40, metrics=None, paused=True)
+    assert driver.search.next() is Turn.FINISHED
+    assert driver.search.ending() == Ending(paused=True, failed=False, reason=None)

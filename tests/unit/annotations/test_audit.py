@@ -84,6 +84,9 @@ def first(documents: Documents, split: str = "train") -> dict[str, Any]:
     return annotation
 
 
+HUGE = 10**400
+SHOWN = "a whole number of more than 60 digits"
+
 CASES: dict[str, tuple[Mutation, list[str]]] = {
     "no images": (
         lambda d: d["val"].update(images=[], annotations=[]),
@@ -100,6 +103,39 @@ CASES: dict[str, tuple[Mutation, list[str]]] = {
     "only crowds": (
         lambda d: [item.update(iscrowd=1) for item in d["val"]["annotations"]],
         [f"{VAL}: nothing but crowd regions (4) (hint: instances have iscrowd: 0)"],
+    ),
+    "numbers of 400 digits": (
+        lambda d: (
+            first(d).update(area=HUGE, bbox=[HUGE, 1, 2, 3], segmentation=[[HUGE, 1, 2, 3, 4, 5]]),
+            d["train"]["annotations"][1].update(segmentation={"size": [60, 80], "counts": [HUGE]}),
+            d["train"]["annotations"][2].update(segmentation={"size": [HUGE, 80], "counts": [4800]}),
+            d["train"]["annotations"][3].update(image_id=HUGE),
+            d["val"]["images"][0].update(width=HUGE),
+            first(d, "val").update(area=HUGE),
+        ),
+        [
+            f"{TRAIN}: annotations without a bbox [x, y, width, height] of positive width and height:"
+            f" annotation 1 ([{SHOWN}, 1, 2, 3])",
+            f"{TRAIN}: malformed segmentations:"
+            " annotation 1 (got a polygon with a coordinate that is not a finite number),"
+            f" annotation 2 (got RLE counts for {SHOWN} of 4800 pixels),"
+            f" annotation 3 (got RLE size [{SHOWN}, 80] for an image of height 60 and width 80)",
+            f"{TRAIN}: annotations that point to no image: annotation 4 (image_id {SHOWN})",
+            f"{VAL}: images without a width and a height from 1 to 1000000 px:"
+            f" image 1 (width {SHOWN}, height 60)",
+            f"{VAL}: annotations without an area above 0: annotation 1 ({SHOWN})"
+            " (hint: scores by size need it: the area of the segmentation in px²)",
+        ],
+    ),
+    "half characters": (
+        lambda d: (
+            first(d).update(segmentation={"size": [60, 80], "counts": "\ud800"}),
+            d["val"]["annotations"][1].update(segmentation={"size": [60, 80], "counts": "o" * 1000}),
+        ),
+        [
+            f"{TRAIN}: malformed segmentations: annotation 1 (got RLE counts that are not run lengths)",
+            f"{VAL}: malformed segmentations: annotation 2 (got RLE counts that are not run lengths)",
+        ],
     ),
     "not COCO": (
         lambda d: (d["train"].pop("images"), d["train"].update(categories={})),
@@ -146,8 +182,8 @@ CASES: dict[str, tuple[Mutation, list[str]]] = {
             first(d).pop("id"),
         ),
         [
-            f"{TRAIN}: images without a whole id of at least 0: images[1] (b)",
-            f"{TRAIN}: annotations without a whole id of at least 0: annotations[0] (null)",
+            f"{TRAIN}: images without a whole id from 0 to 2**63 - 1: images[1] (b)",
+            f"{TRAIN}: annotations without a whole id from 0 to 2**63 - 1: annotations[0] (null)",
         ],
     ),
     "bad boxes": (
@@ -258,7 +294,7 @@ CASES: dict[str, tuple[Mutation, list[str]]] = {
     "no size": (
         lambda d: (d["train"]["images"][0].pop("width"), d["train"]["images"][1].update(height=0)),
         [
-            f"{TRAIN}: images without a width and a height of at least 1 px:"
+            f"{TRAIN}: images without a width and a height from 1 to 1000000 px:"
             " image 1 (width null, height 60), image 2 (width 80, height 0)",
         ],
     ),

@@ -1,0 +1,58 @@
+"""Where things are kept."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from sweeps.bootstrap import open_service
+from sweeps.core.errors import UserError
+from sweeps.settings import DEFAULT_HOME, Settings
+from sweeps.tracking.client import Tracker
+
+ODD = ["a?b", "50%", "50%25", "a%3Fb", "a#b", "a b?c%20d"]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_the_store_of_an_oddly_named_home_is_in_that_home(tmp_path, name):
+    """Characters that mean something in a URL are part of a directory's name here."""
+    settings = Settings.load(tmp_path / name, environ={})
+    assert not settings.has_store
+    open_service(settings, create=True)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert sqlite3.connect(tmp_path / name / "masksweep.db").execute(
+        "SELECT count(*) FROM sweeps"
+    ).fetchone() == (0,)
+    assert settings.has_store
+
+
+def test_a_store_url_with_options_is_looked_for_without_them(tmp_path):
+    """What stands behind the question mark of a given URL is not the file's name."""
+    (tmp_path / "own.db").touch()
+    for url, there in (
+        (f"sqlite:///{tmp_path}/own.db?timeout=3", True),
+        (f"sqlite:///{tmp_path}/no.db", False),
+    ):
+        assert Settings.load(tmp_path, environ={"MASKSWEEP_STORE_URL": url}).has_store is there
+
+
+def test_an_empty_variable_is_as_good_as_none():
+    """MASKSWEEP_HOME= names no directory, so the default holds."""
+    assert Settings.load(environ={"MASKSWEEP_HOME": ""}).home == Path(DEFAULT_HOME).resolve()
+
+
+def test_the_home_of_nobody_is_told():
+    """`~` with a name that no user has is a mistake to be told of."""
+    with pytest.raises(UserError) as caught:
+        Settings.load(Path("~nosuchuser/x"), environ={})
+    assert str(caught.value).startswith("the home ~nosuchuser/x cannot be found: ")
+
+
+@pytest.mark.slow
+def test_mlflow_of_an_oddly_named_home_is_in_that_home(tmp_path):
+    """MLflow's database goes where the store's does; an empty directory beside it is MLflow's own."""
+    name = "a b?c%20d"
+    settings = Settings.load(tmp_path / name, environ={})
+    settings.home.mkdir()
+    Tracker(settings.tracking_uri, settings.artifact_root).experiment("parts")
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("mlflow.db")] == [Path(name, "mlflow.db")]
