@@ -31,10 +31,10 @@ from sweeps.records import (
 )
 from sweeps.store import rows, sql
 from sweeps.store.engine import reading, writing
-from sweeps.store.find import find_sweep, find_trial
+from sweeps.store.find import find_sweep, find_trial, trials_of
 from sweeps.store.handover import cancel, cancel_open, check_claimable, release_running, take
 from sweeps.store.reports import LateReportError, take_report
-from sweeps.store.tables import attempts, curves, events, measurements, sweeps, trials
+from sweeps.store.tables import attempts, curves, events, measurements, sweeps
 
 if TYPE_CHECKING:
     from sweeps.core.spec import SweepSpec
@@ -77,9 +77,8 @@ class SweepService:
 
     def trials(self, sweep_id: str) -> list[TrialRecord]:
         """A sweep's trials by number."""
-        query = sa.select(trials).where(trials.c.sweep_id == sweep_id).order_by(trials.c.number)
         with reading(self._engine) as connection:
-            return [rows.trial_record(row) for row in connection.execute(query).mappings()]
+            return [rows.trial_record(row) for row in connection.execute(trials_of(sweep_id)).mappings()]
 
     def attempts(self, sweep_id: str) -> list[AttemptRecord]:
         """A sweep's attempts by trial and attempt."""
@@ -238,7 +237,7 @@ class SweepService:
             sql.add_attempt(connection, claim, key, 0, now)
             data = {"params": row["params"]}
             sql.add_trial_event(connection, claim, key, "trial.started", now, data=data)
-        return rows.trial_record(row)
+        return rows.trial_record({**row, "measured_iteration": 0})
 
     def start_attempt(self, claim: Claim, number: int, now: float) -> TrialRecord:
         """QUEUED to RUNNING: the next attempt, from the trial's checkpoint.

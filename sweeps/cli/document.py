@@ -39,6 +39,7 @@ def _trial(trial: TrialRecord) -> dict[str, Any]:
         "params": dict(trial.params),
         "iterations": trial.iteration,
         "metrics": dict(trial.metrics),
+        "measured_iteration": trial.measured_iteration,
         "attempts": trial.attempt,
         "worker_s": round(trial.worker_s, 3),
         "checkpoint": trial.checkpoint,

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sweeps.core.errors import WrongState
 from sweeps.core.states import AttemptState, SweepState, TrialState
 from sweeps.records import Claim, SweepRecord, TrialRecord
 from sweeps.store import rows, sql
+from sweeps.store.find import trials_of
 from sweeps.store.tables import trials
 
 
@@ -83,5 +83,5 @@ def cancel(connection: Connection, claim: Claim, trial: TrialRecord, reason: str
 
 def _open_trials(connection: Connection, claim: Claim) -> list[TrialRecord]:
     states = [TrialState.QUEUED.value, TrialState.RUNNING.value]
-    query = sa.select(trials).where(trials.c.sweep_id == claim.sweep_id, trials.c.state.in_(states))
-    return [rows.trial_record(row) for row in connection.execute(query.order_by(trials.c.number)).mappings()]
+    query = trials_of(claim.sweep_id).where(trials.c.state.in_(states))
+    return [rows.trial_record(row) for row in connection.execute(query).mappings()]
