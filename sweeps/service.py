@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from sweeps.records import (
     AttemptRecord,
     Claim,
     CurveRecord,
+    Driver,
     EventRecord,
     Outcome,
     SweepRecord,
@@ -142,7 +143,14 @@ class SweepService:
             sql.add_sweep_event(connection, held, "sweep.created", now)
             return find_sweep(connection, held.sweep_id)
 
-    def claim(self, sweep_id: str, now: float, *, stale_after_s: float = 0.0) -> Claim:
+    def claim(
+        self,
+        sweep_id: str,
+        now: float,
+        *,
+        stale_after_s: float = 0.0,
+        is_dead: Callable[[Driver], bool] = lambda _: False,
+    ) -> Claim:
         """Takes a sweep over: a new epoch, and whatever an older driver left RUNNING is QUEUED again.
 
         A sweep that was STOPPING stays so: its new driver has only to finish it.
@@ -150,24 +158,25 @@ class SweepService:
         Args:
             sweep_id: An id or a unique prefix.
             now: Seconds since the Unix epoch.
-            stale_after_s: A driver seen less than this many seconds ago is left alone.
+            stale_after_s: A driver seen less than this many seconds ago is left alone,
+            is_dead: unless it is known to be gone. Asked of whoever holds the sweep at this moment.
 
         Raises:
             WrongState: The sweep has ended, or another driver is alive.
             StaleEpoch: Another driver claimed it at the same moment.
         """
-        sweep = self.sweep(sweep_id)
-        check_claimable(sweep, now, stale_after_s)
-        claim = Claim(sweep.sweep_id, sweep.epoch + 1)
         host, pid = socket.gethostname(), os.getpid()
-        values: dict[str, Any] = {
-            "epoch": claim.epoch,
-            "beat_at": now,
-            "driver_host": host,
-            "driver_pid": pid,
-            "started_at": now if sweep.started_at is None else sweep.started_at,
-        }
         with writing(self._engine) as connection:
+            sweep = find_sweep(connection, sweep_id)
+            check_claimable(sweep, now, stale_after_s, is_dead)
+            claim = Claim(sweep.sweep_id, sweep.epoch + 1)
+            values: dict[str, Any] = {
+                "epoch": claim.epoch,
+                "beat_at": now,
+                "driver_host": host,
+                "driver_pid": pid,
+                "started_at": now if sweep.started_at is None else sweep.started_at,
+            }
             if not take(connection, sweep, values):
                 raise StaleEpoch(f"sweep {claim.sweep_id}: another driver was faster to claim it")
             reason = f"the driver of epoch {sweep.epoch} is gone"
