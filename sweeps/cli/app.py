@@ -10,6 +10,7 @@ import typer
 from sweeps.bootstrap import open_service
 from sweeps.cli.output import data, print_error, print_json, words
 from sweeps.core.errors import StaleEpoch, UserError
+from sweeps.invocation import command
 from sweeps.settings import Settings
 
 app = typer.Typer(
@@ -129,7 +130,8 @@ def synth(
 
     load_runner().write_dataset(directory, train=train, val=val, size=size, seed=seed)
     words.print(f"{train} train and {val} val images in {directory}", markup=False)
-    words.print(f"\nhint: masksweep run {directory / 'spec.yaml'}", markup=False)
+    spec = str(directory / "spec.yaml")
+    words.print(f"\nhint: {command(Settings.load(), 'run', spec)}", markup=False)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from sweeps.cli.tables import leaderboard_table, trouble
 from sweeps.core.errors import SpecInvalid, UserError, WrongState
 from sweeps.core.spec import SweepSpec, parse_spec, salvage_data
 from sweeps.core.states import SweepState
+from sweeps.invocation import command, mlflow_place
 from sweeps.launchers.runner import DriveOrder, Preflight, Runner, load_runner
 from sweeps.service import SweepService
 from sweeps.settings import Settings
@@ -54,7 +55,7 @@ def resume_sweep(sweep_id: str, settings: Settings, *, as_json: bool, ray_addres
     if sweep.state.terminal:
         raise WrongState(
             f"sweep {sweep.sweep_id} is {sweep.state}: there is nothing to go on with",
-            f"masksweep show {sweep.sweep_id}",
+            command(settings, "show", sweep.sweep_id),
         )
     checked = runner.preflight(sweep.spec)
     if checked.issues:
@@ -132,7 +133,8 @@ def _drive(
         case SweepState.FAILED:
             return EXIT_FAILED
         case _:
-            words.print(f"\nhint: masksweep resume {sweep_id}{_home_option(settings)}", markup=False)
+            ray = [] if ray_address is None else ["--ray-address", ray_address]
+            words.print(f"\nhint: {command(settings, 'resume', sweep_id, *ray)}", markup=False)
             return EXIT_INTERRUPTED
 
 
@@ -149,9 +151,5 @@ def _print_outcome(service: SweepService, settings: Settings, sweep_id: str) -> 
     if best and best["checkpoint"]:
         words.print(f"best model: {best['checkpoint']}", markup=False)
     if mlflow["compare_url"]:
-        words.print(f"MLflow: mlflow ui --backend-store-uri {mlflow['tracking_uri']}", markup=False)
+        words.print(f"MLflow: {mlflow_place(mlflow['tracking_uri'])}", markup=False)
         words.print(f"compare: {mlflow['compare_url']}", markup=False)
-
-
-def _home_option(settings: Settings) -> str:
-    return "" if settings == Settings.load() else f" --home {settings.home}"
