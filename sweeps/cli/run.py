@@ -140,7 +140,7 @@ def _drive(
 
 def _print_outcome(service: SweepService, settings: Settings, sweep_id: str) -> None:
     sweep, trials = service.sweep(sweep_id), service.trials(sweep_id)
-    data.print(leaderboard_table(sweep, trials))
+    data.print(leaderboard_table(sweep, trials, data.width))
     failures = trouble(trials)
     if failures:
         words.print(failures)

@@ -55,10 +55,10 @@ class Progress:
         counts: Trials in each state that any is in.
         running: What runs, by number.
         best: The leader, or None before the first measurement.
-        kept: The best of the ended trials, or None: the only one of them that may yet be the leader.
         changed: The trial that this is news of, or None.
         left_s: Estimated seconds to the end, or None while nothing has been measured.
         rungs: Iterations of each rung.
+        kept: The best of the ended trials, or None: the only one of them that may yet be the leader.
     """
 
     ended: frozenset[int]
@@ -66,10 +66,10 @@ class Progress:
     counts: Mapping[TrialState, int]
     running: tuple[Glimpse, ...]
     best: Glimpse | None
-    kept: int | None
     changed: Glimpse | None
     left_s: float | None
     rungs: tuple[int, ...]
+    kept: int | None = None
 
 
 def progress(
