@@ -3,10 +3,11 @@
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from runners.addresses import probe
+from runners.detached import own_sessions
 from sweeps.core.errors import UserError
 from sweeps.core.spec import Resources
 
@@ -42,8 +43,12 @@ class Pool:
 
 
 @contextmanager
-def ray_cluster(address: str | None) -> Iterator[None]:
+def ray_cluster(address: str | None, starting: AbstractContextManager[None]) -> Iterator[None]:
     """Starts Ray, or joins the cluster at `address`, and leaves it at the end.
+
+    Args:
+        address: As `ray.init` takes it, or None for a cluster of our own on this machine.
+        starting: Entered around Ray's start.
 
     Raises:
         UserError: There is no cluster at that address, or not one that can be joined.
@@ -54,19 +59,20 @@ def ray_cluster(address: str | None) -> Iterator[None]:
     # Ray announces its settings, and Tune warns of result files that it was told not to write.
     logging.getLogger("ray").setLevel(logging.ERROR)
     try:
-        ray.init(
-            address=address or "local",
-            include_dashboard=None if address else False,
-            log_to_driver=False,
-            logging_level="ERROR",
-            configure_logging=False,
-        )
-    except Exception as error:  # whatever joining raises: no such cluster, another version of Ray, a token
-        if address is None:
-            raise
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise UserError(f"the Ray cluster at {address} cannot be joined: {reason}") from error
-    try:
+        try:
+            with starting, own_sessions():
+                ray.init(
+                    address=address or "local",
+                    include_dashboard=None if address else False,
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                    configure_logging=False,
+                )
+        except Exception as error:  # whatever joining raises: no such cluster, another version, a token
+            if address is None:
+                raise
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise UserError(f"the Ray cluster at {address} cannot be joined: {reason}") from error
         yield
     finally:
         ray.shutdown()

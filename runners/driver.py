@@ -4,18 +4,21 @@ import os
 import socket
 import threading
 import time
+from dataclasses import dataclass
 
 from runners.cluster import Pool, plan_pool, ray_cluster
+from runners.display import Display
 from runners.guard import Guard
 from runners.heartbeat import STALE_AFTER_S, Heartbeat
-from runners.interrupts import interrupts
+from runners.interrupts import Interrupts
 from runners.retention import Retention
 from sweeps.core.progress import Progress
 from sweeps.core.states import SweepState
 from sweeps.core.trial import WorkerFactory
+from sweeps.invocation import command
 from sweeps.launchers.runner import DriveOrder
 from sweeps.records import Claim, Driver
-from sweeps.search import Search
+from sweeps.search import Ending, Search
 from sweeps.tracking.mirror import Mirror
 from sweeps.tracking.thread import MirrorThread
 
@@ -35,38 +38,65 @@ def drive(order: DriveOrder, factory: WorkerFactory) -> None:
         StaleEpoch: Another driver took the sweep over in the meantime.
     """
     service, settings = order.service, order.settings
-    sweep = service.sweep(order.sweep_id)
+    sweep_id = service.sweep(order.sweep_id).sweep_id
     mirror = MirrorThread(
-        lambda: Mirror(service, settings.tracking_uri, artifact_root=settings.artifact_root), sweep.sweep_id
+        lambda: Mirror(service, settings.tracking_uri, artifact_root=settings.artifact_root), sweep_id
     )
+    display = Display(order.on_progress, order.on_note)
     claim: Claim | None = None
+    with Interrupts() as interrupts:
+        try:
+            with ray_cluster(order.ray_address, interrupts.starting()):
+                pool = _pool(order, sweep_id, display)
+                claim = service.claim(sweep_id, time.time(), stale_after_s=STALE_AFTER_S, is_dead=_is_dead)
+                mirror.start()
+                try:
+                    _run(_Epoch(order, claim, factory, pool, mirror, display), interrupts)
+                except KeyboardInterrupt:  # nothing runs yet
+                    interrupts.ignore()
+                    service.finish(claim, SweepState.PAUSED, "interrupted", time.time())
+        finally:
+            # Ray has shut down in the meantime, while the mirror went on.
+            interrupts.let_go()
+            if claim is not None and not _shipped(mirror):
+                catch_up = command(settings, "mirror", sweep_id)
+                display.note(f"MLflow lags behind the store; catch up with: {catch_up}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Epoch:
+    """What one life of a driver has to do with."""
+
+    order: DriveOrder
+    claim: Claim
+    factory: WorkerFactory
+    pool: Pool
+    mirror: MirrorThread
+    display: Display
+
+
+def _pool(order: DriveOrder, sweep_id: str, display: Display) -> Pool:
+    import ray  # noqa: PLC0415 - only once its environment is set
+
+    resources = order.service.sweep(sweep_id).spec.resources
+    pool = plan_pool(resources, ray.cluster_resources(), shared=order.ray_address is not None)
+    if pool.note:
+        display.note(pool.note)
+    return pool
+
+
+def _shipped(mirror: MirrorThread) -> bool:
     try:
-        with ray_cluster(order.ray_address):
-            import ray  # noqa: PLC0415 - only once its environment is set
-
-            pool = plan_pool(
-                sweep.spec.resources, ray.cluster_resources(), shared=order.ray_address is not None
-            )
-            if pool.note:
-                order.on_note(pool.note)
-            claim = service.claim(sweep.sweep_id, time.time(), stale_after_s=_patience_s(sweep.driver))
-            mirror.start()
-            _run(order, claim, factory, pool, mirror)
-    except KeyboardInterrupt:
-        if claim is not None:
-            service.finish(claim, SweepState.PAUSED, "interrupted", time.time())
-        raise
-    finally:
-        # Ray has shut down in the meantime, while the mirror went on.
-        if claim is not None and not mirror.stop(MIRROR_PATIENCE_S):
-            order.on_note(f"MLflow lags behind the store; catch up with: masksweep mirror {sweep.sweep_id}")
+        return mirror.stop(MIRROR_PATIENCE_S)
+    except KeyboardInterrupt:  # the store has it all
+        return False
 
 
-def _run(order: DriveOrder, claim: Claim, factory: WorkerFactory, pool: Pool, mirror: MirrorThread) -> None:
+def _run(epoch: _Epoch, interrupts: Interrupts) -> None:
     from runners.tune_executor import execute  # noqa: PLC0415 - imports Ray
 
-    service = order.service
-    directory = order.settings.sweep_directory(claim.sweep_id)
+    service, claim, display = epoch.order.service, epoch.claim, epoch.display
+    directory = epoch.order.settings.sweep_directory(claim.sweep_id)
     directory.mkdir(parents=True, exist_ok=True)
     for leftover in directory.glob("pause-e*"):
         leftover.unlink()
@@ -74,15 +104,15 @@ def _run(order: DriveOrder, claim: Claim, factory: WorkerFactory, pool: Pool, mi
 
     def on_change(progress: Progress) -> None:
         retention(progress)
-        mirror.notify()
-        order.on_progress(progress)
+        epoch.mirror.notify()
+        display.progress(progress)
 
     search = Search(
         service,
         claim,
         directory=directory,
-        workers=pool.workers,
-        devices=pool.gpus,
+        workers=epoch.pool.workers,
+        devices=epoch.pool.gpus,
         clock=time.time,
         on_change=on_change,
     )
@@ -93,32 +123,35 @@ def _run(order: DriveOrder, claim: Claim, factory: WorkerFactory, pool: Pool, mi
         search.pause()
         # A signal may come in the middle of a write to the terminal: another thread waits for its turn.
         note = "stopping at the next checkpoint; interrupt again to stop at once"
-        threading.Thread(target=order.on_note, args=(note,), daemon=True).start()
+        threading.Thread(target=display.note, args=(note,), daemon=True).start()
 
     heartbeat.start()
+    cut_short = False
     try:
-        with interrupts(pause, search.abandon):
-            execute(search, factory, pool=pool, scratch=directory / f"tune-e{claim.epoch}", guard=guard)
+        interrupts.listen(pause, search.abandon)
+        scratch = directory / f"tune-e{claim.epoch}"
+        execute(search, epoch.factory, pool=epoch.pool, scratch=scratch, guard=guard)
+    except KeyboardInterrupt:
+        cut_short = True
     finally:
+        interrupts.ignore()
         heartbeat.stop()
-    ending = search.ending()
+    state, reason = _outcome(search.ending(), cut_short=cut_short)
+    service.finish(claim, state, reason, time.time())
+
+
+def _outcome(ending: Ending, *, cut_short: bool) -> tuple[SweepState, str | None]:
+    """What a search's end makes of its sweep; `cut_short`: its workers were not waited for."""
     if ending.failed:
-        state = SweepState.FAILED
-    elif ending.paused:
-        state = SweepState.PAUSED
-    else:
-        state = SweepState.COMPLETED
-    service.finish(claim, state, ending.reason, time.time())
+        return SweepState.FAILED, ending.reason
+    if ending.paused:
+        return SweepState.PAUSED, "interrupted" if cut_short else ending.reason
+    return SweepState.COMPLETED, ending.reason
 
 
-def _patience_s(driver: Driver | None) -> float:
-    """For how long the last driver must have been silent before its sweep is taken over.
-
-    One that ran on this machine and is seen to be dead need not be waited for.
-    """
-    if driver is None or (driver.host == socket.gethostname() and not _alive(driver.pid)):
-        return 0.0
-    return STALE_AFTER_S
+def _is_dead(driver: Driver) -> bool:
+    """Whether a driver ran on this machine and is seen to be gone: it need not be waited for."""
+    return driver.host == socket.gethostname() and not _alive(driver.pid)
 
 
 def _alive(pid: int) -> bool:

@@ -1,4 +1,4 @@
-"""Bounds the disk that checkpoints take: those of open trials, and the leader's."""
+"""Bounds the disk that checkpoints take: those of open trials, and of the best that has ended."""
 
 import shutil
 from pathlib import Path
@@ -7,7 +7,9 @@ from sweeps.core.progress import Progress
 
 
 class Retention:
-    """Deletes the checkpoints of a trial once it has ended, unless it leads; a fallen leader's go too.
+    """Deletes the checkpoints of a trial once it has ended, unless it is the best of those.
+
+    An open trial that leads may yet become INFEASIBLE, or worse: the best of the ended ones leads then.
 
     Args:
         directory: Holds one directory a trial, named by its number in five digits.
@@ -19,7 +21,6 @@ class Retention:
 
     def __call__(self, progress: Progress) -> None:
         """Deletes what this progress makes useless."""
-        leader = progress.best.number if progress.best else None
-        for number in progress.ended - self._dropped - {leader}:
+        for number in progress.ended - self._dropped - {progress.kept}:
             shutil.rmtree(self._directory / f"{number:05d}", ignore_errors=True)
             self._dropped.add(number)

@@ -107,6 +107,7 @@ class TrialRecord:
         ended_at: When it became terminal, or None.
         sampler_attrs: What the sampler and the pruner must find again after a restart.
         metrics: Of the last measured rung; empty if there is none.
+        measured_iteration: That rung; 0 if there is none.
     """
 
     number: int
@@ -124,6 +125,7 @@ class TrialRecord:
     ended_at: float | None
     sampler_attrs: Mapping[str, Any]
     metrics: Mapping[str, float]
+    measured_iteration: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,21 +5,21 @@ the rows, changed only after they were. The executor calls the verbs from one th
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any
 
-from sweeps.core.budget import Limits, Spent, deadline_at, exhausted
+from sweeps.core.budget import Spent, exhausted, limits_of, target_reached
 from sweeps.core.progress import Progress, progress
-from sweeps.core.ranking import bounds_of, leader, objectives_of
+from sweeps.core.ranking import bounds_of, leader, objectives_of, violation
 from sweeps.core.spec import SweepSpec
 from sweeps.core.states import TrialState
 from sweeps.core.trial import Assignment, Decision, Failure, Report
 from sweeps.records import Claim, Outcome, TrialRecord
 from sweeps.sampler import OptunaSampler
 from sweeps.service import SweepService
+from sweeps.store.reports import after_report
 
 MAX_FAILURES = 3
 """Lost or failed attempts after which a trial is FAILED."""
@@ -78,7 +78,7 @@ class Search:
         self._rungs: tuple[int, ...] = tuple(self._spec.fidelity.rungs)
         self._pause_file = directory / f"pause-e{claim.epoch}"
         self._started_at, self._active_s = clock(), sweep.active_s
-        self._limits = _limits(self._spec, sweep.started_at or self._started_at)
+        self._limits = limits_of(self._spec, sweep.started_at or self._started_at)
         self._objectives, self._bounds = objectives_of(self._spec), bounds_of(self._spec)
         self._trials: dict[int, TrialRecord] = {t.number: t for t in service.trials(claim.sweep_id)}
         measurements = service.measurements(claim.sweep_id)
@@ -140,7 +140,7 @@ class Search:
             return Decision.STOP
         if first:
             self._measured.add((report.number, report.iteration))
-        trial = _after(trial, report, outcome, attrs, first)
+        trial = after_report(trial, report, outcome, attrs, first)
         self._trials[trial.number] = trial
         if trial.state.terminal:
             self._sampler.finish(trial.number, trial.state, trial.metrics)
@@ -165,11 +165,11 @@ class Search:
         self._ask_workers_to_pause()
 
     def ending(self) -> Ending:
-        """How the search ended, once `next` has said FINISHED."""
+        """How the search ended, once `next` has said FINISHED; a spent budget leaves nothing to resume."""
         if self._hopeless():
             return Ending(False, True, self._over)
-        if self._pausing and self._unfinished():
-            return Ending(True, False, self._over)
+        if self._pausing and self._unfinished() and not self._over:
+            return Ending(True, False, None)
         if self._any_measured():
             return Ending(False, False, self._over)
         return Ending(False, True, f"no trial could be measured: {self._last_reason()}")
@@ -182,7 +182,8 @@ class Search:
             total=self._spec.budget.trials,
             rungs=self._rungs,
             workers=self._workers,
-            best=leader(trials, self._objectives, self._bounds),
+            objectives=self._objectives,
+            bounds=self._bounds,
             changed=changed,
         )
 
@@ -195,11 +196,12 @@ class Search:
             pruned = self._sampler.observe(report.number, report.iteration, report.metrics)
         if report.iteration >= self._rungs[-1] and report.metrics is not None:
             return Outcome(TrialState.COMPLETED, None, Decision.STOP)
-        if pruned:
+        after = after_report(trial, report, _GOES_ON, trial.sampler_attrs, first)
+        self._check_budget(after)
+        if pruned and not self._target_reached(after):
             value = report.metrics[self._objectives[0][0]] if report.metrics else float("nan")
             reason = f"{self._objectives[0][0]} {value:.4g} at iteration {report.iteration}"
             return Outcome(TrialState.PRUNED, reason, Decision.STOP)
-        self._check_budget(_after(trial, report, _GOES_ON, trial.sampler_attrs, first))
         if self._over:
             return Outcome(TrialState.CANCELLED, self._over, Decision.STOP)
         if report.paused or self._pausing:
@@ -219,18 +221,23 @@ class Search:
         if self._over:
             return
         trials = {**self._trials, changed.number: changed} if changed else self._trials
-        best = leader(trials.values(), self._objectives, self._bounds)
         now = self._clock()
         spent = Spent(
             gpu_s=self._devices * sum(t.worker_s for t in trials.values()),
             wall_s=self._active_s + now - self._started_at,
-            best=best.metrics if best else {},
         )
-        self._over = exhausted(self._limits, spent, now)
+        reached = (reason for t in trials.values() if (reason := self._target_reached(t)))
+        self._over = next(reached, None) or exhausted(self._limits, spent, now)
         if self._over is None and self._hopeless():
             self._over = f"the first {HOPELESS_AFTER} trials failed: {self._last_reason()}"
         if self._over:
             self._ask_workers_to_pause()
+
+    def _target_reached(self, trial: TrialRecord) -> str | None:
+        """Why the sweep may end with this trial; one that breaks a constraint is not what was looked for."""
+        if trial.state is TrialState.INFEASIBLE or violation(trial.metrics, self._bounds):
+            return None
+        return target_reached(self._limits, trial.metrics)
 
     def _hopeless(self) -> bool:
         """Whether only failures came so far: the fault is then the set-up's, not a trial's.
@@ -284,33 +291,3 @@ class Search:
             pause_file=str(self._pause_file),
             gpus=self._devices,
         )
-
-
-def _after(
-    trial: TrialRecord, report: Report, outcome: Outcome, attrs: Mapping[str, Any], first: bool
-) -> TrialRecord:
-    """The trial as the store has it once the report is recorded."""
-    if report.checkpoint is not None:
-        trial = replace(trial, checkpoint=report.checkpoint, checkpoint_iteration=report.iteration)
-    back = outcome.state is TrialState.QUEUED and report.checkpoint is None
-    return replace(
-        trial,
-        state=outcome.state,
-        reason=outcome.reason,
-        failures=trial.failures + (report.failure is not None),
-        iteration=trial.checkpoint_iteration if back else report.iteration,
-        worker_s=trial.worker_s + report.worker_s,
-        metrics=report.metrics if first and report.metrics is not None else trial.metrics,
-        sampler_attrs=attrs,
-    )
-
-
-def _limits(spec: SweepSpec, started_at: float) -> Limits:
-    budget = spec.budget
-    goals = dict(objectives_of(spec))
-    return Limits(
-        gpu_s=None if budget.gpu_hours is None else budget.gpu_hours * 3600,
-        wall_s=budget.wall_s,
-        deadline_at=None if budget.deadline is None else deadline_at(budget.deadline, started_at),
-        target={name: (goals[name], value) for name, value in budget.target.items()} or None,
-    )

@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from sweeps.records import (
     AttemptRecord,
     Claim,
     CurveRecord,
+    Driver,
     EventRecord,
     Outcome,
     SweepRecord,
@@ -31,10 +32,10 @@ from sweeps.records import (
 )
 from sweeps.store import rows, sql
 from sweeps.store.engine import reading, writing
-from sweeps.store.find import find_sweep, find_trial
+from sweeps.store.find import find_sweep, find_trial, trials_of
 from sweeps.store.handover import cancel, cancel_open, check_claimable, release_running, take
 from sweeps.store.reports import LateReportError, take_report
-from sweeps.store.tables import attempts, curves, events, measurements, sweeps, trials
+from sweeps.store.tables import attempts, curves, events, measurements, sweeps
 
 if TYPE_CHECKING:
     from sweeps.core.spec import SweepSpec
@@ -77,9 +78,8 @@ class SweepService:
 
     def trials(self, sweep_id: str) -> list[TrialRecord]:
         """A sweep's trials by number."""
-        query = sa.select(trials).where(trials.c.sweep_id == sweep_id).order_by(trials.c.number)
         with reading(self._engine) as connection:
-            return [rows.trial_record(row) for row in connection.execute(query).mappings()]
+            return [rows.trial_record(row) for row in connection.execute(trials_of(sweep_id)).mappings()]
 
     def attempts(self, sweep_id: str) -> list[AttemptRecord]:
         """A sweep's attempts by trial and attempt."""
@@ -143,7 +143,14 @@ class SweepService:
             sql.add_sweep_event(connection, held, "sweep.created", now)
             return find_sweep(connection, held.sweep_id)
 
-    def claim(self, sweep_id: str, now: float, *, stale_after_s: float = 0.0) -> Claim:
+    def claim(
+        self,
+        sweep_id: str,
+        now: float,
+        *,
+        stale_after_s: float = 0.0,
+        is_dead: Callable[[Driver], bool] = lambda _: False,
+    ) -> Claim:
         """Takes a sweep over: a new epoch, and whatever an older driver left RUNNING is QUEUED again.
 
         A sweep that was STOPPING stays so: its new driver has only to finish it.
@@ -151,24 +158,25 @@ class SweepService:
         Args:
             sweep_id: An id or a unique prefix.
             now: Seconds since the Unix epoch.
-            stale_after_s: A driver seen less than this many seconds ago is left alone.
+            stale_after_s: A driver seen less than this many seconds ago is left alone,
+            is_dead: unless it is known to be gone. Asked of whoever holds the sweep at this moment.
 
         Raises:
             WrongState: The sweep has ended, or another driver is alive.
             StaleEpoch: Another driver claimed it at the same moment.
         """
-        sweep = self.sweep(sweep_id)
-        check_claimable(sweep, now, stale_after_s)
-        claim = Claim(sweep.sweep_id, sweep.epoch + 1)
         host, pid = socket.gethostname(), os.getpid()
-        values: dict[str, Any] = {
-            "epoch": claim.epoch,
-            "beat_at": now,
-            "driver_host": host,
-            "driver_pid": pid,
-            "started_at": now if sweep.started_at is None else sweep.started_at,
-        }
         with writing(self._engine) as connection:
+            sweep = find_sweep(connection, sweep_id)
+            check_claimable(sweep, now, stale_after_s, is_dead)
+            claim = Claim(sweep.sweep_id, sweep.epoch + 1)
+            values: dict[str, Any] = {
+                "epoch": claim.epoch,
+                "beat_at": now,
+                "driver_host": host,
+                "driver_pid": pid,
+                "started_at": now if sweep.started_at is None else sweep.started_at,
+            }
             if not take(connection, sweep, values):
                 raise StaleEpoch(f"sweep {claim.sweep_id}: another driver was faster to claim it")
             reason = f"the driver of epoch {sweep.epoch} is gone"
@@ -238,7 +246,7 @@ class SweepService:
             sql.add_attempt(connection, claim, key, 0, now)
             data = {"params": row["params"]}
             sql.add_trial_event(connection, claim, key, "trial.started", now, data=data)
-        return rows.trial_record(row)
+        return rows.trial_record({**row, "measured_iteration": 0})
 
     def start_attempt(self, claim: Claim, number: int, now: float) -> TrialRecord:
         """QUEUED to RUNNING: the next attempt, from the trial's checkpoint.

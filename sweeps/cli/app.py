@@ -1,6 +1,5 @@
 """The `masksweep` command."""
 
-import shlex
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +10,7 @@ import typer
 from sweeps.bootstrap import open_service
 from sweeps.cli.output import data, print_error, print_json, words
 from sweeps.core.errors import StaleEpoch, UserError
+from sweeps.invocation import command
 from sweeps.settings import Settings
 
 app = typer.Typer(
@@ -140,7 +140,7 @@ def synth(
         print_json({"directory": str(directory), "spec": str(spec), "train": train, "val": val})
     else:
         words.print(f"{train} train and {val} val images in {directory}", markup=False)
-        words.print(f"\nhint: masksweep run {shlex.quote(str(spec))}", markup=False)
+        words.print(f"\nhint: {command(Settings.load(), 'run', str(spec))}", markup=False)
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """A sweep as the one JSON document that `run`, `resume` and `show` print."""
 
+from pathlib import Path
 from typing import Any
 
 from sweeps.core.ranking import bounds_of, leaderboard, objectives_of
@@ -15,7 +16,10 @@ def ranked(sweep: SweepRecord, trials: list[TrialRecord]) -> list[TrialRecord]:
 
 
 def sweep_document(service: SweepService, settings: Settings, sweep_id: str) -> dict[str, Any]:
-    """Everything about a sweep that scripts ask for; metrics are those of a trial's last rung."""
+    """Everything about a sweep that scripts ask for.
+
+    Metrics are those of a trial's last rung, `measured_iteration`; a checkpoint that was deleted is None.
+    """
     sweep = service.sweep(sweep_id)
     trials = service.trials(sweep_id)
     order = ranked(sweep, trials)
@@ -39,9 +43,11 @@ def _trial(trial: TrialRecord) -> dict[str, Any]:
         "params": dict(trial.params),
         "iterations": trial.iteration,
         "metrics": dict(trial.metrics),
+        "measured_iteration": trial.measured_iteration,
         "attempts": trial.attempt,
         "worker_s": round(trial.worker_s, 3),
-        "checkpoint": trial.checkpoint,
+        # Only the best of the ended trials keeps its own; the row tells what there was.
+        "checkpoint": trial.checkpoint if trial.checkpoint and Path(trial.checkpoint).is_dir() else None,
     }
 
 

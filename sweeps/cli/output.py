@@ -1,25 +1,82 @@
 """Where words and data go: words to stderr, data to stdout."""
 
+import contextlib
+import io
 import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import IO, Literal, TextIO, cast
 
 from rich.console import Console
 
 from sweeps.core.errors import SpecInvalid, UserError
 
+
+class Steady(io.TextIOBase):
+    """One of the standard streams, for which being closed at the other end is no error.
+
+    A reader that has seen enough, or a terminal that is gone, must not end what writes. From the first
+    failure on what is written there goes nowhere, that of libraries too.
+
+    Args:
+        name: `stdout` or `stderr`; looked up at each write, since both are replaced at times.
+    """
+
+    def __init__(self, name: Literal["stdout", "stderr"]) -> None:
+        self._name = name
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # the base class has an attribute
+        """The stream's."""
+        return self._stream().encoding
+
+    def isatty(self) -> bool:
+        """Whether somebody watches."""
+        return self._stream().isatty()
+
+    def fileno(self) -> int:
+        """The stream's."""
+        return self._stream().fileno()
+
+    def write(self, text: str) -> int:
+        """Writes, or does nothing."""
+        try:
+            return self._stream().write(text)
+        except OSError:
+            self._close()
+            return len(text)
+
+    def flush(self) -> None:
+        """Flushes, or does nothing."""
+        try:
+            self._stream().flush()
+        except OSError:
+            self._close()
+
+    def _stream(self) -> TextIO:
+        stream: TextIO = getattr(sys, self._name)
+        # While rich shows a live table it stands in for the streams, and would print to itself.
+        return getattr(stream, "rich_proxied_file", stream)
+
+    def _close(self) -> None:
+        with contextlib.suppress(OSError), open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), self.fileno())
+
+
 # No emoji: `:x:` in a message or a path is what somebody wrote.
-words = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+words = Console(file=cast(IO[str], Steady("stderr")), highlight=False, soft_wrap=True, emoji=False)
 # A pipe or a file has no width: tables are not wrapped there, so that lines stay lines.
-data = Console(highlight=False, width=None if sys.stdout.isatty() else 250, emoji=False)
+_width = None if sys.stdout.isatty() else 250
+data = Console(file=cast(IO[str], Steady("stdout")), highlight=False, width=_width, emoji=False)
 
 
 def print_json(document: Mapping[str, object]) -> None:
     """One JSON document on stdout. NaN and infinity are no JSON, and are refused."""
-    sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
-    sys.stdout.flush()
+    stdout = Steady("stdout")
+    stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
+    stdout.flush()
 
 
 def print_error(error: UserError, subject: str | None = None) -> None:

@@ -64,9 +64,11 @@ def _news(trial: Glimpse, now: Progress, metric: str) -> str:
 
 
 def _summary(now: Progress, metric: str) -> str:
-    best = (
-        f"best {measured(now.best.metrics, metric)} (trial {now.best.number})" if now.best else "no best yet"
-    )
+    best = "no best yet"
+    if now.best:
+        at = now.best.measured_iteration
+        so_far = f" at {at} iterations" if at < now.rungs[-1] else ""
+        best = f"best {measured(now.best.metrics, metric)} (trial {now.best.number}{so_far})"
     return f"{len(now.ended)}/{now.total} done, {best}, {duration(now.left_s)} left"
 
 

@@ -1,7 +1,6 @@
 """`masksweep run` and `masksweep resume`."""
 
 import contextlib
-import shlex
 import time
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from sweeps.core.errors import SpecInvalid, UserError, WrongState
 from sweeps.core.salvage import salvage
 from sweeps.core.spec import SweepSpec, parse_spec
 from sweeps.core.states import SweepState
+from sweeps.invocation import command, mlflow_place
 from sweeps.launchers.runner import DriveOrder, Preflight, Runner, load_runner
 from sweeps.service import SweepService
 from sweeps.settings import Settings
@@ -61,7 +61,7 @@ def resume_sweep(sweep_id: str, settings: Settings, *, as_json: bool, ray_addres
     if sweep.state.terminal:
         raise WrongState(
             f"sweep {sweep.sweep_id} is {sweep.state}: there is nothing to go on with",
-            f"masksweep show {sweep.sweep_id}",
+            command(settings, "show", sweep.sweep_id),
         )
     checked = runner.preflight(sweep.spec)
     if checked.issues:
@@ -116,6 +116,8 @@ def _drive(
     ray_address: str | None,
 ) -> int:
     metric = service.sweep(sweep_id).spec.objectives[0].metric
+    ray = () if ray_address is None else ("--ray-address", ray_address)
+    resume = command(settings, "resume", sweep_id, *ray)
     with (
         contextlib.suppress(KeyboardInterrupt),  # the store knows; the state below tells
         stdout_kept_clean(),
@@ -134,7 +136,7 @@ def _drive(
         except UserError as error:
             if service.sweep(sweep_id).state.terminal:
                 raise
-            again = f"the sweep is kept, go on with: {_resume_command(settings, sweep_id)}"
+            again = f"the sweep is kept, go on with: {resume}"
             raise UserError(str(error), f"{error.hint}; {again}" if error.hint else again) from error
     if as_json:
         print_json(sweep_document(service, settings, sweep_id))
@@ -146,13 +148,13 @@ def _drive(
         case SweepState.FAILED:
             return EXIT_FAILED
         case _:
-            words.print(f"\nhint: {_resume_command(settings, sweep_id)}", markup=False)
+            words.print(f"\nhint: {resume}", markup=False)
             return EXIT_INTERRUPTED
 
 
 def _print_outcome(service: SweepService, settings: Settings, sweep_id: str) -> None:
     sweep, trials = service.sweep(sweep_id), service.trials(sweep_id)
-    data.print(leaderboard_table(sweep, trials))
+    data.print(leaderboard_table(sweep, trials, data.width))
     failures = trouble(trials)
     if failures:
         words.print(failures)
@@ -163,12 +165,5 @@ def _print_outcome(service: SweepService, settings: Settings, sweep_id: str) -> 
     if best and best["checkpoint"]:
         words.print(f"best model: {best['checkpoint']}", markup=False)
     if mlflow["compare_url"]:
-        words.print(
-            f"MLflow: mlflow ui --backend-store-uri {shlex.quote(mlflow['tracking_uri'])}", markup=False
-        )
+        words.print(f"MLflow: {mlflow_place(mlflow['tracking_uri'])}", markup=False)
         words.print(f"compare: {mlflow['compare_url']}", markup=False)
-
-
-def _resume_command(settings: Settings, sweep_id: str) -> str:
-    home = "" if settings == Settings.load() else f" --home {shlex.quote(str(settings.home))}"
-    return f"masksweep resume {sweep_id}{home}"

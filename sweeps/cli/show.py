@@ -39,7 +39,7 @@ def list_sweeps(service: SweepService, *, as_json: bool) -> None:
     if as_json:
         print_json({"sweeps": rows})
     elif sweeps:
-        data.print(sweeps_table(sweeps, counts))
+        data.print(sweeps_table(sweeps, counts, data.width))
     else:
         words.print("no sweeps yet")
 
@@ -52,7 +52,7 @@ def show_sweep(service: SweepService, settings: Settings, sweep_id: str, *, as_j
         print_json(document)
         return
     trials = service.trials(sweep.sweep_id)
-    data.print(leaderboard_table(sweep, trials))
+    data.print(leaderboard_table(sweep, trials, data.width))
     failures = trouble(trials)
     if failures:
         data.print(failures)

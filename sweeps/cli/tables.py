@@ -1,43 +1,46 @@
 """Tables for people: the list of sweeps, and the leaderboard of one."""
 
 import time
+from collections.abc import Callable
+from functools import partial
 
 from rich.table import Table
 from rich.text import Text
 
+from sweeps.cli.columns import Column, fitted_table
 from sweeps.cli.document import ranked
 from sweeps.cli.progress_view import duration
 from sweeps.core.states import TrialState
 from sweeps.records import SweepRecord, TrialRecord
 
 _EXTRA_METRICS = ("segm/AP", "segm/AP50", "segm/APs", "bbox/AP", "latency/ms_per_image")
+_CONSTRAINTS, _KNOBS, _EXTRAS = 1, 2, 3  # ranks of columns
 
 
-def leaderboard_table(sweep: SweepRecord, trials: list[TrialRecord], *, limit: int | None = None) -> Table:
-    """Trials, best first, then those without a measurement; the parameters that differ have columns."""
+def leaderboard_table(sweep: SweepRecord, trials: list[TrialRecord], width: int = 250) -> Table:
+    """Trials, best first, then those without a place; the parameters that differ have columns.
+
+    Where they do not all fit into `width`, the objectives stay, and metrics that the spec does not name go
+    before its knobs.
+    """
     order = ranked(sweep, trials)
     seen = {trial.number for trial in order}
-    rows = [*order, *(trial for trial in trials if trial.number not in seen)][:limit]
-    metrics = _metric_columns(sweep, rows)
-    knobs = _varying_knobs(rows)
-    title = Text(f"{sweep.sweep_id}  {sweep.state}", style="table.title")
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    table.add_column("trial", justify="right")
-    table.add_column("state")
-    table.add_column("iterations", justify="right")
-    for name in (*metrics, *knobs):
-        table.add_column(Text(name), justify="right", overflow="fold")  # a string would be read as markup
-    for place, trial in enumerate(rows):
-        best = place == 0 and trial.number in seen
-        table.add_row(
-            f"{'* ' if best else ''}{trial.number}",
-            str(trial.state),
-            str(trial.iteration),
-            *(f"{trial.metrics[name]:.2f}" if name in trial.metrics else "-" for name in metrics),
-            *(Text(_value(trial.params.get(name))) for name in knobs),
-            style="bold" if best else None,
-        )
-    return table
+    rows = [*order, *(trial for trial in trials if trial.number not in seen)]
+
+    def column(name: str, cell: Callable[[TrialRecord], str], rank: int = 0, *, left: bool = False) -> Column:
+        return Column(name, tuple(cell(trial) for trial in rows), rank, left)
+
+    leads = order[0].number if order else None
+    columns = [
+        column("trial", lambda trial: f"{'* ' if trial.number == leads else ''}{trial.number}"),
+        column("state", lambda trial: str(trial.state), left=True),
+        column("iterations", lambda trial: str(trial.iteration)),
+    ]
+    for name, rank in _metric_columns(sweep, rows).items():
+        columns.append(column(name, partial(_metric, name), rank))
+    columns += [column(name, partial(_knob, name), _KNOBS) for name in _varying_knobs(rows)]
+    title = f"{sweep.sweep_id}  {sweep.state}"
+    return fitted_table(columns, width, title=title, bold=0 if order else -1)
 
 
 def trouble(trials: list[TrialRecord]) -> Text | None:
@@ -48,28 +51,38 @@ def trouble(trials: list[TrialRecord]) -> Text | None:
     return Text("\n".join(f"trial {t.number} {t.state}: {t.reason}" for t in bad))
 
 
-def sweeps_table(sweeps: list[SweepRecord], counts: dict[str, tuple[int, str]]) -> Table:
+def sweeps_table(sweeps: list[SweepRecord], counts: dict[str, tuple[int, str]], width: int = 250) -> Table:
     """All sweeps, newest first; `counts` holds (trials ended, best) by sweep id."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("sweep", "state", "trials", "best", "created", "ran"):
-        table.add_column(name, justify="right" if name == "trials" else "left")
-    for sweep in sweeps:
-        ended, best = counts[sweep.sweep_id]
-        table.add_row(
-            Text(sweep.sweep_id),
-            str(sweep.state),
-            f"{ended}/{sweep.spec.budget.trials}",
-            Text(best),
-            time.strftime("%Y-%m-%d %H:%M", time.localtime(sweep.created_at)),
-            duration(sweep.active_s),
-        )
-    return table
+
+    def column(name: str, cell: Callable[[SweepRecord], str], rank: int = 0, *, left: bool = True) -> Column:
+        return Column(name, tuple(cell(sweep) for sweep in sweeps), rank, left)
+
+    def created(sweep: SweepRecord) -> str:
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(sweep.created_at))
+
+    def ended(sweep: SweepRecord) -> str:
+        return f"{counts[sweep.sweep_id][0]}/{sweep.spec.budget.trials}"
+
+    columns = [
+        column("sweep", lambda sweep: sweep.sweep_id),
+        column("state", lambda sweep: str(sweep.state)),
+        column("trials", ended, left=False),
+        column("best", lambda sweep: counts[sweep.sweep_id][1]),
+        column("created", created, 1),
+        column("ran", lambda sweep: duration(sweep.active_s), 2),
+    ]
+    return fitted_table(columns, width)
 
 
-def _metric_columns(sweep: SweepRecord, trials: list[TrialRecord]) -> list[str]:
-    wanted = [o.metric for o in sweep.spec.objectives] + [c.metric for c in sweep.spec.constraints]
+def _metric_columns(sweep: SweepRecord, trials: list[TrialRecord]) -> dict[str, int]:
+    """Metrics with the rank of their columns."""
+    objectives = [o.metric for o in sweep.spec.objectives]
+    constraints = [c.metric for c in sweep.spec.constraints]
     there = {name for trial in trials for name in trial.metrics}
-    return list(dict.fromkeys([*wanted, *(name for name in _EXTRA_METRICS if name in there)]))
+    ranks = dict.fromkeys((name for name in _EXTRA_METRICS if name in there), _EXTRAS)
+    ranks |= dict.fromkeys(constraints, _CONSTRAINTS)
+    ranks |= dict.fromkeys(objectives, 0)
+    return {name: ranks[name] for name in dict.fromkeys([*objectives, *constraints, *ranks])}
 
 
 def _varying_knobs(trials: list[TrialRecord]) -> list[str]:
@@ -77,11 +90,15 @@ def _varying_knobs(trials: list[TrialRecord]) -> list[str]:
     return [name for name in names if len({trial.params.get(name) for trial in trials}) > 1]
 
 
-def _value(value: object) -> str:
-    match value:
+def _metric(name: str, trial: TrialRecord) -> str:
+    return f"{trial.metrics[name]:.2f}" if name in trial.metrics else "-"
+
+
+def _knob(name: str, trial: TrialRecord) -> str:
+    match trial.params.get(name):
         case None:
             return "-"
-        case float():
+        case float() as value:
             return f"{value:.3g}"
-        case _:
+        case value:
             return str(value)

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from sweeps.core.spec import SweepSpec
+
 
 class Goal(StrEnum):
     """Which way an objective is better."""
@@ -37,21 +39,24 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a sweep has used up, in the units of `Limits`; `best` holds its best trial's metrics."""
+    """What a sweep has used up, in the units of `Limits`."""
 
     gpu_s: float
     wall_s: float
-    best: Mapping[str, float]
+
+
+def target_reached(limits: Limits, metrics: Mapping[str, float]) -> str | None:
+    """The reason to end a sweep in which a trial has these metrics, or None if they miss the target."""
+    if not limits.target or not all(
+        name in metrics and goal.reached(metrics[name], value)
+        for name, (goal, value) in limits.target.items()
+    ):
+        return None
+    return "target reached: " + ", ".join(f"{name} {metrics[name]:.4g}" for name in limits.target)
 
 
 def exhausted(limits: Limits, spent: Spent, now: float) -> str | None:
-    """The reason for which the sweep must end, or None while it may go on."""
-    if limits.target and all(
-        name in spent.best and goal.reached(spent.best[name], value)
-        for name, (goal, value) in limits.target.items()
-    ):
-        reached = ", ".join(f"{name} {spent.best[name]:.4g}" for name in limits.target)
-        return f"target reached: {reached}"
+    """The reason for which the sweep must end, or None while it may go on; the target aside."""
     if limits.wall_s is not None and spent.wall_s >= limits.wall_s:
         return f"wall time of {limits.wall_s:.0f} s used up"
     if limits.gpu_s is not None and spent.gpu_s >= limits.gpu_s:
@@ -59,6 +64,18 @@ def exhausted(limits: Limits, spent: Spent, now: float) -> str | None:
     if limits.deadline_at is not None and now >= limits.deadline_at:
         return "deadline passed"
     return None
+
+
+def limits_of(spec: SweepSpec, started_at: float) -> Limits:
+    """A spec's limits, for a sweep that started then (seconds since the Unix epoch)."""
+    budget = spec.budget
+    goals = {objective.metric: Goal(objective.goal) for objective in spec.objectives}
+    return Limits(
+        gpu_s=None if budget.gpu_hours is None else budget.gpu_hours * 3600,
+        wall_s=budget.wall_s,
+        deadline_at=None if budget.deadline is None else deadline_at(budget.deadline, started_at),
+        target={name: (goals[name], value) for name, value in budget.target.items()} or None,
+    )
 
 
 def deadline_at(text: str, started_at: float) -> float:

@@ -5,12 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sweeps.core.ranking import Ranked
+from sweeps.core.ranking import Bounds, Objectives, Ranked, leader
 from sweeps.core.states import TrialState
 
 
 class Tracked(Ranked, Protocol):
     """What progress needs of a trial."""
+
+    @property
+    def iteration(self) -> int:
+        """Iterations done."""
 
     @property
     def worker_s(self) -> float:
@@ -28,6 +32,7 @@ class Glimpse:
     Attributes:
         rung: Rungs passed so far, 0 to the number of rungs.
         metrics: Of the last rung; empty before the first.
+        measured_iteration: That rung; 0 before the first.
         reason: Why it is in its state, if there is more to say.
     """
 
@@ -36,6 +41,7 @@ class Glimpse:
     iteration: int
     rung: int
     metrics: Mapping[str, float]
+    measured_iteration: int
     reason: str | None
 
 
@@ -52,6 +58,7 @@ class Progress:
         changed: The trial that this is news of, or None.
         left_s: Estimated seconds to the end, or None while nothing has been measured.
         rungs: Iterations of each rung.
+        kept: The best of the ended trials, or None: the only one of them that may yet be the leader.
     """
 
     ended: frozenset[int]
@@ -62,6 +69,7 @@ class Progress:
     changed: Glimpse | None
     left_s: float | None
     rungs: tuple[int, ...]
+    kept: int | None = None
 
 
 def progress(
@@ -70,21 +78,28 @@ def progress(
     total: int,
     rungs: tuple[int, ...],
     workers: int,
-    best: Tracked | None,
+    objectives: Objectives,
+    bounds: Bounds = (),
     changed: Tracked | None = None,
 ) -> Progress:
     """Sums up a sweep whose budget is `total` trials on `workers` at a time."""
+    ended = [t for t in trials if t.state.terminal]
+    kept = leader(ended, objectives, bounds)
+    best = leader(
+        [*([kept] if kept else []), *(t for t in trials if not t.state.terminal)], objectives, bounds
+    )
 
     def glimpse(t: Tracked) -> Glimpse:
         rung = sum(r <= t.iteration for r in rungs)
-        return Glimpse(t.number, t.state, t.iteration, rung, t.metrics, t.reason)
+        return Glimpse(t.number, t.state, t.iteration, rung, t.metrics, t.measured_iteration, t.reason)
 
     return Progress(
-        ended=frozenset(t.number for t in trials if t.state.terminal),
+        ended=frozenset(t.number for t in ended),
         total=max(total, len(trials)),
         counts=Counter(t.state for t in trials),
         running=tuple(glimpse(t) for t in trials if t.state is TrialState.RUNNING),
         best=glimpse(best) if best else None,
+        kept=kept.number if kept else None,
         changed=glimpse(changed) if changed else None,
         left_s=_left_s(trials, total, rungs, workers),
         rungs=rungs,

@@ -34,8 +34,8 @@ class Ranked(Protocol):
         """Where it is in its life."""
 
     @property
-    def iteration(self) -> int:
-        """Iterations done."""
+    def measured_iteration(self) -> int:
+        """The rung at which `metrics` were measured; 0 before the first."""
 
     @property
     def metrics(self) -> Mapping[str, float]:
@@ -43,6 +43,8 @@ class Ranked(Protocol):
 
 
 _Trial = TypeVar("_Trial", bound=Ranked)
+
+_GIVEN_UP = frozenset({TrialState.PRUNED, TrialState.FAILED})
 
 
 def violation(metrics: Mapping[str, float], bounds: Bounds) -> float:
@@ -72,11 +74,13 @@ def scores(metrics: Mapping[str, float], objectives: Objectives) -> tuple[float,
 
 
 def leaderboard(trials: Iterable[_Trial], objectives: Objectives, bounds: Bounds = ()) -> list[_Trial]:
-    """Measured trials, best first.
+    """Measured trials, best first; INFEASIBLE ones have no place.
 
-    What kept the constraints comes first, then what finished, then what trained longer, so that a lucky
-    value at a low rung beats nobody who trained to the end. Several objectives are ordered by how many
-    trials of the same standing dominate each, then by the first objective.
+    What kept the constraints comes first, then what was not given up, then the better value: what was
+    PRUNED or FAILED beats nobody who finished or may still finish. Beyond that it does not matter who trained
+    longer: each value is that of a model which exists, so a trial takes the lead when it is better, not when
+    it reaches the next rung. Equal values go to the earlier rung, then to the lower number. Several
+    objectives are ordered by how many trials of the same standing dominate each, then by the first objective.
     """
     measured = _measured(trials, objectives)
 
@@ -88,7 +92,7 @@ def leaderboard(trials: Iterable[_Trial], objectives: Objectives, bounds: Bounds
             beaten_by = sum(
                 dominates(other, got) for peer, other in measured if _standing(peer, bounds) == place
             )
-        return *place, beaten_by, tuple(-score for score in got), trial.number
+        return *place, beaten_by, *_by_value(trial, got)
 
     return [trial for trial, _ in sorted(measured, key=key)]
 
@@ -101,15 +105,20 @@ def leader(trials: Iterable[_Trial], objectives: Objectives, bounds: Bounds = ()
     measured = _measured(trials, objectives)
     if not measured:
         return None
-    return min(
-        measured,
-        key=lambda pair: (*_standing(pair[0], bounds), tuple(-score for score in pair[1]), pair[0].number),
-    )[0]
+    return min(measured, key=lambda pair: (*_standing(pair[0], bounds), *_by_value(*pair)))[0]
 
 
 def _measured(trials: Iterable[_Trial], objectives: Objectives) -> list[tuple[_Trial, tuple[float, ...]]]:
-    return [(trial, got) for trial in trials if (got := scores(trial.metrics, objectives)) is not None]
+    return [
+        (trial, got)
+        for trial in trials
+        if trial.state is not TrialState.INFEASIBLE and (got := scores(trial.metrics, objectives)) is not None
+    ]
 
 
-def _standing(trial: Ranked, bounds: Bounds) -> tuple[float, bool, int]:
-    return violation(trial.metrics, bounds), trial.state is not TrialState.COMPLETED, -trial.iteration
+def _standing(trial: Ranked, bounds: Bounds) -> tuple[float, bool]:
+    return violation(trial.metrics, bounds), trial.state in _GIVEN_UP
+
+
+def _by_value(trial: Ranked, got: tuple[float, ...]) -> tuple[tuple[float, ...], int, int]:
+    return tuple(-score for score in got), trial.measured_iteration, trial.number

@@ -1,6 +1,7 @@
 """Finds one sweep or trial, or says what there is instead."""
 
 from difflib import get_close_matches
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -8,7 +9,20 @@ from sqlalchemy.engine import Connection
 from sweeps.core.errors import UnknownSweep, WrongState
 from sweeps.records import SweepRecord, TrialRecord
 from sweeps.store import rows
-from sweeps.store.tables import sweeps, trials
+from sweeps.store.tables import measurements, sweeps, trials
+
+_measured_iteration = (
+    sa.select(sa.func.coalesce(sa.func.max(measurements.c.iteration), 0))
+    .where(measurements.c.sweep_id == trials.c.sweep_id, measurements.c.number == trials.c.number)
+    .scalar_subquery()
+    .label("measured_iteration")
+)
+_TRIALS = sa.select(trials, _measured_iteration)
+
+
+def trials_of(sweep_id: str) -> sa.Select[Any]:
+    """A sweep's trials by number, each with the rung that its metrics are of."""
+    return _TRIALS.where(trials.c.sweep_id == sweep_id).order_by(trials.c.number)
 
 
 def find_sweep(connection: Connection, sweep_id: str) -> SweepRecord:
@@ -43,7 +57,7 @@ def find_trial(connection: Connection, sweep_id: str, number: int) -> TrialRecor
     Raises:
         WrongState: The sweep has none.
     """
-    query = sa.select(trials).where(trials.c.sweep_id == sweep_id, trials.c.number == number)
+    query = trials_of(sweep_id).where(trials.c.number == number)
     row = connection.execute(query).mappings().one_or_none()
     if row is None:
         raise WrongState(f"sweep {sweep_id} has no trial {number}")

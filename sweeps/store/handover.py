@@ -1,20 +1,22 @@
 """A sweep changes hands: claims, and what becomes of the trials that were left open."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sweeps.core.errors import WrongState
 from sweeps.core.states import AttemptState, SweepState, TrialState
-from sweeps.records import Claim, SweepRecord, TrialRecord
+from sweeps.records import Claim, Driver, SweepRecord, TrialRecord
 from sweeps.store import rows, sql
+from sweeps.store.find import trials_of
 from sweeps.store.tables import trials
 
 
-def check_claimable(sweep: SweepRecord, now: float, stale_after_s: float) -> None:
-    """Refuses a sweep that has ended, or whose driver was seen less than `stale_after_s` ago.
+def check_claimable(
+    sweep: SweepRecord, now: float, stale_after_s: float, is_dead: Callable[[Driver], bool]
+) -> None:
+    """Refuses a sweep that has ended, or whose driver was seen less than `stale_after_s` ago and is not dead.
 
     Raises:
         WrongState: It is one of these.
@@ -24,7 +26,7 @@ def check_claimable(sweep: SweepRecord, now: float, stale_after_s: float) -> Non
             f"sweep {sweep.sweep_id} is {sweep.state.value}: nothing is left to run", "start another one"
         )
     driver = sweep.driver
-    if driver is None or sweep.state not in (SweepState.RUNNING, SweepState.STOPPING):
+    if driver is None or sweep.state not in (SweepState.RUNNING, SweepState.STOPPING) or is_dead(driver):
         return
     silent_s = now - driver.beat_at
     if abs(silent_s) < stale_after_s:  # a beat from the far future is of a clock that was set back
@@ -83,5 +85,5 @@ def cancel(connection: Connection, claim: Claim, trial: TrialRecord, reason: str
 
 def _open_trials(connection: Connection, claim: Claim) -> list[TrialRecord]:
     states = [TrialState.QUEUED.value, TrialState.RUNNING.value]
-    query = sa.select(trials).where(trials.c.sweep_id == claim.sweep_id, trials.c.state.in_(states))
-    return [rows.trial_record(row) for row in connection.execute(query.order_by(trials.c.number)).mappings()]
+    query = trials_of(claim.sweep_id).where(trials.c.state.in_(states))
+    return [rows.trial_record(row) for row in connection.execute(query).mappings()]

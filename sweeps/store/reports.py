@@ -1,13 +1,14 @@
 """Takes a worker's report into the store."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
 from sweeps.core.states import AttemptState, TrialState
 from sweeps.core.trial import Report
-from sweeps.records import Claim, Outcome
+from sweeps.records import Claim, Outcome, TrialRecord
 from sweeps.store import rows, sql
 
 
@@ -56,6 +57,26 @@ def take_report(
         sql.put_curve(connection, _points(key, report))
     kind, data = _told(report, outcome, measured)
     sql.add_trial_event(connection, claim, key, kind, now, data=data)
+
+
+def after_report(
+    trial: TrialRecord, report: Report, outcome: Outcome, sampler_attrs: Mapping[str, Any], first: bool
+) -> TrialRecord:
+    """The trial as the store has it once the report is recorded; `first`: its rung had no measurement yet."""
+    if report.checkpoint is not None:
+        trial = replace(trial, checkpoint=report.checkpoint, checkpoint_iteration=report.iteration)
+    back = outcome.state is TrialState.QUEUED and report.checkpoint is None
+    return replace(
+        trial,
+        state=outcome.state,
+        reason=outcome.reason,
+        failures=trial.failures + (report.failure is not None),
+        iteration=trial.checkpoint_iteration if back else report.iteration,
+        worker_s=trial.worker_s + report.worker_s,
+        metrics=report.metrics if first and report.metrics is not None else trial.metrics,
+        measured_iteration=report.iteration if first else trial.measured_iteration,
+        sampler_attrs=sampler_attrs,
+    )
 
 
 def _progress(report: Report, outcome: Outcome, now: float) -> tuple[dict[str, Any], bool]:

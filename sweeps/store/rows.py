@@ -46,7 +46,7 @@ def _spec(document: str) -> "SweepSpec":
 
 
 def trial_record(row: RowMapping | Mapping[str, Any]) -> TrialRecord:
-    """A row of `trials`."""
+    """A row of `find.trials_of`."""
     return TrialRecord(
         number=row["number"],
         state=TrialState(row["state"]),
@@ -63,6 +63,7 @@ def trial_record(row: RowMapping | Mapping[str, Any]) -> TrialRecord:
         ended_at=row["ended_at"],
         sampler_attrs=row["sampler_attrs"],
         metrics=row["metrics"],
+        measured_iteration=row["measured_iteration"],
     )
 
 

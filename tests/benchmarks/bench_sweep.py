@@ -23,6 +23,8 @@ from sweeps.testing import make_spec
 ROOT = Path(__file__).parents[2]
 ENV = {**os.environ, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT)}
 TRIALS, ITERATIONS, RUNGS = 8, 100, [25, 50, 100]
+CONCURRENT = 2  # on both sides
+PAIRS = int(os.environ.get("BENCH_PAIRS", "3"))
 SPACE = """
   solver.base_lr: {low: 0.0003, high: 0.003, log: true}
   solver.weight_decay: {low: 0.001, high: 0.1, log: true}
@@ -44,10 +46,10 @@ cfg_yaml = base_config(BaseSpec(preset="mask_rcnn_tiny", weights="none")).dump()
 data, home, trials, iterations, *rungs = sys.argv[1:]
 result = run_peer(
     Path(data), Path(home), cfg_yaml=cfg_yaml, trials=int(trials), iterations=int(iterations),
-    rungs=[int(r) for r in rungs], max_concurrent=2, seed=0, prune=False, space=space,
+    rungs=[int(r) for r in rungs], max_concurrent=CONCURRENT, seed=0, prune=False, space=space,
 )
 print(json.dumps([t["iterations"] for t in result["trials"]]))
-"""
+""".replace("CONCURRENT", str(CONCURRENT))
 
 
 def say(what, ours, theirs, limit):
@@ -91,8 +93,9 @@ def data(tmp_path_factory):
 def test_a_sweep_takes_at_most_seven_tenths_of_the_stock_stack(data, tmp_path):
     """Whole processes, from start to exit: the same data, model, trials, iterations and evaluations."""
     ours, theirs = [], []
-    for turn in range(int(os.environ.get("BENCH_PAIRS", "3"))):
-        spec = write_spec(tmp_path / f"spec{turn}.yaml", data, trials=TRIALS, rungs=RUNGS)
+    extra = f"resources: {{max_concurrent: {CONCURRENT}}}\n"
+    for turn in range(PAIRS):
+        spec = write_spec(tmp_path / f"spec{turn}.yaml", data, trials=TRIALS, rungs=RUNGS, extra=extra)
         command = [sys.executable, "-m", "sweeps.cli", "run", str(spec), "--home", f"home{turn}", "--json"]
         took, printed = seconds(command, tmp_path)
         ours.append(took)
@@ -148,52 +151,62 @@ def test_training_alone_is_no_slower_than_the_default_trainer(data, tmp_path):
 
 def test_a_no_op_trial_costs_a_fifteenth_of_the_stock_stack(tmp_path):
     """Driver, store, Tune, sampler and mirror against stock Tune with OptunaSearch and fresh actors."""
+    trials = 100  # the start of the actors is in the figure: enough trials to share it
+    ours, theirs = [], []
+    for turn in range(PAIRS):
+        ours.append(no_op_s(tmp_path / f"home{turn}", trials))
+        peer = [sys.executable, "-m", "tests.benchmarks.peer_stack", ".", str(tmp_path / f"peer{turn}")]
+        _, printed = seconds([*peer, "--noop", str(trials), "--max-concurrent", str(CONCURRENT)], ROOT)
+        theirs.append(json.loads(printed.splitlines()[-1])["s_per_trial"])
+    limit = 1 / 15
+    assert say(f"a no-op trial of {trials}", ours, theirs, limit) <= limit
+
+
+def no_op_s(home, trials):
+    """Seconds a trial that trains nothing, from the first suggestion to the last end.
+
+    The actors' own start is in it, as it is on the other side.
+    """
     from runners.driver import drive
     from runners.testing import CurveWorker
 
-    trials = 100  # the start of the actors is in the figure: enough trials to share it
-    settings = Settings.load(tmp_path / "home", environ={})
+    settings = Settings.load(home, environ={})
     service = open_service(settings, create=True)
     spec = make_spec(
-        fidelity={"iterations": 1, "rungs": [1]}, budget={"trials": trials}, pruner={"type": "none"}
+        fidelity={"iterations": 1, "rungs": [1]},
+        budget={"trials": trials},
+        pruner={"type": "none"},
+        resources={"max_concurrent": CONCURRENT},
     )
     sweep_id = service.create(spec, fingerprint="0" * 64, now=time.time()).sweep_id
     drive(DriveOrder(service, settings, sweep_id, None, lambda _: None, print), partial(CurveWorker))
-    ended = [t.ended_at for t in service.trials(sweep_id)]
-    first = min(t.started_at for t in service.trials(sweep_id))
-    command = [
-        sys.executable,
-        "-m",
-        "tests.benchmarks.peer_stack",
-        ".",
-        str(tmp_path / "peer"),
-        "--noop",
-        str(trials),
-    ]
-    _, printed = seconds(command, ROOT)
-    theirs = json.loads(printed.splitlines()[-1])["s_per_trial"]
-    limit = 1 / 15
-    # From the first suggestion to the last end: the actors' own start is in it, as it is on the other side.
-    ratio = say(f"a no-op trial of {trials}", [(max(ended) - first) / trials], [theirs], limit)
-    assert ratio <= limit
+    rows = service.trials(sweep_id)
+    return (max(t.ended_at for t in rows) - min(t.started_at for t in rows)) / trials
 
 
-def test_the_second_trial_on_a_worker_trains_within_half_a_second(data, tmp_path):
-    """From the suggestion in the store to the end of the first training iteration."""
-    home = tmp_path / "home"
+def test_later_trials_on_a_worker_train_within_half_a_second(data, tmp_path):
+    """From the suggestion in the store to the end of the first training iteration, after the first trial."""
+    home, limit_s, least_share, trials = tmp_path / "home", 0.5, 0.8, 11
     extra = "resources: {max_concurrent: 1}\n"
-    spec = write_spec(tmp_path / "spec.yaml", data, trials=4, rungs=[4], extra=extra)
+    spec = write_spec(tmp_path / "spec.yaml", data, trials=trials, rungs=[4], extra=extra)
     seconds([sys.executable, "-m", "sweeps.cli", "run", str(spec), "--home", str(home)], tmp_path)
     service = open_service(Settings.load(home, environ={}))
     (sweep,) = service.sweeps()
     measured_at = {m.number: m.at for m in service.measurements(sweep.sweep_id)}
-    waits = [
+    first, *later = (
         measured_at[a.number] - a.worker_s + a.facts.started_s - a.started_at
         for a in service.attempts(sweep.sweep_id)
-    ]
-    print(f"\nsuggestion to first iteration: {waits[0]:.2f} s on a fresh worker, then", end=" ")
-    print(", ".join(f"{wait:.2f} s" for wait in waits[1:]), "(at most 0.5 s)")
-    assert statistics.median(waits[1:]) <= 0.5
+    )
+    median_s = statistics.median(later)
+    share = sum(wait <= limit_s for wait in later) / len(later)
+    print(f"\nsuggestion to first iteration: {first:.2f} s on a fresh worker, then", end=" ")
+    print(", ".join(f"{wait:.2f} s" for wait in later), end="; ")
+    print(
+        f"median {median_s:.2f} s (at most {limit_s} s), {share:.0%} within it (at least {least_share:.0%})"
+    )
+    assert len(later) == trials - 1
+    assert median_s <= limit_s
+    assert share >= least_share
 
 
 def test_the_demo_takes_at_most_six_minutes(tmp_path):

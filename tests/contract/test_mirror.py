@@ -226,7 +226,7 @@ def test_links_lead_to_the_best_attempts_first(story, mirror):
         [links.experiment_id], f"tags.`masksweep.sweep_id` = '{story.sweep_id}'"
     )
     ids = {run.info.run_name: run.info.run_id for run in runs}
-    best_first = [ids[name] for name in ("trial-0002-attempt-2", "trial-0000", "trial-0001", "trial-0004")]
+    best_first = [ids[name] for name in ("trial-0002-attempt-2", "trial-0000", "trial-0004", "trial-0001")]
     assert links.compare_url is not None
     places = [links.compare_url.index(run_id) for run_id in best_first]
     assert places == sorted(places)

@@ -1,6 +1,7 @@
 """What every store must do, on SQLite and on a real PostgreSQL."""
 
 import math
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -168,6 +169,21 @@ def test_a_living_driver_is_left_alone_when_asked(service, claim):
     with pytest.raises(WrongState, match=r"run by another driver \(pid \d+ on .+, seen 2 s ago\)"):
         service.claim(claim.sweep_id, 110.0, stale_after_s=30.0)
     assert service.claim(claim.sweep_id, 140.0, stale_after_s=30.0) == Claim(claim.sweep_id, 2)
+
+
+def test_a_driver_known_to_be_dead_is_not_waited_for(service, claim):
+    """The claim asks about whoever holds the sweep when it is made, not about an earlier driver."""
+    service.beat(claim, 108.0)
+    asked = []
+
+    def is_dead(driver):
+        asked.append(driver)
+        return len(asked) > 1
+
+    with pytest.raises(WrongState, match="run by another driver"):
+        service.claim(claim.sweep_id, 110.0, stale_after_s=30.0, is_dead=is_dead)
+    assert service.claim(claim.sweep_id, 111.0, stale_after_s=30.0, is_dead=is_dead).epoch == 2
+    assert [(driver.pid, driver.beat_at) for driver in asked] == [(os.getpid(), 108.0)] * 2
 
 
 def test_a_driver_from_the_future_does_not_hold_its_sweep(service, claim):

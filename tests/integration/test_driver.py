@@ -134,6 +134,50 @@ def test_ctrl_c_pauses_at_a_checkpoint_and_resume_finishes(tmp_path, mlflow_uri,
     assert dict(home.iterations()) == {(number, i): 1 for number in range(4) for i in range(1, 10)}
 
 
+def test_an_impatient_second_ctrl_c_stops_at_once(tmp_path, mlflow_uri, ray_address):
+    """Workers are not waited for; the sweep is PAUSED all the same, and goes on from its checkpoints."""
+    home = Home(tmp_path, mlflow_uri, pruner={"type": "none"}, budget={"trials": 2})
+
+    def twice(progress):
+        if progress.changed and progress.changed.rung == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    home.drive(ray_address, on_progress=twice, step_s=0.02)
+    sweep = home.service.sweep(home.sweep_id)
+    assert sweep.state is SweepState.PAUSED
+    home.drive(ray_address)
+    assert home.state is SweepState.COMPLETED
+
+
+def test_ctrl_c_while_ray_shuts_down_changes_nothing(tmp_path, mlflow_uri, ray_address, monkeypatch):
+    """All is saved by then: a sweep that was paused, or has ended, stays what it is."""
+    import ray
+
+    shut_down = ray.shutdown
+
+    def interrupted():
+        os.kill(os.getpid(), signal.SIGINT)
+        shut_down()
+
+    monkeypatch.setattr(ray, "shutdown", interrupted)
+    home = Home(tmp_path, mlflow_uri, pruner={"type": "none"}, budget={"trials": 2})
+    home.drive(ray_address, on_progress=Interrupt(lambda changed: changed.rung == 1), step_s=0.02)
+    assert home.state is SweepState.PAUSED
+    home.drive(ray_address)
+    assert home.state is SweepState.COMPLETED
+
+
+def test_a_broken_display_ends_no_sweep(tmp_path, mlflow_uri, ray_address):
+    """A closed pipe, told by rich as SystemExit, costs the display alone."""
+    home = Home(tmp_path, mlflow_uri, budget={"trials": 2})
+
+    def closed(progress):
+        raise SystemExit(1)
+
+    home.drive(ray_address, on_progress=closed)
+    assert home.state is SweepState.COMPLETED
+
+
 def test_a_budget_ends_the_sweep_at_the_next_report(tmp_path, mlflow_uri, ray_address):
     """A target that is reached stops what runs, cancels what waits, and is the reason that is kept."""
     home = Home(

@@ -3,37 +3,25 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from sweeps.core.budget import Goal, Limits, Spent, deadline_at, exhausted
+from sweeps.core.budget import Goal, Limits, Spent, deadline_at, exhausted, target_reached
 
-NOTHING = Spent(gpu_s=0, wall_s=0, best={})
+NOTHING = Spent(gpu_s=0, wall_s=0)
 
 
 def test_no_limits_never_end_a_sweep():
     """A sweep without limits goes on whatever it has spent."""
-    assert exhausted(Limits(), Spent(1e9, 1e9, {"segm/AP": 99.0}), now=1e12) is None
+    assert exhausted(Limits(), Spent(1e9, 1e9), now=1e12) is None
 
 
 @pytest.mark.parametrize(
     ("limits", "spent", "reason"),
     [
-        (Limits(wall_s=60), Spent(0, 60, {}), "wall time of 60 s used up"),
-        (Limits(wall_s=60), Spent(0, 59.9, {}), None),
-        (Limits(gpu_s=7200), Spent(7200, 0, {}), "2 GPU-hours used up"),
-        (Limits(gpu_s=7200), Spent(7199, 0, {}), None),
+        (Limits(wall_s=60), Spent(0, 60), "wall time of 60 s used up"),
+        (Limits(wall_s=60), Spent(0, 59.9), None),
+        (Limits(gpu_s=7200), Spent(7200, 0), "2 GPU-hours used up"),
+        (Limits(gpu_s=7200), Spent(7199, 0), None),
         (Limits(deadline_at=1000.0), NOTHING, "deadline passed"),
         (Limits(deadline_at=1000.1), NOTHING, None),
-        (
-            Limits(target={"segm/AP": (Goal.MAXIMIZE, 40)}),
-            Spent(0, 0, {"segm/AP": 40.0}),
-            "target reached: segm/AP 40",
-        ),
-        (Limits(target={"segm/AP": (Goal.MAXIMIZE, 40)}), Spent(0, 0, {"segm/AP": 39.9}), None),
-        (Limits(target={"segm/AP": (Goal.MAXIMIZE, 40)}), NOTHING, None),
-        (
-            Limits(target={"latency/ms_per_image": (Goal.MINIMIZE, 80)}),
-            Spent(0, 0, {"latency/ms_per_image": 81.0}),
-            None,
-        ),
     ],
 )
 def test_a_limit_ends_a_sweep_when_it_is_reached(limits, spent, reason):
@@ -41,11 +29,26 @@ def test_a_limit_ends_a_sweep_when_it_is_reached(limits, spent, reason):
     assert exhausted(limits, spent, now=1000.0) == reason
 
 
+@pytest.mark.parametrize(
+    ("target", "metrics", "reason"),
+    [
+        ({"segm/AP": (Goal.MAXIMIZE, 40)}, {"segm/AP": 40.0}, "target reached: segm/AP 40"),
+        ({"segm/AP": (Goal.MAXIMIZE, 40)}, {"segm/AP": 39.9}, None),
+        ({"segm/AP": (Goal.MAXIMIZE, 40)}, {}, None),
+        ({"latency/ms_per_image": (Goal.MINIMIZE, 80)}, {"latency/ms_per_image": 81.0}, None),
+        (None, {"segm/AP": 40.0}, None),
+    ],
+)
+def test_a_target_is_reached_in_the_direction_of_its_goal(target, metrics, reason):
+    """A trial's metrics reach the target at its value, and the reason says with what."""
+    assert target_reached(Limits(target=target), metrics) == reason
+
+
 def test_two_targets_must_both_be_reached():
     """One of two targets reached is not enough."""
     limits = Limits(target={"segm/AP": (Goal.MAXIMIZE, 40), "segm/APs": (Goal.MAXIMIZE, 20)})
-    assert exhausted(limits, Spent(0, 0, {"segm/AP": 41.0, "segm/APs": 19.0}), now=0.0) is None
-    assert exhausted(limits, Spent(0, 0, {"segm/AP": 41.0, "segm/APs": 20.0}), now=0.0) == (
+    assert target_reached(limits, {"segm/AP": 41.0, "segm/APs": 19.0}) is None
+    assert target_reached(limits, {"segm/AP": 41.0, "segm/APs": 20.0}) == (
         "target reached: segm/AP 41, segm/APs 20"
     )
 

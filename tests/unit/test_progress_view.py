@@ -7,7 +7,7 @@ from sweeps.core.states import TrialState
 
 def glimpse(number, iteration, rung, ap=None):
     metrics = {} if ap is None else {"segm/AP": ap}
-    return Glimpse(number, TrialState.RUNNING, iteration, rung, metrics, None)
+    return Glimpse(number, TrialState.RUNNING, iteration, rung, metrics, iteration if metrics else 0, None)
 
 
 def test_the_live_table_has_a_line_for_each_running_trial():
@@ -18,6 +18,7 @@ def test_the_live_table_has_a_line_for_each_running_trial():
         counts={TrialState.RUNNING: 2, TrialState.COMPLETED: 1, TrialState.PRUNED: 1},
         running=(glimpse(2, 60, 1, 22.3), glimpse(3, 10, 0)),
         best=glimpse(0, 240, 3, 50.1),
+        kept=0,
         changed=None,
         left_s=130.0,
         rungs=(60, 120, 240),

@@ -17,7 +17,7 @@ class Entry:
     number: int
     ap: float | None = None
     ms: float = 50.0
-    iteration: int = 300
+    measured_iteration: int = 300
     state: TrialState = TrialState.COMPLETED
     metrics: Mapping[str, float] = field(init=False)
 
@@ -39,8 +39,33 @@ def test_the_best_objective_comes_first():
 
 def test_a_lucky_value_at_a_low_rung_beats_nobody_who_finished():
     """COMPLETED comes before PRUNED, whatever the values."""
-    trials = [Entry(0, 60.0, iteration=75, state=TrialState.PRUNED), Entry(1, 20.0)]
+    trials = [Entry(0, 60.0, measured_iteration=75, state=TrialState.PRUNED), Entry(1, 20.0)]
     assert numbers(leaderboard(trials, AP)) == [1, 0]
+
+
+def test_a_better_value_leads_until_a_better_one_comes():
+    """Who reached the next rung first does not matter among trials that are not given up."""
+    ahead = Entry(0, 5.0, measured_iteration=150, state=TrialState.RUNNING)
+    behind = Entry(1, 40.0, measured_iteration=75, state=TrialState.RUNNING)
+    done = Entry(2, 6.0)
+    cancelled = Entry(3, 30.0, measured_iteration=75, state=TrialState.CANCELLED)
+    assert numbers(leaderboard([ahead, behind, done, cancelled], AP)) == [1, 3, 2, 0]
+
+
+def test_pruned_trials_are_ordered_by_value():
+    """Where nothing finished, the best model is the one with the best value, however long it trained."""
+    trials = [
+        Entry(0, 5.0, measured_iteration=150, state=TrialState.PRUNED),
+        Entry(1, 40.0, measured_iteration=75, state=TrialState.PRUNED),
+    ]
+    assert numbers(leaderboard(trials, AP)) == [1, 0]
+
+
+def test_an_infeasible_trial_has_no_place():
+    """What diverged after a good rung is no model to take, even where nothing else was measured."""
+    trials = [Entry(0, 60.0, state=TrialState.INFEASIBLE), Entry(1, 20.0, state=TrialState.PRUNED)]
+    assert numbers(leaderboard(trials, AP)) == [1]
+    assert leader(trials[:1], AP) is None
 
 
 def test_what_was_not_measured_is_not_ranked():
@@ -72,7 +97,9 @@ def test_of_two_objectives_the_dominated_trial_comes_last():
             st.sampled_from([10.0, 20.0, 30.0, None]),
             st.sampled_from([10.0, 60.0, 90.0]),
             st.sampled_from([75, 300]),
-            st.sampled_from([TrialState.COMPLETED, TrialState.PRUNED, TrialState.RUNNING]),
+            st.sampled_from(
+                [TrialState.COMPLETED, TrialState.PRUNED, TrialState.RUNNING, TrialState.INFEASIBLE]
+            ),
         ),
         max_size=8,
     ),

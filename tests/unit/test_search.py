@@ -172,6 +172,69 @@ def test_a_spent_budget_cancels_what_waits(tmp_path):
     assert driver.states() == [TrialState.CANCELLED] * 2
 
 
+def test_the_leader_is_judged_where_it_was_measured(driver):
+    """A checkpoint between two rungs makes a trial no better, and neither does reaching a rung first."""
+    first, second = driver.search.next(), driver.search.next()
+    driver.measure(second, 75, ap=40.0)
+    driver.measure(first, 75, ap=5.0)
+    driver.measure(first, 80, metrics=None)
+    best = driver.search.progress().best
+    assert (best.number, best.measured_iteration) == (1, 75)
+    driver.measure(first, 150, ap=6.0)
+    assert driver.search.progress().best.number == 1
+    stored = driver.service.trials(driver.sweep_id)
+    assert [(t.iteration, t.measured_iteration) for t in stored] == [(150, 150), (75, 75)]
+
+
+def test_the_best_ended_trial_is_kept_while_an_open_one_leads(driver):
+    """An open leader may yet become INFEASIBLE: what ended is ready to follow it."""
+    first, second = driver.search.next(), driver.search.next()
+    driver.measure(first, 75, ap=40.0)
+    driver.measure(second, 300, ap=10.0)
+    progress = driver.search.progress()
+    assert (progress.best.number, progress.kept) == (0, 1)
+    driver.search.fail(first.number, first.attempt, Failure(FailureKind.DIVERGED, "nan"))
+    progress = driver.search.progress()
+    assert (progress.best.number, progress.kept) == (1, 1)
+
+
+def test_a_target_is_not_reached_by_breaking_a_constraint(tmp_path):
+    """A model that is good and too slow lets the sweep go on; one that is good and fast enough ends it."""
+    budget = {"trials": 5, "target": {"segm/AP": 40}}
+    constraints = [{"metric": "latency/ms_per_image", "max": 80}]
+    driver = Driver(tmp_path, budget=budget, constraints=constraints)
+    slow, fast = driver.search.next(), driver.search.next()
+    metrics = {"segm/AP": 45.0, "latency/ms_per_image": 500.0}
+    assert driver.measure(slow, 75, metrics=metrics) is Decision.CONTINUE
+    assert driver.measure(fast, 75, metrics=metrics | {"latency/ms_per_image": 50.0}) is Decision.STOP
+    assert driver.search.ending().reason == "target reached: segm/AP 45"
+
+
+def test_a_trial_that_reaches_the_target_is_not_pruned(tmp_path):
+    """It is the sweep's result, though trials that break a constraint did better at that rung."""
+    budget = {"trials": 5, "target": {"segm/AP": 40}}
+    constraints = [{"metric": "latency/ms_per_image", "max": 80}]
+    pruner = {"type": "median", "startup_trials": 1}
+    driver = Driver(tmp_path, workers=1, budget=budget, constraints=constraints, pruner=pruner)
+    for ap, ms in ((60.0, 500.0), (70.0, 500.0)):
+        trial = driver.search.next()
+        for rung in (75, 150, 300):
+            driver.measure(trial, rung, metrics={"segm/AP": ap, "latency/ms_per_image": ms})
+    trial = driver.search.next()
+    driver.measure(trial, 75, metrics={"segm/AP": 41.0, "latency/ms_per_image": 50.0})
+    assert driver.states()[-1] is TrialState.CANCELLED
+
+
+def test_a_spent_budget_is_not_paused(tmp_path):
+    """Ctrl-C while the last workers stop leaves the sweep with nothing to resume: it has ended."""
+    driver = Driver(tmp_path, budget={"trials": 30, "target": {"segm/AP": 40}})
+    driver.measure(driver.search.next(), 75, ap=45.0)
+    driver.search.pause()
+    assert driver.search.next() is Turn.FINISHED
+    assert not driver.search.ending().paused
+    assert driver.search.ending().reason == "target reached: segm/AP 45"
+
+
 def test_an_abandoned_search_writes_nothing(driver):
     """Once its epoch is lost, a driver's workers are told to stop and the store is left alone."""
     trial = driver.search.next()
