@@ -11,6 +11,7 @@ from runners.annotations.findings import Findings, named
 from runners.annotations.image_files import ImageFiles, check_files
 from runners.annotations.measurable import count_sizes, unmeasurable
 from search_spaces.issues import SpecIssue
+from sweeps.core.size_bins import all_bins
 from sweeps.core.spec import Split, SweepSpec
 
 
@@ -76,7 +77,8 @@ def audit(spec: SweepSpec) -> DataReport:
     issues = list(findings.issues())
     if val is not None and val.categories:
         areas = {name: val.areas[category_id] for category_id, name in val.categories.items()}
-        issues += unmeasurable(_metrics(spec), list(val.categories.values()), areas)
+        bins = all_bins(spec.metrics.size_bins)
+        issues += unmeasurable(_metrics(spec), list(val.categories.values()), areas, bins)
     source = train or val
     return DataReport(
         tuple(issues),
