@@ -182,5 +182,5 @@ def peer_summary(document: dict, detections: list[Detections], kind: str, limit:
     return {
         f"{kind}/{name}": float(np.mean(array[array > -1]) * 100)
         for name, array in values.items()
-        if (array > -1).any() and not (kind == "boundary" and name.startswith("AR"))
+        if (array > -1).any()
     }

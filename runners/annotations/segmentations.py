@@ -7,6 +7,9 @@ from typing import Any
 WITHOUT_AREA = "got polygons without an area"
 
 
+WITHOUT_PIXELS = "got an RLE that covers no pixel"
+
+
 def segmentation_problem(segmentation: Any, height: int, width: int) -> str | None:
     """What is wrong with a segmentation of an image of that size, or None.
 
@@ -58,7 +61,7 @@ def _rle_problem(code: dict[str, Any], height: int, width: int) -> str | None:
     if sum(runs) != height * width:
         return f"got RLE counts for {sum(runs)} of {height * width} pixels"
     if not any(runs[1::2]):
-        return "got an RLE that covers no pixel"
+        return WITHOUT_PIXELS
     return None
 
 

@@ -13,9 +13,8 @@ import numpy as np
 from hotcoco import mask as rle
 from numpy.typing import NDArray
 
-from runners.evaluation.detections import Detections
-
 if TYPE_CHECKING:
+    from runners.evaluation.results import Results
     from runners.evaluation.truth import GroundTruth, Instance
 
 MIN_SCORE = 0.5
@@ -102,7 +101,7 @@ def _dilated(plane: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
     return plane
 
 
-def merge_and_split_rates(truth: "GroundTruth", detections: Sequence[Detections]) -> dict[str, float]:
+def merge_and_split_rates(truth: "GroundTruth", results: "Results") -> dict[str, float]:
     """`overlap/merge_rate` and `overlap/split_rate` in percent, at detections with a score of at least 0.5.
 
     Merged is a touching pair both halves of which lie, by at least half of their pixels each, in one
@@ -113,30 +112,31 @@ def merge_and_split_rates(truth: "GroundTruth", detections: Sequence[Detections]
 
     Args:
         truth: The annotations, with masks.
-        detections: One item an image, with masks.
+        results: Checked COCO results with masks.
     """
+    shown: dict[int, list[Any]] = {}
+    for result in results:
+        if result["score"] >= MIN_SCORE:
+            shown.setdefault(result["image_id"], []).append(result["segmentation"])
     pairs = sum(map(len, truth.touching.values()))
     instances = sum(map(len, truth.by_image.values()))
     merged = split = 0
-    for item in detections:
-        indices = truth.by_image.get(item.image_id)
-        if indices:
-            merges, splits = _mistakes(truth, item, indices)
+    for image_id, masks in shown.items():
+        if image_id in truth.by_image:
+            merges, splits = _mistakes(truth, image_id, masks)
             merged, split = merged + merges, split + splits
     rates = {"overlap/merge_rate": (merged, pairs), "overlap/split_rate": (split, instances)}
     return {name: 100 * count / of for name, (count, of) in rates.items() if of}
 
 
-def _mistakes(truth: "GroundTruth", item: Detections, indices: Sequence[int]) -> tuple[int, int]:
-    """Merged pairs and split instances of an image."""
-    shown: list[Any] = [
-        mask for mask, score in zip(item.masks or (), item.scores.tolist(), strict=True) if score >= MIN_SCORE
-    ]
+def _mistakes(truth: "GroundTruth", image_id: int, shown: list[Any]) -> tuple[int, int]:
+    """Merged pairs and split instances of an image, by the masks shown."""
     areas = np.array([int(rle.area(mask)) for mask in shown], np.float64)
     masks = [mask for mask, area in zip(shown, areas.tolist(), strict=True) if area > 0]
     areas = areas[areas > 0]
     if not masks:
         return 0, 0
+    indices = truth.by_image[image_id]
     truths: list[Any] = [truth.instances[index].mask for index in indices]
     own = np.array([int(rle.area(mask)) for mask in truths], np.float64)
     # against crowds, IoU is the share of the detection
@@ -146,7 +146,7 @@ def _mistakes(truth: "GroundTruth", item: Detections, indices: Sequence[int]) ->
     place = {index: number for number, index in enumerate(indices)}
     merged = sum(
         bool(((cover[:, place[pair.first]] >= COVERED) & (cover[:, place[pair.second]] >= COVERED)).any())
-        for pair in truth.touching.get(item.image_id, ())
+        for pair in truth.touching.get(image_id, ())
     )
     ious = shared / (areas[:, None] + own - shared)
     fragments = (inside >= COVERED) & (cover < COVERED)

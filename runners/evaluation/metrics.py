@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from hotcoco import COCO
+
 from runners.evaluation.coco import (
     COCO_AREAS,
     MAX_DETECTIONS,
@@ -44,29 +46,33 @@ def evaluate_detections(
             another size than its image or with corrupt run lengths: hotcoco would count it silently.
     """
     check(truth, detections)
-    boxes = load_results(truth, coco_results(truth, detections, "bbox"))
-    found = accumulate(truth, truth.coco, boxes, "bbox", max_detections=max_detections)
-    metrics = {f"bbox/{name}": value for name, value in summary(found, truth.names).items()}
+    metrics = box_metrics(truth, coco_results(truth, detections, "bbox"), max_detections=max_detections)
     if not have_masks(detections):
         return metrics
     results = coco_results(truth, detections, "segm")
     metrics |= mask_metrics(truth, results, max_detections=max_detections, size_bins=size_bins)
     metrics |= boundary_metrics(truth, results, max_detections=max_detections)
-    metrics |= merge_and_split_rates(truth, detections)
     return metrics
 
 
 def mask_metrics(
     truth: GroundTruth, results: Results, *, max_detections: int, size_bins: SizeBins
 ) -> dict[str, float]:
-    """`segm/`, `count/` and the AP of `overlap/`, of checked results with masks."""
+    """`segm/`, `count/` and `overlap/`, of checked results with masks."""
     masks = load_results(truth, results)
     areas = {**COCO_AREAS, **bin_areas(size_bins)}
     found = accumulate(truth, truth.coco, masks, "segm", areas=areas, max_detections=max_detections)
     metrics = {f"segm/{name}": value for name, value in summary(found, truth.names).items()}
     metrics |= size_metrics(truth, results, found, size_bins, max_detections=max_detections)
+    metrics |= _overlap_metrics(truth, results, masks, max_detections)
+    return metrics
+
+
+def _overlap_metrics(
+    truth: GroundTruth, results: Results, masks: COCO, max_detections: int
+) -> dict[str, float]:
     overlaps = truth.overlaps
-    metrics |= {
+    metrics = {
         "count/gt_crowded": float(overlaps.crowded.sum()),
         "count/gt_occluded": float(overlaps.occluded.sum()),
         "count/gt_touching_pairs": float(sum(map(len, truth.touching.values()))),
@@ -77,10 +83,18 @@ def mask_metrics(
         )
         values = {name: sliced.average_precision(name) for name in SLICES}
         metrics |= {f"overlap/{name}": value for name, value in values.items() if value is not None}
+    metrics |= merge_and_split_rates(truth, results)
     return metrics
 
 
 def boundary_metrics(truth: GroundTruth, results: Results, *, max_detections: int) -> dict[str, float]:
-    """`boundary/`, of checked results with masks: AP by IoU, size and category, no AR."""
+    """`boundary/`, of checked results with masks."""
     found = summary(boundary_accumulated(truth, results, max_detections=max_detections), truth.names)
-    return {f"boundary/{name}": value for name, value in found.items() if not name.startswith("AR")}
+    return {f"boundary/{name}": value for name, value in found.items()}
+
+
+def box_metrics(truth: GroundTruth, results: Results, *, max_detections: int) -> dict[str, float]:
+    """`bbox/`, of checked results with boxes."""
+    boxes = load_results(truth, results)
+    found = summary(accumulate(truth, truth.coco, boxes, "bbox", max_detections=max_detections), truth.names)
+    return {f"bbox/{name}": value for name, value in found.items()}

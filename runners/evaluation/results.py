@@ -1,15 +1,17 @@
 """Detections as COCO results, checked: evaluators count silently what is wrong with them."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from runners.evaluation.detections import Detections
 from runners.evaluation.run_lengths import broken_run_lengths
 from runners.evaluation.truth import GroundTruth
+from sweeps.launchers.runner import IouType
 
-IouType: TypeAlias = Literal["segm", "bbox", "boundary"]
+__all__ = ["IouType", "Results", "check", "coco_results", "have_masks"]
+
 Results: TypeAlias = list[dict[str, Any]]
 """COCO results: image_id, category_id, score, and segmentation (compressed RLE) or bbox (XYWH)."""
 

@@ -69,9 +69,9 @@ def _average_precision(kind: str, what: str, source: str = _COCO) -> tuple[Metri
     )
 
 
-def _average_recall(kind: str, what: str) -> tuple[Metric, ...]:
+def _average_recall(kind: str, what: str, source: str = _COCO) -> tuple[Metric, ...]:
     def metric(name: str, doc: str) -> Metric:
-        return Metric(f"{kind}/{name}", "%", "maximize", doc, _COCO)
+        return Metric(f"{kind}/{name}", "%", "maximize", doc, source)
 
     return (
         metric("AR1", f"Average recall of {what}, one detection an image and category."),
@@ -142,6 +142,7 @@ METRICS: tuple[Metric, ...] = (
     *_average_precision("bbox", "boxes"),
     *_average_recall("bbox", "boxes"),
     *_average_precision("boundary", "masks by their boundary", _BOUNDARY_IOU),
+    *_average_recall("boundary", "masks by their boundary", _BOUNDARY_IOU),
     *_overlap(),
     Metric(
         "latency/ms_per_image",

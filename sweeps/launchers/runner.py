@@ -4,11 +4,11 @@ The service needs neither torch nor Ray nor Detectron2, so what drives a sweep i
 (`masksweep.runners`) and seen through this protocol alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Literal, Protocol, TypeAlias, cast
 
 from search_spaces.issues import SpecIssue
 from sweeps.core.errors import MissingExtra
@@ -33,6 +33,29 @@ class Preflight:
     issues: tuple[SpecIssue, ...]
     notes: tuple[str, ...]
     fingerprint: str
+
+
+IouType: TypeAlias = Literal["segm", "bbox", "boundary"]
+"""What IoU is taken of: masks, boxes, or masks by their boundary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a file of predictions is worth.
+
+    Attributes:
+        metrics: Name of `sweeps.core.metrics` -> value; what could not be measured is absent.
+        categories: All names of the annotations.
+        images: In the annotations.
+        instances: In the annotations, without crowd regions.
+        detections: In the predictions.
+    """
+
+    metrics: Mapping[str, float]
+    categories: tuple[str, ...]
+    images: int
+    instances: int
+    detections: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +84,15 @@ class Runner(Protocol):
 
     def write_dataset(self, directory: Path, *, train: int, val: int, size: int, seed: int) -> None:
         """Writes the synthetic data set, and a spec to run on it, into `directory`."""
+
+    def evaluate(
+        self, annotations: Path, predictions: Path, iou_type: IouType, *, max_detections: int
+    ) -> Evaluation:
+        """Scores a file of COCO results against COCO annotations.
+
+        Raises:
+            SpecInvalid: With everything that is wrong with the files, under `gt` and `predictions`.
+        """
 
     def drive(self, order: DriveOrder) -> None:
         """Runs the sweep until it ends or is paused; its state in the store tells which.
