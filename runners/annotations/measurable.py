@@ -1,6 +1,6 @@
 """Whether the validation data can measure what a sweep asks for."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from search_spaces.issues import SpecIssue, did_you_mean, listed
 from sweeps.core.size_bins import MIN_INSTANCES, STANDARD_BINS, SizeBins, bin_of_metric
@@ -57,6 +57,25 @@ def unmeasurable(
             issues.append(_without_size(path, prefix, name, sizes))
         elif every_area and size_bin is not None and size_bin in bins:
             issues += _too_thin(path, metric, size_bin, count_in_bins(every_area, bins), bins)
+    return issues
+
+
+def unmeasurable_overlaps(metrics: Iterable[tuple[str, str]], counts: Mapping[str, int]) -> list[SpecIssue]:
+    """The metrics of overlapping objects that rest on too few of these.
+
+    Args:
+        metrics: (path in the spec, metric) pairs.
+        counts: Metric -> validation instances, or pairs of them, that it counts.
+    """
+    issues = []
+    for path, metric in metrics:
+        if counts.get(metric, MIN_INSTANCES) < MIN_INSTANCES:
+            what = "touching pairs" if metric.endswith("merge_rate") else "such validation instances"
+            problem = f"{metric} cannot tell trials apart: {counts[metric]} {what}, but needs {MIN_INSTANCES}"
+            enough = [other for other, count in counts.items() if count >= MIN_INSTANCES]
+            issues.append(
+                SpecIssue(path, problem, f"this data can measure {' or '.join(['segm/AP', *enough])}")
+            )
     return issues
 
 

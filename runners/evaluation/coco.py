@@ -9,7 +9,7 @@ import numpy as np
 from hotcoco import COCO, COCOeval
 from numpy.typing import NDArray
 
-from runners.evaluation.results import IouType, Results
+from runners.evaluation.results import BoxTable, IouType, Results
 from runners.evaluation.truth import GroundTruth, ground_truth, load_ground_truth
 from sweeps.core.size_bins import SizeBins
 
@@ -113,7 +113,7 @@ def accumulate(
     )
 
 
-def load_results(truth: GroundTruth, results: Results) -> COCO:
+def load_results(truth: GroundTruth, results: Results | BoxTable) -> COCO:
     """Results indexed for hotcoco."""
     return truth.coco.load_res(results)
 

@@ -16,7 +16,7 @@ from runners.evaluation.detections import Detections
 from runners.evaluation.grid import boundary_accumulated
 from runners.evaluation.merges import merge_and_split_rates
 from runners.evaluation.neighbours import SLICES
-from runners.evaluation.results import Results, check, coco_results, have_masks
+from runners.evaluation.results import BoxTable, Results, box_table, check, have_masks, mask_results
 from runners.evaluation.size_metrics import size_metrics
 from runners.evaluation.truth import GroundTruth
 from sweeps.core.size_bins import STANDARD_BINS, SizeBins
@@ -46,10 +46,10 @@ def evaluate_detections(
             another size than its image or with corrupt run lengths: hotcoco would count it silently.
     """
     check(truth, detections)
-    metrics = box_metrics(truth, coco_results(truth, detections, "bbox"), max_detections=max_detections)
+    metrics = box_metrics(truth, box_table(truth, detections), max_detections=max_detections)
     if not have_masks(detections):
         return metrics
-    results = coco_results(truth, detections, "segm")
+    results = mask_results(truth, detections)
     metrics |= mask_metrics(truth, results, max_detections=max_detections, size_bins=size_bins)
     metrics |= boundary_metrics(truth, results, max_detections=max_detections)
     return metrics
@@ -93,7 +93,7 @@ def boundary_metrics(truth: GroundTruth, results: Results, *, max_detections: in
     return {f"boundary/{name}": value for name, value in found.items()}
 
 
-def box_metrics(truth: GroundTruth, results: Results, *, max_detections: int) -> dict[str, float]:
+def box_metrics(truth: GroundTruth, results: Results | BoxTable, *, max_detections: int) -> dict[str, float]:
     """`bbox/`, of checked results with boxes."""
     boxes = load_results(truth, results)
     found = summary(accumulate(truth, truth.coco, boxes, "bbox", max_detections=max_detections), truth.names)

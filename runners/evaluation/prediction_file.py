@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from hotcoco import mask as rle
 
 from runners.annotations.segmentations import WITHOUT_AREA, WITHOUT_PIXELS, segmentation_problem
@@ -101,7 +102,9 @@ def checked_results(records: list[Any], known: Known, kind: IouType) -> tuple[Re
         results.append(result)
         places.append(index)
     masked = [place for place, result in enumerate(results) if "segmentation" in result]
-    for number, problem in broken_run_lengths([results[place]["segmentation"] for place in masked]):
+    codes = [results[place]["segmentation"]["counts"] for place in masked]
+    sizes = [known.sizes[results[place]["image_id"]] for place in masked]
+    for number, problem in broken_run_lengths(codes, np.array(sizes, np.int64).reshape(-1, 2).prod(axis=1)):
         index = places[masked[number]]
         problems.add(index, records[index], problem)
     if problems.total:

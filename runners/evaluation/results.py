@@ -1,17 +1,20 @@
 """Detections as COCO results, checked: evaluators count silently what is wrong with them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runners.evaluation.detections import Detections
 from runners.evaluation.run_lengths import broken_run_lengths
 from runners.evaluation.truth import GroundTruth
 from sweeps.launchers.runner import IouType
 
-__all__ = ["IouType", "Results", "check", "coco_results", "have_masks"]
+__all__ = ["BoxTable", "IouType", "Results", "box_table", "check", "have_masks", "mask_results"]
 
+BoxTable: TypeAlias = NDArray[np.float64]
+"""(N, 7) COCO results of boxes: image id, x, y, width, height, score, category id."""
 Results: TypeAlias = list[dict[str, Any]]
 """COCO results: image_id, category_id, score, and segmentation (compressed RLE) or bbox (XYWH)."""
 
@@ -34,39 +37,55 @@ def check(truth: GroundTruth, detections: Sequence[Detections]) -> None:
         if item.image_id in seen:
             raise ValueError(f"detections of image {item.image_id}: the image is there twice")
         seen.add(item.image_id)
-    owners = [item.image_id for item in detections for _ in item.masks or ()]
-    masks = [mask for item in detections for mask in item.masks or ()]
-    for index, problem in broken_run_lengths(masks):
-        raise ValueError(f"detections of image {owners[index]}: {problem}")
+    masked = [item for item in detections if item.masks]
+    masks = [mask for item in masked for mask in item.masks or ()]
+    if not masks:
+        return
+    owners = np.repeat(np.arange(len(masked)), [len(item.masks or ()) for item in masked])
+    expected = np.array([truth.sizes[item.image_id] for item in masked])[owners]
+    sizes = np.array([mask["size"] for mask in masks])
+    for index in np.flatnonzero((sizes != expected).any(axis=1)).tolist():
+        raise ValueError(
+            f"detections of image {masked[owners[index]].image_id}: got a mask of {sizes[index][0]} x"
+            f" {sizes[index][1]} pixels, but needs {expected[index][0]} x {expected[index][1]}"
+        )
+    for index, problem in broken_run_lengths([mask["counts"] for mask in masks], expected.prod(axis=1)):
+        raise ValueError(f"detections of image {masked[owners[index]].image_id}: {problem}")
 
 
-def coco_results(truth: GroundTruth, detections: Sequence[Detections], kind: IouType) -> Results:
-    """The detections as COCO results.
+def mask_results(truth: GroundTruth, detections: Sequence[Detections]) -> Results:
+    """The masks as COCO results.
 
-    A mask's has no box: with one its area would be the box's, and APs, APm, APl would change.
+    They have no box: with one a detection's area would be the box's, and APs, APm, APl would change.
     """
-    return list(_boxes(truth, detections) if kind == "bbox" else _masks(truth, detections))
+    return [
+        {"image_id": item.image_id, "category_id": category, "score": score, "segmentation": mask}
+        for item in detections
+        for category, score, mask in zip(
+            (truth.category_ids[k] for k in item.classes.tolist()),
+            item.scores.tolist(),
+            item.masks or (),
+            strict=True,
+        )
+    ]
 
 
-def _masks(truth: GroundTruth, detections: Sequence[Detections]) -> Iterator[dict[str, Any]]:
-    for item in detections:
-        categories = [truth.category_ids[k] for k in item.classes.tolist()]
-        for category, score, mask in zip(categories, item.scores.tolist(), item.masks or (), strict=True):
-            yield {
-                "image_id": item.image_id,
-                "category_id": category,
-                "score": score,
-                "segmentation": mask,
-            }
-
-
-def _boxes(truth: GroundTruth, detections: Sequence[Detections]) -> Iterator[dict[str, Any]]:
-    for item in detections:
-        categories = [truth.category_ids[k] for k in item.classes.tolist()]
-        corners = item.boxes
-        boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1).tolist()
-        for category, score, box in zip(categories, item.scores.tolist(), boxes, strict=True):
-            yield {"image_id": item.image_id, "category_id": category, "score": score, "bbox": box}
+def box_table(truth: GroundTruth, detections: Sequence[Detections]) -> BoxTable:
+    """The boxes as COCO results in one array."""
+    category_ids = np.array(truth.category_ids, np.float64)
+    rows = [
+        np.column_stack(
+            (
+                np.full(len(item.scores), item.image_id, np.float64),
+                item.boxes[:, :2],
+                item.boxes[:, 2:] - item.boxes[:, :2],
+                item.scores,
+                category_ids[item.classes],
+            )
+        )
+        for item in detections
+    ]
+    return np.concatenate([np.zeros((0, 7)), *rows])
 
 
 def _check_item(truth: GroundTruth, item: Detections) -> None:
@@ -82,8 +101,5 @@ def _check_item(truth: GroundTruth, item: Detections) -> None:
         raise ValueError(f"{where}: a score or box is not finite")
     if count and not 0 <= item.classes.min() <= item.classes.max() < len(truth.category_ids):
         raise ValueError(f"{where}: classes must be 0 to {len(truth.category_ids) - 1}")
-    if item.masks is None:
-        return
-    size = truth.sizes[item.image_id]
-    if len(item.masks) != count or any(tuple(mask["size"]) != size for mask in item.masks):
-        raise ValueError(f"{where}: every detection must have a mask of {size[0]} x {size[1]} pixels")
+    if item.masks is not None and len(item.masks) != count:
+        raise ValueError(f"{where}: {count} scores, but {len(item.masks)} masks")

@@ -1,7 +1,6 @@
 """Whether compressed run lengths are what they claim to be, for thousands of masks at once."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 _MOST_CHARACTERS = 6  # of a number: 30 bits, runs of up to 536 million pixels
 
 
-def broken_run_lengths(masks: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
+def broken_run_lengths(counts: Sequence[bytes | str], pixels: NDArray[np.int64]) -> Iterator[tuple[int, str]]:
     """The masks whose run lengths do not make up their image, each with what is wrong with it.
 
     hotcoco counts such masks silently, and pycocotools hangs on some. The code is that of `rleFrString` in
@@ -17,26 +16,22 @@ def broken_run_lengths(masks: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int
     differences from the number two places before.
 
     Args:
-        masks: With `size` (height, width) and `counts`, compressed, as bytes or text.
+        counts: N compressed run lengths.
+        pixels: (N,) of each mask's image.
     """
-    raw = [_as_bytes(mask["counts"]) for mask in masks]
+    raw = [one if isinstance(one, bytes) else one.encode("utf-8") for one in counts]
     lengths = np.fromiter(map(len, raw), np.int64, len(raw))
-    pixels = np.array([mask["size"][0] * mask["size"][1] for mask in masks], np.int64)
-    empty = lengths == 0
-    yield from ((int(index), "got RLE counts that are empty") for index in np.flatnonzero(empty))
-    kept = np.flatnonzero(~empty)
+    yield from ((index, "got RLE counts that are empty") for index in np.flatnonzero(lengths == 0).tolist())
+    kept = np.flatnonzero(lengths)
     if not kept.size:
         return
     sums, malformed = _decoded(b"".join(raw), lengths[kept])
-    for index, total, bad in zip(kept.tolist(), sums.tolist(), malformed.tolist(), strict=True):
-        if bad:
+    for place in np.flatnonzero(malformed | (sums != pixels[kept])).tolist():
+        index = int(kept[place])
+        if malformed[place]:
             yield index, "got RLE counts that are not run lengths"
-        elif total != pixels[index]:
-            yield index, f"got RLE counts for {total} of {pixels[index]} pixels"
-
-
-def _as_bytes(counts: bytes | str) -> bytes:
-    return counts if isinstance(counts, bytes) else counts.encode("utf-8")
+        else:
+            yield index, f"got RLE counts for {sums[place]} of {pixels[index]} pixels"
 
 
 def _decoded(text: bytes, lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -53,21 +48,30 @@ def _decoded(text: bytes, lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64]
     last = (bits & 32) == 0  # of a number
     malformed |= ~last[code_ends]
     last[code_ends] = True  # so that no number runs into the next code
-    number_ends = np.flatnonzero(last)
-    number_starts = np.concatenate(([0], number_ends[:-1] + 1))
-    first = np.searchsorted(number_ends, code_starts)  # number of each code
-    sizes = (number_ends - number_starts + 1).astype(np.uint8)
+    ends = np.flatnonzero(last)
+    first = np.searchsorted(ends, code_starts)  # number of each code
+    sizes = np.diff(ends, prepend=-1)
     malformed |= np.maximum.reduceat(sizes, first) > _MOST_CHARACTERS
-    numbers = (bits[number_starts] & 31).astype(np.int32)
+    # most numbers have one character: five bits, the fifth is the sign
+    numbers = ((bits[ends] & 31 ^ 16).astype(np.int32)) - 16
     longer = np.flatnonzero(sizes > 1)
-    for place in range(1, _MOST_CHARACTERS):
-        numbers[longer] |= (bits[number_starts[longer] + place] & 31).astype(np.int32) << (5 * place)
-        longer = longer[sizes[longer] > place + 1]
-    negative = np.flatnonzero(bits[number_ends] & 16)
-    numbers[negative] -= np.int32(1) << (5 * np.minimum(sizes[negative], _MOST_CHARACTERS).astype(np.int32))
+    numbers[longer] = _long_numbers(bits, ends[longer], np.minimum(sizes[longer], _MOST_CHARACTERS))
     runs = _undifferenced(numbers, first)
     malformed |= np.minimum.reduceat(runs, first) < 0
     return np.add.reduceat(runs, first, dtype=np.int64), malformed
+
+
+def _long_numbers(
+    bits: NDArray[np.uint8], ends: NDArray[np.int64], sizes: NDArray[np.int64]
+) -> NDArray[np.int32]:
+    """Numbers of several characters, of which the last ones are at `ends`."""
+    starts = ends - sizes + 1
+    numbers = np.zeros(len(ends), np.int32)
+    for place in range(_MOST_CHARACTERS):
+        reached = np.flatnonzero(sizes > place)
+        numbers[reached] |= (bits[starts[reached] + place] & 31).astype(np.int32) << (5 * place)
+    numbers -= np.where(bits[ends] & 16, np.int32(1) << (5 * sizes).astype(np.int32), 0).astype(np.int32)
+    return numbers
 
 
 def _undifferenced(numbers: NDArray[np.int32], first: NDArray[np.int64]) -> NDArray[np.int32]:

@@ -8,6 +8,10 @@ from runners.evaluation.run_lengths import broken_run_lengths
 from tests.evaluation_data import HEIGHT, WIDTH, blob, rle_of
 
 
+def problems(counts: list) -> dict[int, str]:
+    return dict(broken_run_lengths(counts, np.full(len(counts), HEIGHT * WIDTH)))
+
+
 def broken(rng: np.random.Generator, counts: bytes) -> bytes:
     """The code as it is, cut, with a foreign character, or with more behind it."""
     code = bytearray(counts)
@@ -23,25 +27,31 @@ def broken(rng: np.random.Generator, counts: bytes) -> bytes:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_many_masks_are_judged_as_each_alone(seed):
-    """The same masks are found broken, with the same words, whatever lies before and behind them."""
+    """The same masks are found broken, whatever lies before and behind them."""
     rng = np.random.default_rng(seed)
-    masks = [rle_of(blob(rng)) for _ in range(30)]
-    masks = [{**mask, "counts": broken(rng, mask["counts"])} for mask in masks]
-    expected = {}
-    for index, mask in enumerate(masks):
-        single = {"size": list(mask["size"]), "counts": mask["counts"].decode()}
-        problem = segmentation_problem(single, HEIGHT, WIDTH)
-        if problem not in (None, WITHOUT_PIXELS):
-            expected[index] = problem
+    counts = [broken(rng, rle_of(blob(rng))["counts"]) for _ in range(30)]
+    alone = [
+        segmentation_problem({"size": [HEIGHT, WIDTH], "counts": code.decode()}, HEIGHT, WIDTH)
+        for code in counts
+    ]
+    expected = [index for index, problem in enumerate(alone) if problem not in (None, WITHOUT_PIXELS)]
     assert expected
-    assert dict(broken_run_lengths(masks)) == expected
+    assert list(problems(counts)) == expected
+
+
+def test_the_words_say_what_is_wrong():
+    """Pixels that lack or are too many are counted; what is no code is called so."""
+    code = rle_of(np.ones((HEIGHT, WIDTH), bool))["counts"]
+    assert problems([code, code + code, code[:-1], b"0" * 3 + code, b" "]) == {
+        1: "got RLE counts for 54000 of 18000 pixels",
+        2: "got RLE counts that are not run lengths",
+        4: "got RLE counts that are not run lengths",
+    }
 
 
 def test_an_empty_mask_is_none_that_is_broken():
     """No pixel at all is a mask; no code at all is none."""
-    empty = rle_of(np.zeros((HEIGHT, WIDTH), bool))
-    assert list(broken_run_lengths([empty])) == []
-    assert list(broken_run_lengths([empty, {**empty, "counts": ""}])) == [
-        (1, "got RLE counts that are empty")
-    ]
-    assert list(broken_run_lengths([])) == []
+    empty = rle_of(np.zeros((HEIGHT, WIDTH), bool))["counts"]
+    assert problems([empty]) == {}
+    assert problems([empty, "", empty]) == {1: "got RLE counts that are empty"}
+    assert problems([]) == {}
