@@ -63,4 +63,4 @@ def _read_truth(path: Path, kind: IouType) -> tuple[GroundTruth | None, list[Spe
     needs = Needs(file_names=False, masks=kind != "bbox", areas=False)
     _, raw = read_coco(path, "gt", findings, Findings(), evaluated=True, needs=needs)
     issues = list(findings.issues())
-    return (None if issues else ground_truth(json.loads(raw))), issues
+    return (None if issues else ground_truth(json.loads(raw), masks=needs.masks)), issues

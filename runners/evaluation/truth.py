@@ -43,7 +43,7 @@ class GroundTruth:
     What only some evaluations need is computed when it is first asked for, and kept.
 
     Attributes:
-        document: COCO JSON. Ids of annotations are our own, from 1: COCO's matching takes id 0 for
+        document: COCO JSON with compressed RLE as the only form of masks. Ids of annotations are our own, from 1: COCO's matching takes id 0 for
             "unmatched". sizes: (height, width) by image id.
         category_ids: Ids in the file, in the order of the models' contiguous classes.
         names: Category names, in the same order.
@@ -67,7 +67,7 @@ class GroundTruth:
     @cached_property
     def instances(self) -> Sequence[Instance]:
         """All annotations, in the order of the file."""
-        return [_instance(annotation, self.sizes) for annotation in self.document["annotations"]]
+        return [_instance(annotation) for annotation in self.document["annotations"]]
 
     @cached_property
     def areas(self) -> NDArray[np.float64]:
@@ -120,8 +120,12 @@ def _load(path: Path, _mtime_ns: int, _size: int) -> GroundTruth:
     return ground_truth(json.loads(path.read_text(encoding="utf-8")))
 
 
-def ground_truth(document: Mapping[str, Any]) -> GroundTruth:
+def ground_truth(document: Mapping[str, Any], *, masks: bool = True) -> GroundTruth:
     """Indexes a COCO document; `iscrowd` defaults to 0, and `area` to that of the mask, or else of the box.
+
+    Args:
+        document: COCO JSON, audited: of masks only the form is looked at here.
+        masks: Whether masks are kept; without them only boxes can be evaluated.
 
     Raises:
         ValueError: It has no images, annotations or categories.
@@ -130,12 +134,7 @@ def ground_truth(document: Mapping[str, Any]) -> GroundTruth:
         sizes = {image["id"]: (image["height"], image["width"]) for image in document["images"]}
         categories = sorted((category["id"], category["name"]) for category in document["categories"])
         annotations = [
-            {
-                **annotation,
-                "id": number,
-                "iscrowd": annotation.get("iscrowd", 0),
-                "area": annotation["area"] if "area" in annotation else _area(annotation, sizes),
-            }
+            _uniform(annotation, number, sizes[annotation["image_id"]], masks)
             for number, annotation in enumerate(document["annotations"], start=1)
         ]
     except (KeyError, TypeError) as error:
@@ -159,14 +158,36 @@ def compressed(segmentation: Any, height: int, width: int) -> dict[str, Any]:
     return dict(segmentation)
 
 
-def _instance(annotation: Mapping[str, Any], sizes: Mapping[int, tuple[int, int]]) -> Instance:
-    segmentation = annotation.get("segmentation")
-    mask = compressed(segmentation, *sizes[annotation["image_id"]]) if segmentation else None
-    box = annotation.get("bbox") or (rle.to_bbox(mask).tolist() if mask else [0.0] * 4)
-    return Instance(annotation["image_id"], tuple(box), annotation["area"], bool(annotation["iscrowd"]), mask)
+def _uniform(
+    annotation: Mapping[str, Any], number: int, size: tuple[int, int], masks: bool
+) -> dict[str, Any]:
+    """An annotation with all that the evaluators read, and nothing else: a process keeps it."""
+    uniform = {
+        "id": number,
+        "image_id": annotation["image_id"],
+        "category_id": annotation["category_id"],
+        "iscrowd": annotation.get("iscrowd", 0),
+    }
+    if masks and annotation.get("segmentation"):
+        code = compressed(annotation["segmentation"], *size)
+        counts = code["counts"]
+        text = (
+            counts.decode() if isinstance(counts, bytes) else counts
+        )  # vernier reads JSON, which has no bytes
+        uniform["segmentation"] = {"size": list(size), "counts": text}
+    segmentation = uniform.get("segmentation")
+    box = annotation.get("bbox") or (rle.to_bbox(segmentation).tolist() if segmentation else [0.0] * 4)
+    area = annotation.get("area")
+    if area is None:
+        area = float(rle.area(segmentation)) if segmentation else float(box[2] * box[3])
+    return {**uniform, "bbox": box, "area": area}
 
 
-def _area(annotation: Mapping[str, Any], sizes: Mapping[int, tuple[int, int]]) -> float:
-    if not annotation.get("segmentation"):
-        return float(annotation["bbox"][2] * annotation["bbox"][3])
-    return float(rle.area(compressed(annotation["segmentation"], *sizes[annotation["image_id"]])))
+def _instance(annotation: Mapping[str, Any]) -> Instance:
+    return Instance(
+        annotation["image_id"],
+        tuple(annotation["bbox"]),
+        annotation["area"],
+        bool(annotation["iscrowd"]),
+        annotation.get("segmentation"),
+    )

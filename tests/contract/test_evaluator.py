@@ -1,5 +1,6 @@
 """The evaluator against pycocotools: the same arrays, to the last bit."""
 
+import hotcoco.mask
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -96,6 +97,28 @@ def test_arrays_equal_pycocotools_on_images_like_real_ones(seed, kind):
     limit = (100, 11, 300)[seed % 3]
     expected = peer_evaluation(document, results, kind, limits_of(limit))
     assert_same(evaluated(document, results, kind, limit), expected)
+
+
+@pytest.mark.parametrize("kind", ["segm", "boundary"])
+def test_arrays_equal_pycocotools_on_polygons_and_uncompressed_masks(kind):
+    """Annotations of several polygons, partly outside of the image, and run lengths as lists."""
+    document, detections = random_case(4)
+    rng = np.random.default_rng(4)
+    for number, one in enumerate(document["annotations"]):
+        x, y, width, height = one["bbox"]
+        if number % 3 == 0:
+            angles = np.sort(rng.uniform(0, 2 * np.pi, (2, 7)))
+            xs = x + width * (0.5 + 0.6 * np.cos(angles))
+            ys = y + height * (0.5 + 0.6 * np.sin(angles))
+            one["segmentation"] = np.stack([xs, ys], axis=2).reshape(2, -1).tolist()
+            one["iscrowd"] = 0
+        elif number % 3 == 1:
+            plane = hotcoco.mask.decode(one["segmentation"]).ravel(order="F")
+            edges = np.flatnonzero(np.diff(plane, prepend=0, append=2))
+            one["segmentation"] = {"size": [HEIGHT, WIDTH], "counts": np.diff(edges, prepend=0).tolist()}
+    results = results_of(detections, kind)
+    expected = peer_evaluation(document, results, kind, [1, 10, 100])
+    assert_same(evaluated(document, results, kind, 100), expected)
 
 
 @pytest.mark.parametrize("kind", ["segm", "bbox", "boundary"])
