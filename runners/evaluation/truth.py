@@ -43,8 +43,9 @@ class GroundTruth:
     What only some evaluations need is computed when it is first asked for, and kept.
 
     Attributes:
-        document: COCO JSON with compressed RLE as the only form of masks. Ids of annotations are our own, from 1: COCO's matching takes id 0 for
-            "unmatched". sizes: (height, width) by image id.
+        document: COCO JSON, with masks as compressed RLE. Ids of annotations are our own, from 1: COCO's
+            matching takes id 0 for "unmatched".
+        sizes: (height, width) by image id.
         category_ids: Ids in the file, in the order of the models' contiguous classes.
         names: Category names, in the same order.
     """

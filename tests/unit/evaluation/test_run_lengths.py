@@ -55,3 +55,14 @@ def test_an_empty_mask_is_none_that_is_broken():
     assert problems([empty]) == {}
     assert problems([empty, "", empty]) == {1: "got RLE counts that are empty"}
     assert problems([]) == {}
+
+
+def test_masks_by_the_thousand_are_numbered_as_they_come():
+    """What is computed in parts has the places of the whole."""
+    rng = np.random.default_rng(0)
+    counts = [rle_of(blob(rng))["counts"] for _ in range(40)] * 100
+    wrong = [0, 1234, 3999]
+    for index in wrong:
+        counts[index] = counts[index][:-1] + b"o"
+    assert sum(map(len, counts)) > 1 << 18
+    assert list(problems(counts)) == wrong
