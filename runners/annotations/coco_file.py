@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -262,7 +263,8 @@ def _repeated(seen: Counter[int], what: str, path: str, findings: Findings) -> N
 
 
 def _is_number(value: Any) -> TypeGuard[float]:
-    return type(value) in (int, float) and math.isfinite(value)
+    # a whole number of JSON may be beyond all floats
+    return type(value) in (int, float) and -sys.float_info.max <= value <= sys.float_info.max
 
 
 def _is_id(value: Any) -> TypeGuard[int]:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,4 +170,5 @@ def _value(value: Any) -> str:
 
 
 def _is_finite(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+    # a whole number of JSON may be beyond all floats
+    return type(value) in (int, float) and -sys.float_info.max <= value <= sys.float_info.max

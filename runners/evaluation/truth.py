@@ -153,10 +153,11 @@ def compressed(segmentation: Any, height: int, width: int) -> dict[str, Any]:
     if isinstance(segmentation, list):
         merged: dict[str, Any] = rle.merge(rle.fr_py_objects(segmentation, height, width))
         return merged
-    if isinstance(segmentation["counts"], list):
-        single: dict[str, Any] = rle.fr_py_objects(segmentation, height, width)
+    code = {"size": [height, width], "counts": segmentation["counts"]}  # a size of 6.0 is 6
+    if isinstance(code["counts"], list):
+        single: dict[str, Any] = rle.fr_py_objects(code, height, width)
         return single
-    return dict(segmentation)
+    return code
 
 
 def _uniform(

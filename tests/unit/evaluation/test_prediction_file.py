@@ -63,7 +63,11 @@ def test_a_file_gives_what_pycocotools_gives(tmp_path, seed, kind):
 
 
 @pytest.mark.parametrize("kind", ["segm", "bbox", "boundary"])
-@pytest.mark.parametrize("mask", [SQUARE, COMPRESSED, POLYGON], ids=["runs", "compressed", "polygon"])
+@pytest.mark.parametrize(
+    "mask",
+    [SQUARE, COMPRESSED, POLYGON, {**COMPRESSED, "size": [6.0, 8.0]}],
+    ids=["runs", "compressed", "polygon", "a size with points"],
+)
 def test_every_form_of_a_mask_is_the_same_mask(tmp_path, mask, kind):
     """Uncompressed, compressed, polygons; the box that is not there is that of the mask."""
     evaluation = evaluate(tmp_path, [record(segmentation=mask)], kind)
@@ -108,6 +112,11 @@ WRONG: dict[str, tuple[Any, str]] = {
     "infinity": (
         record(score=float("-inf"), segmentation=SQUARE),
         "image_id 1, category_id 2, score -Infinity: score must be a finite number",
+    ),
+    "a score beyond all floats": (
+        record(score=10**400, segmentation=[[1, 1, 10**400, 1, 3, 3]]),
+        f"image_id 1, category_id 2, score {10**400}: score must be a finite number;"
+        " got a polygon with a coordinate that is not a finite number",
     ),
     "a score in words": (
         record(score="high", segmentation=SQUARE),
