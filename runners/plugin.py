@@ -8,7 +8,7 @@ from runners.weights import weights_issue
 from search_spaces.issues import SpecIssue
 from sweeps.core.spec import WEIGHT_WORDS, SweepSpec, spec_document, spec_from_document
 from sweeps.core.trial import TrialWorker
-from sweeps.launchers.runner import DriveOrder, Preflight
+from sweeps.launchers.runner import DriveOrder, Evaluation, IouType, Preflight
 
 CURVE_POINTS = 50
 """Points that a short trial's loss curve has at least; a long one has one every 20 iterations."""
@@ -35,6 +35,14 @@ class DetectronRunner:
 
         document = spec_document(order.service.sweep(order.sweep_id).spec)
         drive(order, partial(make_worker, document))
+
+    def evaluate(
+        self, annotations: Path, predictions: Path, iou_type: IouType, *, max_detections: int
+    ) -> Evaluation:
+        """Scores a file of COCO results."""
+        from runners.evaluation.evaluate_file import evaluate_file  # noqa: PLC0415 - only this needs hotcoco
+
+        return evaluate_file(annotations, predictions, iou_type, max_detections=max_detections)
 
     def write_dataset(self, directory: Path, *, train: int, val: int, size: int, seed: int) -> None:
         """Writes the synthetic data set and a spec for it."""

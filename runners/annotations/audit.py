@@ -9,8 +9,9 @@ from pathlib import Path
 from runners.annotations.coco_file import CocoFile, read_coco
 from runners.annotations.findings import Findings, named
 from runners.annotations.image_files import ImageFiles, check_files
-from runners.annotations.measurable import count_sizes, unmeasurable
+from runners.annotations.measurable import count_sizes, unmeasurable, unmeasurable_overlaps
 from search_spaces.issues import SpecIssue
+from sweeps.core.size_bins import all_bins
 from sweeps.core.spec import Split, SweepSpec
 
 
@@ -76,7 +77,11 @@ def audit(spec: SweepSpec) -> DataReport:
     issues = list(findings.issues())
     if val is not None and val.categories:
         areas = {name: val.areas[category_id] for category_id, name in val.categories.items()}
-        issues += unmeasurable(_metrics(spec), list(val.categories.values()), areas)
+        bins = all_bins(spec.metrics.size_bins)
+        issues += unmeasurable(_metrics(spec), list(val.categories.values()), areas, bins)
+    overlaps = [(path, metric) for path, metric in _metrics(spec) if metric.startswith("overlap/")]
+    if overlaps and not issues:  # masks that are broken overlap with nothing
+        issues += unmeasurable_overlaps(overlaps, _overlap_counts(Path(spec.dataset.val.annotations)))
     source = train or val
     return DataReport(
         tuple(issues),
@@ -134,6 +139,20 @@ def _compare_categories(train: Mapping[int, str], val: Mapping[int, str], findin
         f"categories differ from the training data's: {'; '.join(differences)}",
         hint="both files need the same ids and names under categories, used or not",
     )
+
+
+def _overlap_counts(annotations: Path) -> dict[str, int]:
+    """How many instances, or pairs of them, the metrics of overlapping objects count."""
+    from runners.evaluation.truth import load_ground_truth  # noqa: PLC0415 - few specs ask for it
+
+    truth = load_ground_truth(annotations)
+    crowded, occluded = truth.overlaps.crowded, truth.overlaps.occluded
+    return {
+        "overlap/AP": int((crowded | occluded).sum()),
+        "overlap/AP_crowded": int(crowded.sum()),
+        "overlap/AP_occluded": int(occluded.sum()),
+        "overlap/merge_rate": sum(map(len, truth.touching.values())),
+    }
 
 
 def _metrics(spec: SweepSpec) -> Iterator[tuple[str, str]]:

@@ -51,8 +51,29 @@ class CocoFile:
         return sum(len(areas) for areas in self.areas.values())
 
 
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What the use of a file asks for, beside ids, sizes and boxes.
+
+    Attributes:
+        file_names: Images are opened.
+        masks: Masks are learnt or measured.
+        areas: Every instance says its area; else it is that of its mask.
+    """
+
+    file_names: bool = True
+    masks: bool = True
+    areas: bool = True
+
+
 def read_coco(
-    file: Path, path: str, findings: Findings, notes: Findings, *, evaluated: bool
+    file: Path,
+    path: str,
+    findings: Findings,
+    notes: Findings,
+    *,
+    evaluated: bool,
+    needs: Needs = Needs(),
 ) -> tuple[CocoFile | None, bytes]:
     """Reads and checks a file.
 
@@ -61,7 +82,8 @@ def read_coco(
         path: Where it stands in the spec, for the findings.
         findings: Gets every problem.
         notes: Gets what one can live with.
-        evaluated: Whether trials are scored on it, so that areas matter.
+        evaluated: Whether detections are scored on it, so that areas matter.
+        needs: What else its use asks for.
 
     Returns:
         What is sound in it, or None if it cannot be read as COCO; and its bytes.
@@ -93,8 +115,8 @@ def read_coco(
         findings.add(path, "no annotations at all")
     content = CocoFile()
     _read_categories(content, document["categories"], path, findings)
-    image_ids = _read_images(content, document["images"], path, findings)
-    reader = _AnnotationReader(content, image_ids, path, findings, notes, evaluated)
+    image_ids = _read_images(content, document["images"], path, findings, needs)
+    reader = _AnnotationReader(content, image_ids, path, findings, notes, evaluated, needs)
     _read_annotations(reader, document["annotations"], path, findings)
     if document["annotations"] and not content.instances and content.crowds == len(document["annotations"]):
         findings.add(path, f"nothing but crowd regions ({content.crowds})", hint="instances have iscrowd: 0")
@@ -134,7 +156,9 @@ def _read_categories(content: CocoFile, items: list[Any], path: str, findings: F
     content.areas = {category_id: [] for category_id in content.categories}
 
 
-def _read_images(content: CocoFile, items: list[Any], path: str, findings: Findings) -> set[int]:
+def _read_images(
+    content: CocoFile, items: list[Any], path: str, findings: Findings, needs: Needs
+) -> set[int]:
     """Fills in the sound images and returns the ids of all."""
     seen: Counter[int] = Counter()
     for index, item in _records(items, "images", path, findings):
@@ -146,7 +170,7 @@ def _read_images(content: CocoFile, items: list[Any], path: str, findings: Findi
             continue
         seen[image_id] += 1
         name, width, height = item.get("file_name"), item.get("width"), item.get("height")
-        if not isinstance(name, str) or not name:
+        if needs.file_names and (not isinstance(name, str) or not name):
             findings.add(path, "images without a file_name", f"image {image_id}")
         elif not _is_side(width) or not _is_side(height):
             got = f"image {image_id} (width {shown(width)}, height {shown(height)})"
@@ -181,6 +205,7 @@ class _AnnotationReader:
         findings: Gets every problem.
         notes: Gets what training can leave out: large public sets have a few of these.
         evaluated: Whether areas matter.
+        needs: What else the file's use asks for.
     """
 
     content: CocoFile
@@ -189,6 +214,7 @@ class _AnnotationReader:
     findings: Findings
     notes: Findings
     evaluated: bool
+    needs: Needs
 
     def read(self, item: _Record) -> None:
         name = f"annotation {item['id']}"
@@ -210,10 +236,11 @@ class _AnnotationReader:
         elif not _is_box(box) or not min(box[2:]):
             needs = "annotations without a bbox [x, y, width, height] of positive width and height"
             self._add(needs, f"{name} ({briefly(box)})")
-        sound = self._read_segmentation(item, name, image)
+        sound = self.needs.masks and self._read_segmentation(item, name, image)
         area = item.get("area")
         if self.evaluated and "area" not in item:
-            self.notes.add(self.path, "annotations without an area, of which the mask's is used", name)
+            if self.needs.areas:
+                self.notes.add(self.path, "annotations without an area, of which the mask's is used", name)
             if sound and image is not None:
                 area = mask_area(item["segmentation"], image["height"], image["width"])
         elif self.evaluated and not (_is_number(area) and area > 0):

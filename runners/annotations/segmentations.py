@@ -7,6 +7,7 @@ from typing import Any
 from search_spaces.issues import shown
 
 WITHOUT_AREA = "got polygons without an area"
+WITHOUT_PIXELS = "got an RLE that covers no pixel"
 
 
 def segmentation_problem(segmentation: Any, height: int, width: int) -> str | None:
@@ -87,7 +88,7 @@ def _rle_problem(code: dict[str, Any], height: int, width: int) -> str | None:
     if sum(runs) != height * width:
         return f"got RLE counts for {shown(sum(runs))} of {height * width} pixels"
     if not any(runs[1::2]):
-        return "got an RLE that covers no pixel"
+        return WITHOUT_PIXELS
     return None
 
 

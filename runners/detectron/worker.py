@@ -28,6 +28,7 @@ from runners.detectron.stream import train_loader
 from runners.detectron.trainer import Stop, Trainer, seed_everything
 from runners.evaluation.coco import load_ground_truth
 from runners.evaluation.evaluate import MASK_THRESHOLD, ValidationSet, evaluate
+from sweeps.core.size_bins import all_bins
 from sweeps.core.spec import SweepSpec
 from sweeps.core.trial import Assignment, AttemptFacts, CurvePoint, Failure, FailureKind, Report
 
@@ -204,6 +205,7 @@ class DetectronWorker:
             ValidationSet(truth, map(mapper, dataset_dicts(self._data.val))),
             mask_threshold=self._spec.inference.mask_threshold or MASK_THRESHOLD,
             detections_per_image=run.cfg.TEST.DETECTIONS_PER_IMAGE,
+            size_bins=all_bins(self._spec.metrics.size_bins),
         )
 
     def _unmeasured(self, metrics: Mapping[str, float] | None) -> Failure | None:

@@ -1,1 +1,1 @@
-"""Evaluation: one inference pass, then COCO average precision."""
+"""Evaluation: one inference pass, then one evaluator for everything that is measured on its detections."""

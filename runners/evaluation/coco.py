@@ -1,181 +1,136 @@
-"""COCO average precision of masks and boxes."""
+"""COCO average precision and recall of masks and boxes, through hotcoco."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from hotcoco import COCO, COCOeval
-from hotcoco import mask as rle
 from numpy.typing import NDArray
 
-from runners.evaluation.predictions import Detections
+from runners.evaluation.results import BoxTable, IouType, Results
+from runners.evaluation.truth import GroundTruth, ground_truth, load_ground_truth
+from sweeps.core.size_bins import SizeBins
 
-KINDS = ("segm", "bbox")
+__all__ = ["GroundTruth", "ground_truth", "load_ground_truth"]
+
 MAX_DETECTIONS = 100  # an image; COCO's convention
-_AREAS = {"AP": "all", "APs": "small", "APm": "medium", "APl": "large"}
-_IOUS = {"AP50": 0.5, "AP75": 0.75}
+COCO_AREAS: Mapping[str, tuple[float, float]] = MappingProxyType(
+    {"all": (0.0, 1e10), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
+)
+"""Ranges in px², both ends included (pycocotools' Params.areaRng)."""
+IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+_OF_SIZE = {"s": "small", "m": "medium", "l": "large"}
+_RECALL_LIMITS = (1, 10, 100)
 
 
 @dataclass(frozen=True, slots=True)
-class GroundTruth:
-    """A validation set's annotations, indexed once a process.
+class Accumulated:
+    """What COCO's accumulation gives; -1 where there is no ground truth.
 
     Attributes:
-        coco: The indexed annotations. Ids of annotations are our own: COCO's matching takes id 0 for
-            "unmatched".
-        sizes: (height, width) by image id.
-        category_ids: Ids in the file, in the order of the models' contiguous classes.
-        names: Category names, in the same order.
+        precision: (T, R, K, A, M): IoU thresholds, recalls, categories, areas, limits of detections.
+        recall: (T, K, A, M).
+        scores: As precision: the score at which each recall is reached.
+        areas: Names of the areas.
+        limits: Detections an image that count, ascending; the last is the one of AP.
     """
 
-    coco: COCO
-    sizes: Mapping[int, tuple[int, int]]
-    category_ids: tuple[int, ...]
-    names: tuple[str, ...]
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    areas: Sequence[str]
+    limits: Sequence[int]
+
+    def average_precision(self, area: str = "all", iou: float | None = None) -> float | None:
+        """AP in percent, over all IoU thresholds or at one, or None."""
+        values = self.precision[..., self.areas.index(area), -1]
+        return mean_percent(values if iou is None else values[np.isclose(IOU_THRESHOLDS, iou)])
+
+    def average_recall(self, area: str = "all", limit: int | None = None) -> float | None:
+        """AR in percent over all IoU thresholds, at the last limit or at another one, or None."""
+        at = -1 if limit is None else self.limits.index(limit)
+        return mean_percent(self.recall[..., self.areas.index(area), at])
+
+    def by_category(self, names: Iterable[str]) -> Iterator[tuple[str, float | None]]:
+        """AP in percent of each category, or None."""
+        for k, name in enumerate(names):
+            yield name, mean_percent(self.precision[:, :, k, self.areas.index("all"), -1])
 
 
-def load_ground_truth(annotations: Path) -> GroundTruth:
-    """Reads COCO JSON, or returns what was read before if the file has not changed.
-
-    Raises:
-        OSError: The file cannot be read.
-        ValueError: It is no COCO JSON.
-    """
-    stat = annotations.stat()
-    return _load(annotations, stat.st_mtime_ns, stat.st_size)
+def mean_percent(values: NDArray[np.float64]) -> float | None:
+    """The mean of what was measured, in percent: pycocotools' -1 is no measurement."""
+    measured = values[values > -1]
+    return float(np.mean(measured) * 100) if measured.size else None
 
 
-@lru_cache(maxsize=4)
-def _load(path: Path, _mtime_ns: int, _size: int) -> GroundTruth:
-    return ground_truth(json.loads(path.read_text(encoding="utf-8")))
+def limits_of(max_detections: int) -> list[int]:
+    """1, 10 and 100, as far as they are below the limit, and the limit."""
+    return sorted({*(limit for limit in _RECALL_LIMITS if limit < max_detections), max(max_detections, 1)})
 
 
-def ground_truth(document: Mapping[str, Any]) -> GroundTruth:
-    """Indexes a COCO document; `iscrowd` defaults to 0 and `area` to that of the mask.
-
-    Raises:
-        ValueError: It has no images, annotations or categories.
-    """
-    try:
-        sizes = {image["id"]: (image["height"], image["width"]) for image in document["images"]}
-        categories = sorted((category["id"], category["name"]) for category in document["categories"])
-        annotations = [
-            {
-                **annotation,
-                "id": number,
-                "iscrowd": annotation.get("iscrowd", 0),
-                "area": annotation["area"] if "area" in annotation else _area(annotation, sizes),
-            }
-            for number, annotation in enumerate(document["annotations"], start=1)
-        ]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"no COCO annotations: {type(error).__name__} {error}") from error
-    coco = COCO({**document, "annotations": annotations})
-    return GroundTruth(coco, sizes, tuple(i for i, _ in categories), tuple(name for _, name in categories))
+def bin_areas(size_bins: SizeBins) -> dict[str, tuple[float, float]]:
+    """Bins in px as area ranges in px², named `bin:tiny`."""
+    return {f"bin:{name}": (low**2, high**2) for name, (low, high) in size_bins.items()}
 
 
-def average_precision(
-    truth: GroundTruth, detections: Sequence[Detections], *, max_detections: int = MAX_DETECTIONS
-) -> dict[str, float]:
-    """AP in percent: `segm/AP`, AP50, AP75, APs, APm, APl, `segm/AP-<category>`, and the same for `bbox`.
+def accumulate(
+    truth: GroundTruth,
+    annotations: COCO,
+    results: COCO,
+    kind: IouType,
+    *,
+    areas: Mapping[str, tuple[float, float]] = COCO_AREAS,
+    max_detections: int = MAX_DETECTIONS,
+) -> Accumulated:
+    """COCO's matching and accumulation of checked results.
 
-    What has no ground truth to be measured on (APs without a small object) is absent, where pycocotools says
-    -1. A model that finds nothing has AP 0. Masks are left out if the detections have none.
+    Equal bit by bit to pycocotools' COCOeval: https://cocodataset.org/#detection-eval.
 
     Args:
-        truth: The annotations.
-        detections: One item an image.
-        max_detections: An image's best detections that count, at least 1.
-
-    Raises:
-        ValueError: A detection has a score or box that is not finite, an unknown image or class, or a mask of
-            another size than its image: hotcoco would count it silently.
-
-    Source: https://cocodataset.org/#detection-eval; equal to pycocotools' COCOeval bit by bit.
+        truth: Whose categories are measured.
+        annotations: The truth, or a slice of it.
+        results: What `load_results` gives.
+        kind: `segm` or `bbox`.
+        areas: Name -> range of area in px², both ends included.
+        max_detections: An image's and category's best detections that count, at least 1.
     """
-    for item in detections:
-        _check(truth, item)
-    metrics: dict[str, float] = {}
-    for kind in KINDS:
-        if kind == "segm" and any(item.masks is None for item in detections):
-            continue
-        results = list(_results(truth, detections, kind))
-        evaluation = COCOeval(truth.coco, truth.coco.load_res(results), kind)
-        evaluation.params.cat_ids = list(truth.category_ids)
-        evaluation.params.max_dets = sorted({1, 10, max(max_detections, 1)})
-        evaluation.evaluate()
-        evaluation.accumulate()
-        metrics.update((f"{kind}/{name}", value) for name, value in _summary(truth, evaluation))
-    return metrics
+    evaluation = COCOeval(annotations, results, kind)
+    evaluation.params.cat_ids = list(truth.category_ids)
+    evaluation.params.max_dets = limits_of(max_detections)
+    evaluation.params.area_rng = [list(bounds) for bounds in areas.values()]
+    evaluation.params.area_rng_lbl = list(areas)
+    evaluation.evaluate()
+    evaluation.accumulate()
+    arrays: Any = evaluation.eval
+    return Accumulated(
+        np.asarray(arrays["precision"]),
+        np.asarray(arrays["recall"]),
+        np.asarray(arrays["scores"]),
+        list(areas),
+        limits_of(max_detections),
+    )
 
 
-def _summary(truth: GroundTruth, evaluation: COCOeval) -> Iterator[tuple[str, float]]:
-    """The measurable ones of COCO's summary, in percent."""
-    # (IoU thresholds, recalls, categories, areas, limits of detections); -1 where there is no ground truth
-    accumulated: Any = evaluation.eval
-    precision: NDArray[np.float64] = np.asarray(accumulated["precision"])[..., -1]
-    areas = list(evaluation.params.area_rng_lbl)
-    ious = np.asarray(evaluation.params.iou_thrs)
-    named = [(name, precision[..., areas.index(area)]) for name, area in _AREAS.items()]
-    named += [
-        (name, precision[np.isclose(ious, iou), :, :, areas.index("all")]) for name, iou in _IOUS.items()
-    ]
-    named += [(f"AP-{name}", precision[:, :, k, areas.index("all")]) for k, name in enumerate(truth.names)]
-    for name, values in named:
-        measured = values[values > -1]
-        if measured.size:
-            yield name, float(np.mean(measured) * 100)
+def load_results(truth: GroundTruth, results: Results | BoxTable) -> COCO:
+    """Results indexed for hotcoco."""
+    return truth.coco.load_res(results)
 
 
-def _results(truth: GroundTruth, detections: Sequence[Detections], kind: str) -> Iterator[dict[str, Any]]:
-    """COCO results. A mask's has no box: with one, its area would be the box's, and APs, APm, APl change."""
-    for item in detections:
-        categories = [truth.category_ids[k] for k in item.classes.tolist()]
-        scores = item.scores.tolist()
-        if kind == "segm":
-            for category, score, mask in zip(categories, scores, item.masks or (), strict=True):
-                yield {
-                    "image_id": item.image_id,
-                    "category_id": category,
-                    "score": score,
-                    "segmentation": mask,
-                }
-        else:
-            corners = item.boxes
-            boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1).tolist()
-            for category, score, box in zip(categories, scores, boxes, strict=True):
-                yield {"image_id": item.image_id, "category_id": category, "score": score, "bbox": box}
-
-
-def _check(truth: GroundTruth, item: Detections) -> None:
-    where = f"detections of image {item.image_id}"
-    if item.image_id not in truth.sizes:
-        raise ValueError(f"{where}: no such image in the annotations")
-    count = len(item.scores)
-    if item.boxes.shape != (count, 4) or item.classes.shape != (count,):
-        raise ValueError(
-            f"{where}: {count} scores, but boxes {item.boxes.shape} and classes {item.classes.shape}"
-        )
-    if not (np.isfinite(item.scores).all() and np.isfinite(item.boxes).all()):
-        raise ValueError(f"{where}: a score or box is not finite")
-    if count and not 0 <= item.classes.min() <= item.classes.max() < len(truth.category_ids):
-        raise ValueError(f"{where}: classes must be 0 to {len(truth.category_ids) - 1}")
-    if item.masks is None:
-        return
-    size = truth.sizes[item.image_id]
-    if len(item.masks) != count or any(tuple(mask["size"]) != size for mask in item.masks):
-        raise ValueError(f"{where}: every detection must have a mask of {size[0]} x {size[1]} pixels")
-
-
-def _area(annotation: Mapping[str, Any], sizes: Mapping[int, tuple[int, int]]) -> float:
-    height, width = sizes[annotation["image_id"]]
-    segmentation = annotation["segmentation"]
-    if isinstance(segmentation, list):
-        return float(rle.area(rle.merge(rle.fr_py_objects(segmentation, height, width))))
-    if isinstance(segmentation["counts"], list):
-        segmentation = rle.fr_py_objects(segmentation, height, width)
-    return float(rle.area(segmentation))
+def summary(accumulated: Accumulated, names: Iterable[str]) -> dict[str, float]:
+    """COCO's summary and AP by category (`AP-gear`), in percent. What was not measured is absent."""
+    found: dict[str, float | None] = {
+        "AP": accumulated.average_precision(),
+        "AP50": accumulated.average_precision(iou=0.5),
+        "AP75": accumulated.average_precision(iou=0.75),
+    }
+    found |= {f"AP{letter}": accumulated.average_precision(size) for letter, size in _OF_SIZE.items()}
+    found |= {
+        f"AR{limit}": accumulated.average_recall(limit=limit)
+        for limit in _RECALL_LIMITS
+        if limit in accumulated.limits
+    }
+    found |= {f"AR{letter}": accumulated.average_recall(size) for letter, size in _OF_SIZE.items()}
+    found |= {f"AP-{name}": value for name, value in accumulated.by_category(names)}
+    return {name: value for name, value in found.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Evaluates a model at a rung: one inference pass, then COCO AP of masks and boxes, and the latency."""
+"""Evaluates a model at a rung: one inference pass, then all metrics of what it found, and the latency."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,8 +6,10 @@ from typing import Any
 
 from torch import nn
 
-from runners.evaluation.coco import MAX_DETECTIONS, GroundTruth, average_precision
+from runners.evaluation.coco import MAX_DETECTIONS, GroundTruth
+from runners.evaluation.metrics import evaluate_detections
 from runners.evaluation.predictions import BATCH_SIZE, predict
+from sweeps.core.size_bins import STANDARD_BINS, SizeBins
 
 MASK_THRESHOLD = 0.5  # Detectron2's, which no config key sets
 
@@ -32,8 +34,9 @@ def evaluate(
     mask_threshold: float = MASK_THRESHOLD,
     detections_per_image: int = MAX_DETECTIONS,
     batch_size: int = BATCH_SIZE,
+    size_bins: SizeBins = STANDARD_BINS,
 ) -> dict[str, float]:
-    """What `average_precision` gives, and `latency/ms_per_image`. What cannot be measured is absent.
+    """What `evaluate_detections` gives, and `latency/ms_per_image`. What cannot be measured is absent.
 
     Args:
         model: A Detectron2 model; left in the mode it was in.
@@ -42,10 +45,13 @@ def evaluate(
         detections_per_image: The model's limit (`TEST.DETECTIONS_PER_IMAGE`); AP counts 100 or this, if
             larger.
         batch_size: Images a batch at most.
+        size_bins: Name -> (low, high) in px, to measure the AP of masks in.
     """
     predictions = predict(model, val.inputs, mask_threshold=mask_threshold, batch_size=batch_size)
     limit = max(MAX_DETECTIONS, detections_per_image)
-    metrics = average_precision(val.truth, predictions.detections, max_detections=limit)
+    metrics = evaluate_detections(
+        val.truth, predictions.detections, max_detections=limit, size_bins=size_bins
+    )
     if predictions.ms_per_image is not None:
         metrics["latency/ms_per_image"] = predictions.ms_per_image
     return metrics

@@ -11,29 +11,13 @@ import hotcoco.mask
 import numpy as np
 import torch
 from detectron2.modeling.postprocessing import detector_postprocess
-from numpy.typing import NDArray
 from torch import nn
 
+from runners.evaluation.detections import Detections
+
+__all__ = ["BATCH_SIZE", "Detections", "Predictions", "predict"]
+
 BATCH_SIZE = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Detections:
-    """What a model found in one image, best score first.
-
-    Attributes:
-        image_id: The image's id in the annotations file.
-        boxes: (N, 4) XYXY in pixels of the original image.
-        scores: (N,) in 0 to 1.
-        classes: (N,) contiguous class indices, from 0.
-        masks: N run-length encodings of the original image's size, or None if the model has no mask head.
-    """
-
-    image_id: int
-    boxes: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    classes: NDArray[np.int64]
-    masks: Sequence[Mapping[str, Any]] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from sweeps.bootstrap import open_service
 from sweeps.cli.output import data, print_error, print_json, words
 from sweeps.core.errors import StaleEpoch, UserError
 from sweeps.invocation import command
+from sweeps.launchers.runner import IouType
 from sweeps.settings import Settings
 
 app = typer.Typer(
@@ -115,6 +116,36 @@ def knobs(as_json: JsonOption = False) -> None:
         print_json({"knobs": knob_rows()})
     else:
         data.print(knobs_table())
+
+
+@app.command()
+def metrics(as_json: JsonOption = False) -> None:
+    """List the metrics that objectives, constraints and MLflow name."""
+    from sweeps.cli.metrics import metric_rows, metrics_table  # noqa: PLC0415 - only this command prints them
+
+    if as_json:
+        print_json({"metrics": metric_rows()})
+    else:
+        data.print(metrics_table())
+
+
+@app.command()
+def evaluate(
+    gt: Annotated[Path, typer.Option("--gt", help="COCO annotations.", show_default=False)],
+    predictions: Annotated[Path, typer.Option("--predictions", help="COCO results.", show_default=False)],
+    iou_type: Annotated[
+        IouType, typer.Option("--iou-type", help="What to compare: masks, boxes or the masks' boundaries.")
+    ] = "segm",
+    max_detections: Annotated[
+        int, typer.Option(min=1, help="An image's best detections of a category that count.")
+    ] = 100,
+    as_json: JsonOption = False,
+) -> None:
+    """Score a file of predictions: AP, AR, small objects, overlaps."""
+    from sweeps.cli.evaluate import evaluate_predictions  # noqa: PLC0415 - the runner measures
+
+    code = evaluate_predictions(gt, predictions, iou_type, max_detections=max_detections, as_json=as_json)
+    raise typer.Exit(code)
 
 
 @dataset_app.command()

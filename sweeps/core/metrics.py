@@ -2,7 +2,10 @@
 
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Literal, TypeAlias
+
+from sweeps.core.size_bins import STANDARD_BINS
 
 Goal: TypeAlias = Literal["maximize", "minimize"]
 
@@ -18,6 +21,7 @@ class Metric:
         goal: Which way is better.
         doc: What it says, for people who compare models.
         source: Where it is defined: a paper, or the code that others compare with.
+        judges: Whether trials can be judged by it; False for what describes the data.
     """
 
     name: str
@@ -25,6 +29,7 @@ class Metric:
     goal: Goal
     doc: str
     source: str
+    judges: bool = True
 
     @property
     def is_family(self) -> bool:
@@ -39,11 +44,19 @@ class Metric:
 
 
 _COCO = "COCO detection evaluation, https://cocodataset.org/#detection-eval"
+_BOUNDARY_IOU = "Cheng et al., Boundary IoU, https://arxiv.org/abs/2103.16562"
+_AI_TOD = "Wang et al., Tiny Object Detection in Aerial Images, ICPR 2020"
+_BOOTSTRAP = (
+    "Efron, Nonparametric standard errors and confidence intervals, Canadian J. Statistics 9(2), 1981"
+)
+_CROWD_DET = "Chu et al., CrowdDet, https://arxiv.org/abs/2003.09163"
+_OCCLUDED = "Zhan et al., Occluded COCO, https://arxiv.org/abs/2210.10046; Repulsion Loss, arXiv:1711.07752"
+_HOOVER = "Hoover et al., Comparison of range image segmentation algorithms, IEEE TPAMI 18(7), 1996"
 
 
-def _average_precision(kind: str, what: str) -> tuple[Metric, ...]:
+def _average_precision(kind: str, what: str, source: str = _COCO) -> tuple[Metric, ...]:
     def metric(name: str, doc: str) -> Metric:
-        return Metric(f"{kind}/{name}", "%", "maximize", doc, _COCO)
+        return Metric(f"{kind}/{name}", "%", "maximize", doc, source)
 
     return (
         metric("AP", f"Average precision of {what}, the mean over IoU 0.50 to 0.95."),
@@ -56,9 +69,81 @@ def _average_precision(kind: str, what: str) -> tuple[Metric, ...]:
     )
 
 
+def _average_recall(kind: str, what: str, source: str = _COCO) -> tuple[Metric, ...]:
+    def metric(name: str, doc: str) -> Metric:
+        return Metric(f"{kind}/{name}", "%", "maximize", doc, source)
+
+    return (
+        metric("AR1", f"Average recall of {what}, one detection an image and category."),
+        metric("AR10", f"Average recall of {what}, up to 10 detections an image and category."),
+        metric("AR100", f"Average recall of {what}, up to 100 detections an image and category."),
+        metric("ARs", f"Average recall of {what} of small objects, up to 32 x 32 px."),
+        metric("ARm", f"Average recall of {what} of medium objects, 32 x 32 to 96 x 96 px."),
+        metric("ARl", f"Average recall of {what} of large objects, from 96 x 96 px."),
+    )
+
+
+def _size_bins() -> tuple[Metric, ...]:
+    low, high = "Lower end of the 95% bootstrap interval", "Upper end of the 95% bootstrap interval"
+    bins = ", ".join(f"{name} {start:g} to {end:g} px" for name, (start, end) in STANDARD_BINS.items())
+    return (
+        Metric("segm/AP_<bin>_low", "%", "maximize", f"{low} of segm/AP_<bin>, over images.", _BOOTSTRAP),
+        Metric("segm/AP_<bin>_high", "%", "maximize", f"{high} of segm/AP_<bin>, over images.", _BOOTSTRAP),
+        Metric(
+            "segm/AP_<bin>",
+            "%",
+            "maximize",
+            f"AP of masks of objects in one bin of size, the root of their area: {bins}, and the spec's.",
+            _AI_TOD,
+        ),
+        Metric(
+            "count/gt_<bin>",
+            "instances",
+            "maximize",
+            "Ground truth in one bin of size.",
+            _AI_TOD,
+            judges=False,
+        ),
+    )
+
+
+def _overlap() -> tuple[Metric, ...]:
+    def ap(name: str, doc: str, source: str) -> Metric:
+        return Metric(f"overlap/{name}", "%", "maximize", doc, source)
+
+    def rate(name: str, doc: str) -> Metric:
+        return Metric(f"overlap/{name}", "%", "minimize", doc, _HOOVER)
+
+    def count(name: str, doc: str, source: str) -> Metric:
+        return Metric(f"count/{name}", "instances", "maximize", doc, source, judges=False)
+
+    return (
+        ap("AP", "AP of masks of crowded or occluded objects; the others neither help nor harm.", _OCCLUDED),
+        ap(
+            "AP_crowded", "AP of masks of objects whose box has IoU above 0.5 with a neighbour's.", _CROWD_DET
+        ),
+        ap(
+            "AP_occluded",
+            "AP of masks of objects with over 10% of the box under neighbours' masks.",
+            _OCCLUDED,
+        ),
+        rate("merge_rate", "Touching pairs of which one detection of score 0.5 and more covers both halves."),
+        rate("split_rate", "Objects that are found in fragments of score 0.5 and more, but not as a whole."),
+        count("gt_crowded", "Ground truth that is crowded.", _CROWD_DET),
+        count("gt_occluded", "Ground truth that is occluded.", _OCCLUDED),
+        count("gt_touching_pairs", "Pairs of instances with at most one pixel between them.", _HOOVER),
+    )
+
+
 METRICS: tuple[Metric, ...] = (
     *_average_precision("segm", "masks"),
+    *_average_recall("segm", "masks"),
+    *_size_bins(),
     *_average_precision("bbox", "boxes"),
+    *_average_recall("bbox", "boxes"),
+    *_average_precision("boundary", "masks by their boundary", _BOUNDARY_IOU),
+    *_average_recall("boundary", "masks by their boundary", _BOUNDARY_IOU),
+    *_overlap(),
     Metric(
         "latency/ms_per_image",
         "ms",
@@ -73,6 +158,15 @@ def metric_named(name: str) -> Metric | None:
     """The entry for a name, or None; a name of its own comes before a family."""
     exact = (metric for metric in METRICS if metric.name == name and not metric.is_family)
     return next(exact, next((metric for metric in METRICS if metric.is_family and metric.covers(name)), None))
+
+
+def nearest_metrics(name: str, most: int = 3) -> list[str]:
+    """Names like a wrong one, nearest first; before them those that only lack what is before the slash."""
+    names = metric_names()
+    bare = [known for known in names if known.rsplit("/", 1)[-1].lower() == name.lower()]
+    by_lower = {known.lower(): known for known in names}
+    near = [by_lower[found] for found in get_close_matches(name.lower(), list(by_lower), n=most, cutoff=0.6)]
+    return list(dict.fromkeys([*bare, *near]))[:most]
 
 
 def metric_names() -> tuple[str, ...]:

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from search_spaces.issues import SpecIssue, shown
+from search_spaces.issues import SpecIssue, did_you_mean, shown
 from search_spaces.presets import load_preset
 from search_spaces.scalars import as_integer
 from search_spaces.zoo import WITH_WEIGHTS
 from sweeps.core.metrics import metric_named
+from sweeps.core.size_bins import all_bins, bin_of_metric
 from sweeps.core.spec_model import BaseSpec, Budget, Constraint, Fidelity, Objective
 
 _OPTIONS = {
@@ -44,6 +45,8 @@ def cross_issues(good: Mapping[str, Any], raw: Mapping[Any, Any]) -> Iterator[Sp
     if "objectives" in good:
         yield from _objectives(good["objectives"])
     yield from _constraints(good.get("constraints", ()))
+    if "metrics" in good or "metrics" not in raw:
+        yield from _size_bins(good)
     if "fidelity" in good and "fidelity" in raw:
         yield from _fidelity(good["fidelity"])
     elif "fidelity" in raw:
@@ -88,6 +91,18 @@ def _constraints(constraints: tuple[Constraint, ...]) -> Iterator[SpecIssue]:
             yield SpecIssue(path, f"min <= max must hold, but got ({got})")
         for bound, value in (("min", constraint.min), ("max", constraint.max)):
             yield from _unit(f"{path}.{bound}", constraint.metric, value)
+
+
+def _size_bins(good: Mapping[str, Any]) -> Iterator[SpecIssue]:
+    """Metrics of size bins that are neither standard nor the spec's."""
+    bins = all_bins(good["metrics"].size_bins if "metrics" in good else {})
+    for section in ("objectives", "constraints"):
+        for place, item in enumerate(good.get(section, ())):
+            name = bin_of_metric(item.metric)
+            if name is not None and name not in bins:
+                problem = f"{item.metric}: {name} is no size bin, these are: {', '.join(bins)}"
+                hint = did_you_mean(name, bins) or "metrics.size_bins makes more"
+                yield SpecIssue(f"{section}[{place}].metric", problem, hint)
 
 
 def _whole_rungs(fidelity: object) -> list[int]:

@@ -11,7 +11,8 @@ from pydantic_core import PydanticCustomError
 from search_spaces.issues import did_you_mean, shown
 from search_spaces.scalars import as_integer, as_number
 from search_spaces.zoo import ZOO_CONFIGS
-from sweeps.core.metrics import metric_named, metric_names
+from sweeps.core.metrics import metric_named, nearest_metrics
+from sweeps.core.size_bins import INTERVAL_ENDS, STANDARD_BINS
 
 PROBLEM = "masksweep"
 """Type of the pydantic errors whose message is ours already; their context may hold a hint."""
@@ -20,6 +21,7 @@ LEAST_SHARE = 0.0001
 """The unit in which Ray counts CPUs and GPUs."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}")
+_BIN_NAME = re.compile(r"[a-z][a-z0-9_]{0,29}")
 _DURATION = re.compile(r"(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,7})m)?(?:(\d{1,9})s)?")
 _DEADLINE = re.compile(r"([01]\d|2[0-3]):([0-5]\d) +(\S+)")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -153,14 +155,41 @@ def deadline_value(raw: object) -> str:
 
 
 def metric_value(raw: object) -> str:
-    """The name of something that an evaluation measures."""
+    """The name of something that an evaluation measures, and that trials can be judged by."""
     text = text_value(raw)
-    if metric_named(text) is None:
-        names = metric_names()
-        words = {name.rsplit("/", 1)[-1]: name for name in reversed(names)}  # a bare AP means segm/AP
-        near = f"did you mean {words[text]}?" if text in words else did_you_mean(text, names)
-        raise problem(f"{shown(text)} is not one of {', '.join(names)}", near)
+    known = metric_named(text)
+    if known is None:
+        near = nearest_metrics(text)
+        first = f"{', '.join(near[:-1])} or " if near[1:] else ""
+        meant = f"did you mean {first}{near[-1]}? " if near else ""
+        raise problem(f"{shown(text)} is not a metric", f"{meant}`masksweep metrics` lists all")
+    if not known.judges:
+        raise problem(f"{text} says something about the data: it is the same for every trial")
     return text
+
+
+def bin_name(raw: object) -> str:
+    """The name of a size bin of the spec's own."""
+    text = text_value(raw)
+    if text in STANDARD_BINS:
+        low, high = STANDARD_BINS[text]
+        raise problem(f"{text} is a standard bin, {low:g} to {high:g} px", "take another name")
+    if not _BIN_NAME.fullmatch(text) or text.endswith(INTERVAL_ENDS):
+        allowed = "up to 30 lower-case letters, digits and _, the first a letter, not ending in _low or _high"
+        raise problem(f"got {shown(text)}, but needs {allowed}")
+    return text
+
+
+def bin_bounds(raw: object) -> tuple[float, float]:
+    """The bounds of a size bin in px."""
+    numbers = [as_number(item) for item in raw] if isinstance(raw, list | tuple) else []
+    if len(numbers) != 2 or None in numbers:
+        got = f"[{', '.join(map(shown, raw))}]" if isinstance(raw, list) and len(raw) < 6 else shown(raw)
+        raise problem(f"got {got}, but needs [low, high] in px, the square root of an object's area")
+    low, high = float(numbers[0] or 0), float(numbers[1] or 0)
+    if not 0 <= low < high:
+        raise problem(f"0 <= low < high must hold, but got (low={low:g}, high={high:g})")
+    return low, high
 
 
 def path_value(raw: object, info: ValidationInfo) -> str:

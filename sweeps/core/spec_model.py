@@ -18,6 +18,8 @@ from sweeps.core.errors import SpecInvalid
 from sweeps.core.metrics import metric_named
 from sweeps.core.spec_fields import (
     LEAST_SHARE,
+    bin_bounds,
+    bin_name,
     config_file,
     deadline_value,
     device_share,
@@ -123,6 +125,18 @@ class Constraint(_Section):
     metric: _Metric
     max: Annotated[float | None, number()] = None
     min: Annotated[float | None, number()] = None
+
+
+class Metrics(_Section):
+    """What is measured beyond the standard metrics.
+
+    Attributes:
+        size_bins: Name -> (low, high) in px, both included: objects by the square root of their area.
+    """
+
+    size_bins: dict[
+        Annotated[str, BeforeValidator(bin_name)], Annotated[tuple[float, float], BeforeValidator(bin_bounds)]
+    ] = Field(default_factory=dict)
 
 
 class Inference(_Section):
@@ -241,6 +255,7 @@ class SweepSpec(_Section):
     base: BaseSpec
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1)]
     constraints: tuple[Constraint, ...] = ()
+    metrics: Metrics = Metrics()
     space: Annotated[SearchSpace, PlainValidator(_space_value), PlainSerializer(space_document)]
     inference: Inference = Inference()
     sampler: Sampler = Sampler()

@@ -4,12 +4,12 @@ The service needs neither torch nor Ray nor Detectron2, so what drives a sweep i
 (`masksweep.runners`) and seen through this protocol alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Literal, Protocol, TypeAlias, cast
 
 from search_spaces.issues import SpecIssue
 from sweeps.core.errors import MissingExtra
@@ -26,6 +26,9 @@ TRAINING = ("ray", "torch", "torchvision", "detectron2", "hotcoco", "pycocotools
 DRAWING = ("numpy", "PIL")
 """What the synthetic data set needs."""
 
+SCORING = ("hotcoco", "vernier")
+"""What `Runner.evaluate` needs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
@@ -40,6 +43,29 @@ class Preflight:
     issues: tuple[SpecIssue, ...]
     notes: tuple[str, ...]
     fingerprint: str
+
+
+IouType: TypeAlias = Literal["segm", "bbox", "boundary"]
+"""What IoU is taken of: masks, boxes, or masks by their boundary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a file of predictions is worth.
+
+    Attributes:
+        metrics: Name of `sweeps.core.metrics` -> value; what could not be measured is absent.
+        categories: All names of the annotations.
+        images: In the annotations.
+        instances: In the annotations, without crowd regions.
+        detections: In the predictions.
+    """
+
+    metrics: Mapping[str, float]
+    categories: tuple[str, ...]
+    images: int
+    instances: int
+    detections: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +104,15 @@ class Runner(Protocol):
 
         Raises:
             UserError: There is no such cluster, or not even one trial fits.
+        """
+
+    def evaluate(
+        self, annotations: Path, predictions: Path, iou_type: IouType, *, max_detections: int
+    ) -> Evaluation:
+        """Scores a file of COCO results against COCO annotations.
+
+        Raises:
+            SpecInvalid: With everything that is wrong with the files, under `gt` and `predictions`.
         """
 
     def drive(self, order: DriveOrder) -> None:

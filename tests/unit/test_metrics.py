@@ -2,7 +2,7 @@
 
 import pytest
 
-from sweeps.core.metrics import METRICS, metric_named
+from sweeps.core.metrics import METRICS, metric_named, nearest_metrics
 
 
 @pytest.mark.parametrize(
@@ -11,6 +11,11 @@ from sweeps.core.metrics import METRICS, metric_named
         ("segm/AP", "segm/AP"),
         ("segm/AP-bolt", "segm/AP-<category>"),
         ("bbox/AP-a <b> (c)", "bbox/AP-<category>"),
+        ("segm/AP_tiny", "segm/AP_<bin>"),
+        ("segm/AP_tiny_low", "segm/AP_<bin>_low"),
+        ("segm/AP_bolt_high", "segm/AP_<bin>_high"),
+        ("count/gt_tiny", "count/gt_<bin>"),
+        ("count/gt_crowded", "count/gt_crowded"),
         ("segm/AP-", None),
         ("segm/AP- ", None),
         ("segm/ap", None),
@@ -29,3 +34,18 @@ def test_every_entry_is_found_by_its_own_name():
     assert len(set(names)) == len(names)
     assert [metric_named(name) for name in names] == list(METRICS)
     assert all(metric.doc.endswith(".") and metric.source for metric in METRICS)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("AP", ["segm/AP", "bbox/AP", "boundary/AP"]),
+        ("segm/ap75", ["segm/AP75", "segm/AP50", "segm/AP"]),
+        ("overlap/merges", ["overlap/merge_rate"]),
+        ("accuracy", []),
+    ],
+)
+def test_a_wrong_name_has_a_few_near_ones(name, near):
+    """A bare name may mean every kind; else what is spelt alike, three at most."""
+    assert nearest_metrics(name)[: len(near)] == near
+    assert len(nearest_metrics(name)) <= 3

@@ -34,6 +34,7 @@ space:
   mask_head.conv_dim: {low: 32, high: 128}
   solver.base_lr: {low: 1e-3, high: 0.05, log: yes}
   augment.flip: {choices: [none, horizontal]}
+metrics: {size_bins: {bolt: [10, 24], plate: [40.5, 80]}}
 inference: {mask_threshold: [0.4], score_threshold: 0.1}
 sampler: {type: tpe, seed: 7}
 pruner: {type: median, startup_trials: 3, warmup_rungs: 1}
@@ -146,6 +147,7 @@ def test_a_full_spec_is_taken_as_written() -> None:
     """Every section of a spec arrives."""
     spec = read(FULL)
     assert (spec.inference.mask_threshold, spec.inference.score_threshold) == (0.4, 0.1)
+    assert spec.metrics.size_bins == {"bolt": (10, 24), "plate": (40.5, 80)}
     assert (spec.pruner.type, spec.pruner.startup_trials, spec.pruner.warmup_rungs) == ("median", 3, 1)
     assert (spec.budget.wall_s, spec.budget.deadline) == (5400.0, "07:00 Europe/Berlin")
     assert spec.budget.target == {"segm/AP": 40.0}

@@ -575,3 +575,42 @@ def test_large_files_take_seconds(tmp_path: Path) -> None:
     report = run(tmp_path, documents)
     assert report.train.instances == 20_000
     assert time.process_time() - start < 6
+
+
+def test_a_bin_too_thin_to_measure_is_refused(tmp_path: Path) -> None:
+    """With fewer than 20 instances chance would choose: the counts are told, and what can be measured."""
+    documents = good()
+    documents["val"]["annotations"] += [
+        {**documents["val"]["annotations"][0], "id": number, "area": 300} for number in range(10, 30)
+    ]
+    spec = (
+        "objectives: [{metric: segm/AP_small}, {metric: segm/AP_tiny_low}]\n"
+        "constraints: [{metric: segm/AP_plate, min: 20}]\n"
+        "metrics: {size_bins: {plate: [40, 50]}}"
+    )
+    needs = "validation instances of {} px, but needs 20; there are {}"
+    hint = "(hint: this data can measure segm/AP or segm/AP_small)"
+    assert texts(run(tmp_path, documents, spec).issues, tmp_path) == [
+        "objectives[1].metric: segm/AP_tiny_low cannot tell trials apart: 2 "
+        f"{needs.format('8 to 16', '0 vtiny, 20 small, 1 plate')} {hint}",
+        "constraints[0].metric: segm/AP_plate cannot tell trials apart: 1 "
+        f"{needs.format('40 to 50', '0 vtiny, 2 tiny, 20 small')} {hint}",
+    ]
+
+
+def test_overlap_is_no_objective_where_nothing_overlaps(tmp_path: Path) -> None:
+    """Crowded, occluded and touching instances are counted before training too, if they are asked for."""
+    spec = "objectives: [{metric: overlap/AP}, {metric: overlap/merge_rate}, {metric: overlap/split_rate}]"
+    needs = "but needs 20 (hint: this data can measure segm/AP)"
+    assert texts(run(tmp_path, good(), spec).issues, tmp_path) == [
+        f"objectives[0].metric: overlap/AP cannot tell trials apart: 2 such validation instances, {needs}",
+        f"objectives[1].metric: overlap/merge_rate cannot tell trials apart: 0 touching pairs, {needs}",
+    ]
+    documents = good()
+    square = documents["val"]["annotations"][0]
+    beside = [[20, 10, 30, 10, 30, 20, 20, 20]]
+    documents["val"]["annotations"] = [
+        {**square, "id": number, "segmentation": square["segmentation"] if number % 2 else beside}
+        for number in range(14)
+    ]
+    assert run(tmp_path, documents, "objectives: [{metric: overlap/merge_rate}]").issues == ()
