@@ -1,4 +1,4 @@
-"""Evaluates a model at a rung: one inference pass, then COCO AP of masks and boxes, and the latency."""
+"""Evaluates a model at a rung: one inference pass, then COCO AP of masks and boxes, and what it costs."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ def evaluate(
     detections_per_image: int = MAX_DETECTIONS,
     batch_size: int = BATCH_SIZE,
 ) -> dict[str, float]:
-    """What `average_precision` gives, and `latency/ms_per_image`. What cannot be measured is absent.
+    """What `average_precision` and `CostMeter` give. What cannot be measured is absent.
 
     Args:
         model: A Detectron2 model; left in the mode it was in.
@@ -43,7 +43,4 @@ def evaluate(
     """
     predictions = predict(model, val.inputs, mask_threshold=mask_threshold, batch_size=batch_size)
     limit = max(MAX_DETECTIONS, detections_per_image)
-    metrics = average_precision(val.truth, predictions.detections, max_detections=limit)
-    if predictions.ms_per_image is not None:
-        metrics["latency/ms_per_image"] = predictions.ms_per_image
-    return metrics
+    return average_precision(val.truth, predictions.detections, max_detections=limit) | dict(predictions.cost)
