@@ -153,7 +153,7 @@ def metric_value(raw: object) -> str:
         names = metric_names()
         words = {name.rsplit("/", 1)[-1]: name for name in reversed(names)}  # a bare AP means segm/AP
         near = f"did you mean {words[text]}?" if text in words else did_you_mean(text, names)
-        raise problem(f"{shown(text)} is not one of {', '.join(names)}", near)
+        raise problem(f"{shown(text)} is no metric", near or "docs/metrics.md lists what is measured")
     return text
 
 
