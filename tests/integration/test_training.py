@@ -117,6 +117,7 @@ def test_a_rung_is_measured_and_a_checkpoint_between_rungs_is_not(place):
     assert [r.iteration for r in reports if r.metrics is not None] == [2, 6]
     assert all(Path(r.checkpoint).name.startswith("e1a1i") for r in reports)
     assert {"segm/AP", "segm/APs", "bbox/AP", "latency/ms_per_image"} <= set(reports[-1].metrics)
+    assert {"latency/ms_per_image_p90", "memory/peak_mb", "model/parameters"} <= set(reports[-1].metrics)
 
 
 def test_the_disk_holds_two_checkpoints_of_a_trial_at_most(place):
