@@ -14,7 +14,7 @@ export VENV PYTHON CONSTRAINTS
 PY = "$(VENV)/bin/python"
 BIN = "$(VENV)/bin"
 
-.PHONY: help setup demo test lint bench constraints clean distclean
+.PHONY: help setup demo test lint docs bench constraints clean distclean
 
 help:  ## List the targets
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | while IFS='	' read -r name words; do \
@@ -35,6 +35,9 @@ lint: setup
 
 test: lint  ## The checks, then all the tests
 	@$(PY) -m pytest $(PYTEST_ARGS)
+
+docs: setup  ## Write docs/metrics.md from the table of metrics
+	@$(PY) docs/metrics_page.py
 
 bench: setup  ## Ratios against what one would write without masksweep
 	@$(PY) -m pytest tests/benchmarks -o python_files='bench_*.py' -o timeout=3600 -s $(PYTEST_ARGS)

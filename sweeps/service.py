@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
+from sweeps.core.details import EvaluationDetails, details_from_document
 from sweeps.core.errors import StaleEpoch, WrongState
 from sweeps.core.states import SweepState, TrialState
 from sweeps.core.trial import Decision, Measurement, Report, Suggestion
@@ -35,7 +36,7 @@ from sweeps.store.engine import reading, writing
 from sweeps.store.find import find_sweep, find_trial, trials_of
 from sweeps.store.handover import cancel, cancel_open, check_claimable, release_running, take
 from sweeps.store.reports import LateReportError, take_report
-from sweeps.store.tables import attempts, curves, events, measurements, sweeps
+from sweeps.store.tables import attempts, curves, details, events, measurements, sweeps
 
 if TYPE_CHECKING:
     from sweeps.core.spec import SweepSpec
@@ -103,6 +104,14 @@ class SweepService:
         query = sa.select(t.c.number, t.c.iteration, t.c.decision).where(t.c.sweep_id == sweep_id)
         with reading(self._engine) as connection:
             return {(number, at): Decision(said) for number, at, said in connection.execute(query)}
+
+    def details(self, sweep_id: str, number: int) -> dict[int, EvaluationDetails]:
+        """What a trial's evaluations told beyond their metrics, by ascending iteration of the rung."""
+        t = details
+        query = sa.select(t.c.iteration, t.c.document).where(t.c.sweep_id == sweep_id, t.c.number == number)
+        with reading(self._engine) as connection:
+            found = connection.execute(query.order_by(t.c.iteration))
+            return {iteration: details_from_document(document) for iteration, document in found}
 
     def curves(self, sweep_id: str, number: int | None = None) -> list[CurveRecord]:
         """Training curves by trial, attempt and iteration; of one trial if `number` is given."""
@@ -279,7 +288,7 @@ class SweepService:
         """Takes a report and what the driver made of it into the store, all or nothing.
 
         A rung's first measurement wins: a later one, of a retried attempt, is dropped and leaves the trial's
-        metrics as they are. Values that are NaN or infinite are dropped.
+        metrics and details as they are. Values that are NaN or infinite are dropped.
 
         Args:
             claim: The driver's licence.

@@ -1,4 +1,4 @@
-"""Evaluates a model at a rung: one inference pass, then all metrics of what it found, and the latency."""
+"""Evaluates a model at a rung: one inference pass, then all metrics of what it found, and its cost."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ def evaluate(
     batch_size: int = BATCH_SIZE,
     size_bins: SizeBins = STANDARD_BINS,
 ) -> dict[str, float]:
-    """What `evaluate_detections` gives, and `latency/ms_per_image`. What cannot be measured is absent.
+    """What `evaluate_detections` and `CostMeter` give. What cannot be measured is absent.
 
     Args:
         model: A Detectron2 model; left in the mode it was in.
@@ -52,6 +52,4 @@ def evaluate(
     metrics = evaluate_detections(
         val.truth, predictions.detections, max_detections=limit, size_bins=size_bins
     )
-    if predictions.ms_per_image is not None:
-        metrics["latency/ms_per_image"] = predictions.ms_per_image
-    return metrics
+    return metrics | dict(predictions.cost)

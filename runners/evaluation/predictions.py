@@ -1,10 +1,8 @@
 """One inference pass over the validation images: boxes, scores, classes and run-length-encoded masks."""
 
 import itertools
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 import hotcoco.mask
@@ -13,6 +11,7 @@ import torch
 from detectron2.modeling.postprocessing import detector_postprocess
 from torch import nn
 
+from runners.evaluation.cost import CostMeter
 from runners.evaluation.detections import Detections
 
 __all__ = ["BATCH_SIZE", "Detections", "Predictions", "predict"]
@@ -26,12 +25,12 @@ class Predictions:
 
     Attributes:
         detections: One item an image, in the order of the input.
-        ms_per_image: Median milliseconds an image, from pixels in memory to pasted masks, the first batch
-            left out (unless it is the only one); None if there was no image.
+        cost: What `CostMeter.metrics` gives: latency from pixels in memory to pasted masks, peak memory for
+            one image, parameters. Without an image, parameters alone.
     """
 
     detections: Sequence[Detections]
-    ms_per_image: float | None
+    cost: Mapping[str, float]
 
 
 def predict(
@@ -43,6 +42,7 @@ def predict(
 ) -> Predictions:
     """Runs the model once over all inputs, in evaluation mode and fp32.
 
+    Before that it sees the first image alone, to warm up and to measure memory.
     Only neighbours of the same size share a batch: nothing is padded beyond what a single image would be, so
     batching changes no result.
 
@@ -53,27 +53,27 @@ def predict(
         batch_size: Images a batch at most.
     """
     detections: list[Detections] = []
-    timings: list[tuple[float, int]] = []
+    meter = CostMeter(model)
     training = model.training
     model.eval()
     try:
         with torch.inference_mode():
             for batch in _same_size_batches(inputs, batch_size):
-                started = time.perf_counter()
-                outputs = _infer(model, batch, mask_threshold)
-                timings.append(((time.perf_counter() - started) * 1000 / len(batch), len(batch)))
+                if not detections:
+                    with meter.memory():
+                        _infer(model, batch[:1], mask_threshold)
+                with meter.batch(len(batch)):
+                    outputs = _infer(model, batch, mask_threshold)
                 detections += [
                     _detections(item["image_id"], output) for item, output in zip(batch, outputs, strict=True)
                 ]
     finally:
         model.train(training)
-    warm = timings[1:] or timings
-    per_image = [ms for ms, images in warm for _ in range(images)]
-    return Predictions(detections, median(per_image) if per_image else None)
+    return Predictions(detections, meter.metrics())
 
 
 def _infer(model: nn.Module, batch: list[Mapping[str, Any]], mask_threshold: float) -> list[Any]:
-    """Instances on the CPU, with pasted masks. The copy to the CPU waits for a GPU to finish."""
+    """Instances on the CPU, with pasted masks."""
     raw = model.inference(batch, do_postprocess=False)  # type: ignore[operator]  # nn.Module hides methods
     return [
         detector_postprocess(instances, item["height"], item["width"], mask_threshold).to("cpu")

@@ -26,7 +26,7 @@ def metrics_table() -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("metric", "unit", "better", "meaning"):
         table.add_column(name, overflow="fold", no_wrap=name == "metric")
-    better = {"maximize": "higher", "minimize": "lower"}
+    better = {"maximize": "higher", "minimize": "lower", None: ""}
     for metric in METRICS:
         table.add_row(metric.name, metric.unit, better[metric.goal] if metric.judges else "", metric.doc)
     return table

@@ -114,7 +114,10 @@ class Objective(_Section):
     @classmethod
     def _default_goal(cls, raw: Any) -> Any:
         if isinstance(raw, dict) and "goal" not in raw:
-            metric = metric_named(str(raw.get("metric")))
+            name = str(raw.get("metric"))
+            metric = metric_named(name)
+            if metric is not None and metric.goal is None:
+                raise problem(f"{name} is better neither high nor low", "say the goal, maximize or minimize")
             return {**raw, "goal": metric.goal if metric else "maximize"}
         return raw
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Protocol, assert_never
 
 from search_spaces.parameters import Value
+from sweeps.core.details import EvaluationDetails
 
 
 class FailureKind(StrEnum):
@@ -125,6 +126,7 @@ class Report:
         facts: Sent with the first report of an attempt.
         failure: Set if the attempt ended without a result; the rest then tells how far it came.
         paused: Whether the worker stopped because it was asked to.
+        details: What the evaluation told beyond `metrics`, or None.
     """
 
     number: int
@@ -138,6 +140,7 @@ class Report:
     facts: AttemptFacts | None = None
     failure: Failure | None = None
     paused: bool = False
+    details: EvaluationDetails | None = None
 
 
 class Decision(StrEnum):

@@ -11,11 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 
+from sweeps.core.details import EvaluationDetails, details_from_document
 from sweeps.core.trial import AttemptFacts, Measurement
 from sweeps.records import AttemptRecord, CurveRecord
 from sweeps.store import rows
 from sweeps.store.engine import reading, writing
-from sweeps.store.tables import attempts, curves, measurements, mirrored
+from sweeps.store.tables import attempts, curves, details, measurements, mirrored
 
 SWEEP = "sweep"
 """The item that stands for the sweep itself; an attempt's is `3/1`: trial 3, attempt 1."""
@@ -140,6 +141,21 @@ def facts_of(engine: Engine, sweep_id: str, number: int, attempt: int) -> Attemp
     query = sa.select(attempts).where(*_of(attempts, sweep_id, number, attempt))
     with reading(engine) as connection:
         return rows.attempt_record(connection.execute(query).mappings().one()).facts
+
+
+def last_details_of(engine: Engine, sweep_id: str, number: int, attempt: int) -> EvaluationDetails | None:
+    """The details of the last rung that an attempt measured, or None if it has none."""
+    measured = sa.select(details.c.document).outerjoin_from(
+        measurements,
+        details,
+        sa.and_(*(details.c[key.name] == key for key in measurements.primary_key)),
+    )
+    last = measured.where(*_of(measurements, sweep_id, number, attempt)).order_by(
+        measurements.c.iteration.desc()
+    )
+    with reading(engine) as connection:
+        document = connection.execute(last.limit(1)).scalar()
+    return None if document is None else details_from_document(document)
 
 
 def unshown(

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from sweeps.core.details import details_document
 from sweeps.core.states import AttemptState, TrialState
 from sweeps.core.trial import Report
 from sweeps.records import Claim, Outcome, TrialRecord
@@ -44,6 +45,16 @@ def take_report(
             "decision": outcome.decision.value,
         },
     )
+    if measured and report.details is not None:
+        sql.add_details(
+            connection,
+            {
+                "sweep_id": key.sweep_id,
+                "number": key.number,
+                "iteration": report.iteration,
+                "document": details_document(report.details),
+            },
+        )
     values, back = _progress(report, outcome, now)
     if measured:
         values["metrics"] = metrics

@@ -21,7 +21,7 @@ from sweeps.core.states import (
     TrialState,
 )
 from sweeps.records import Claim
-from sweeps.store.tables import attempts, curves, events, measurements, sweeps, trials
+from sweeps.store.tables import attempts, curves, details, events, measurements, sweeps, trials
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +218,7 @@ def _last_wins(insert: Any) -> Any:
 
 _INSERTS = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _ADD_MEASUREMENT = {name: _first_wins(insert) for name, insert in _INSERTS.items()}
+_ADD_DETAILS = sa.insert(details)
 _PUT_CURVE = {name: _last_wins(insert) for name, insert in _INSERTS.items()}
 
 
@@ -225,6 +226,11 @@ def add_measurement(connection: Connection, row: Mapping[str, Any]) -> bool:
     """Stores a rung's measurement; False if the rung has one already, which is then kept."""
     statement = _ADD_MEASUREMENT[connection.dialect.name]
     return connection.execute(statement, dict(row)).first() is not None
+
+
+def add_details(connection: Connection, row: Mapping[str, Any]) -> None:
+    """Stores the details of a measurement that `add_measurement` has just stored."""
+    connection.execute(_ADD_DETAILS, dict(row))
 
 
 def put_curve(connection: Connection, points: Sequence[Mapping[str, Any]]) -> None:

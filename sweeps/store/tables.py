@@ -118,6 +118,19 @@ measurements = sa.Table(  # one a rung: the first value wins, whichever attempt 
     sa.ForeignKeyConstraint(["sweep_id", "number"], ["trials.sweep_id", "trials.number"]),
 )
 
+details = sa.Table(  # what does not fit a measurement's metrics; apart, because it is many times their size
+    "details",
+    metadata,
+    sa.Column("sweep_id", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("iteration", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("document", sa.Text, nullable=False),  # JSON of sweeps.core.details, never changed
+    sa.ForeignKeyConstraint(
+        ["sweep_id", "number", "iteration"],
+        ["measurements.sweep_id", "measurements.number", "measurements.iteration"],
+    ),
+)
+
 curves = sa.Table(
     "curves",
     metadata,

@@ -6,8 +6,10 @@ Importing MLflow takes seconds, so that `Tracker` does it when it is made and no
 import logging
 import os
 import re
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeps.tracking.errors import MirrorUnavailable, RunGone
@@ -139,10 +141,16 @@ class Tracker:
             else:
                 self._client.update_run(run_id, picture.status)
 
-    def put(self, run_id: str, name: str, text: str) -> None:
-        """Stores a text as an artifact, in the place of one of that name."""
+    def put(self, run_id: str, name: str, content: str | bytes) -> None:
+        """Stores a text, or the bytes of a picture, as an artifact, in the place of one of that name."""
         with self._guarded():
-            self._client.log_text(run_id, text, name)
+            if isinstance(content, str):
+                self._client.log_text(run_id, content, name)
+                return
+            with tempfile.TemporaryDirectory(prefix="masksweep-") as directory:
+                file = Path(directory) / name
+                file.write_bytes(content)
+                self._client.log_artifact(run_id, str(file))
 
     def log_datasets(self, run_id: str, datasets: Sequence[DatasetPicture]) -> None:
         """The run's inputs. What is there already changes nothing."""

@@ -12,14 +12,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from sweeps.core.details import details_document
 from sweeps.core.ranking import bounds_of, leaderboard, objectives_of
 from sweeps.core.spec import spec_document
 from sweeps.core.states import AttemptState
 from sweeps.records import AttemptRecord, TrialRecord
 from sweeps.service import SweepService
-from sweeps.store.marks import SWEEP, Mark, Marks, attempts_without_facts, facts_of, item_of, unshown
+from sweeps.store.marks import (
+    SWEEP,
+    Mark,
+    Marks,
+    attempts_without_facts,
+    facts_of,
+    item_of,
+    last_details_of,
+    unshown,
+)
 from sweeps.tracking.client import MAX_METRICS, MAX_PARAMS, Tracker
 from sweeps.tracking.errors import MirrorUnavailable, RunGone
+from sweeps.tracking.figures import pictures
 from sweeps.tracking.links import MAX_COMPARED, MlflowLinks, compare_url, redacted
 from sweeps.tracking.picture import (
     Point,
@@ -226,6 +237,8 @@ class _Sync:
             mark = replace(mark, run_id=run_id, described=_CREATED, status="RUNNING")
         # documents before metrics: MLflow reads the whole run to find its place for artifacts
         mark, documented = self._document(attempt, mark)
+        over = attempt.state is not AttemptState.RUNNING
+        settled = over and documented and self._detail(attempt, mark)
         measured, curved = unshown(self._engine, self._sweep.sweep_id, attempt.number, attempt.attempt, mark)
         points = [point for row in measured for point in measured_points(row)]
         points += [point for row in curved for point in curve_points(row)]
@@ -235,8 +248,7 @@ class _Sync:
             measured=measured[-1].iteration if measured else mark.measured,
             curved=curved[-1].iteration if curved else mark.curved,
         )
-        over = attempt.state is not AttemptState.RUNNING
-        mark = replace(mark, settled=over and documented)
+        mark = replace(mark, settled=settled)
         if mark != before:
             self._save({item: mark})
 
@@ -288,12 +300,23 @@ class _Sync:
             return mark, False
         return replace(mark, documents="all"), True
 
-    def _put(self, run_id: str, texts: Mapping[str, str]) -> bool:
+    def _detail(self, attempt: AttemptRecord, mark: Mark) -> bool:
+        """Sends what the last measured rung of an attempt told beyond its metrics, once the attempt is over.
+
+        Not at every rung: pictures take the driver's process a second.
+        """
+        details = last_details_of(self._engine, self._sweep.sweep_id, attempt.number, attempt.attempt)
+        if details is None:
+            return True
+        document = json.dumps(json.loads(details_document(details)), indent=2, ensure_ascii=False)
+        return self._put(mark.run_id, {"details.json": document, **pictures(details)})
+
+    def _put(self, run_id: str, contents: Mapping[str, str | bytes]) -> bool:
         """Stores artifacts. An artifact store that fails holds up neither metrics nor other runs."""
         try:
-            for name, text in texts.items():
+            for name, content in contents.items():
                 self._step(f"store {name}")
-                self._tracker.put(run_id, name, text)
+                self._tracker.put(run_id, name, content)
         except MirrorUnavailable as error:
             self._refused = error
             return False

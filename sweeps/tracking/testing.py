@@ -18,6 +18,16 @@ from typing import Any
 from urllib.error import URLError
 
 from search_spaces.parameters import Value
+from sweeps.core.details import (
+    EvaluationDetails,
+    OperatingCurve,
+    OperatingPoint,
+    OperatingPoints,
+    Reliability,
+    ReliabilityBin,
+    SettingScore,
+    SettingScores,
+)
 from sweeps.core.states import SweepState, TrialState
 from sweeps.core.trial import AttemptFacts, CurvePoint, Decision, Failure, FailureKind, Report, Suggestion
 from sweeps.records import Outcome
@@ -45,7 +55,7 @@ class ShownRun:
         tags: The mirror's own, by name.
         metrics: All values of each metric as (step, milliseconds, value), in order.
         inputs: Data sets as (context, name, digest).
-        artifacts: Texts by path.
+        artifacts: Texts, and bytes of pictures, by path.
     """
 
     name: str
@@ -56,7 +66,7 @@ class ShownRun:
     tags: dict[str, str]
     metrics: dict[str, list[tuple[int, int, float]]]
     inputs: list[tuple[str, str, str]]
-    artifacts: dict[str, str]
+    artifacts: dict[str, str | bytes]
 
 
 def shown(tracking_uri: str, sweep_id: str, scratch: Path) -> dict[Key, ShownRun]:
@@ -103,8 +113,7 @@ def shown(tracking_uri: str, sweep_id: str, scratch: Path) -> dict[Key, ShownRun
                 for given in (run.inputs.dataset_inputs if run.inputs else ())
             ),
             artifacts={
-                name: Path(client.download_artifacts(run_id, name, str(scratch))).read_text()
-                for name in names
+                name: _content(Path(client.download_artifacts(run_id, name, str(scratch)))) for name in names
             },
         )
     if not parents <= ids:
@@ -112,8 +121,28 @@ def shown(tracking_uri: str, sweep_id: str, scratch: Path) -> dict[Key, ShownRun
     return found
 
 
+def _content(path: Path) -> str | bytes:
+    return path.read_bytes() if path.suffix == ".png" else path.read_text(encoding="utf-8")
+
+
 FACTS = AttemptFacts("MODEL:\n  DEVICE: cpu\n", {"torch": "2.14.1", "host": "worker-1"}, ("deconv.weight",))
 """What the attempts of a `Story` run with."""
+
+
+def story_details(ap: float, *, whole: bool) -> EvaluationDetails:
+    """Operating points alone, or a part of each kind: one picture or three, which take their time."""
+    point = OperatingPoint(0.5, ap, ap, ap, 100 - ap)
+    curve = OperatingCurve((point,), point, point)
+    points = OperatingPoints(0.5, curve, {"screw M3 (left)": curve})
+    if not whole:
+        return EvaluationDetails(points)
+    bins = (ReliabilityBin(0.4, 0.6, 10, 0.5, ap / 100),)
+    setting = SettingScore(0.5, 0.05, 0.5, 100, ap)
+    return EvaluationDetails(
+        points,
+        Reliability(bins, bins, bins),
+        SettingScores("segm/AP", (setting,), setting, setting),
+    )
 
 
 class Story:
@@ -159,10 +188,11 @@ class Story:
         self.service.record(self.claim, report, outcome=outcome, sampler_attrs=None, now=self.tick())
 
     def rung(self, number: int, attempt: int, iteration: int, ap: float, outcome: Outcome = GOES_ON) -> None:
-        """A report with metrics; the first one tells the facts."""
+        """A report with metrics and, of trial 0, details; the first one tells the facts."""
         metrics = {"segm/AP": ap, "segm/AP50": ap * 1.5, "segm/AP-screw M3 (left)": ap / 2}
         facts = FACTS if iteration == 10 else None
-        self.report(number, attempt, iteration, outcome, metrics=metrics, facts=facts)
+        details = story_details(ap, whole=iteration == 30) if number == 0 else None
+        self.report(number, attempt, iteration, outcome, metrics=metrics, facts=facts, details=details)
 
     def first_half(self) -> None:
         """Trial 0 completes, 1 is pruned, 2 is lost after a rung and 3 does not build."""

@@ -7,11 +7,21 @@ import sys
 import pytest
 from mlflow import MlflowClient
 
+from sweeps.core.details import details_from_document
 from sweeps.core.spec import spec_document
 from sweeps.core.states import SweepState
 from sweeps.service import SweepService
-from sweeps.tracking import Mirror, MirrorUnavailable
-from sweeps.tracking.testing import FACTS, Story, free_port, mlflow_server, new_database, shown
+from sweeps.testing import COMPLETED, LOST, RETRIED
+from sweeps.tracking import Mirror, MirrorUnavailable, figures
+from sweeps.tracking.testing import (
+    FACTS,
+    Story,
+    free_port,
+    mlflow_server,
+    new_database,
+    shown,
+    story_details,
+)
 
 
 @pytest.fixture
@@ -106,6 +116,41 @@ def test_a_finished_sweep_is_shown_exactly_as_it_is_stored(story, mirror, tmp_pa
     assert seen[(1, 1)].tags["masksweep.reason"] == "segm/AP 1 at iteration 75"
     assert seen[(3, 1)].tags["masksweep.reason"] == "does_not_build: no such norm"
     assert seen[(2, 2)].tags["masksweep.dataset_fingerprint"] == "f1" * 32
+
+
+def test_what_an_evaluation_tells_is_shown_when_the_attempt_is_over(story, mirror, tmp_path):
+    """Details of the last measured rung, as JSON and as pictures; while it runs there are none."""
+    story.trial(0)
+    story.rung(0, 1, 10, 11.0)
+    mirror.sync(story.sweep_id)
+    run = shown(uri_of(mirror), story.sweep_id, tmp_path)[(0, 1)]
+    assert set(run.artifacts) == {"config.yaml", "environment.json"}
+
+    story.rung(0, 1, 30, 33.5, COMPLETED)
+    story.trial(1)
+    story.rung(1, 1, 30, 3.0, COMPLETED)
+    mirror.sync(story.sweep_id)
+    seen = shown(uri_of(mirror), story.sweep_id, tmp_path)
+    last = story_details(33.5, whole=True)
+    pictures = {name: content for name, content in seen[(0, 1)].artifacts.items() if name.endswith(".png")}
+    assert details_from_document(seen[(0, 1)].artifacts["details.json"]) == last
+    assert set(pictures) == {"operating_points.png", "reliability.png", "settings.png"}
+    assert pictures == figures.pictures(last)
+    assert not {"details.json", *pictures} & set(seen[(1, 1)].artifacts)
+
+
+def test_an_attempt_that_ends_after_its_last_rung_shows_that_rung(story, embedded, tmp_path):
+    """Lost on the way to the next one, it still has what it measured; its successor has its own."""
+    story.trial(0)
+    story.rung(0, 1, 10, 11.0)
+    story.report(0, 1, 19, RETRIED, failure=LOST)
+    story.service.start_attempt(story.claim, 0, story.tick())
+    story.rung(0, 2, 10, 99.0)
+    story.rung(0, 2, 20, 22.0, COMPLETED)
+    embedded.sync(story.sweep_id)
+    seen = shown(uri_of(embedded), story.sweep_id, tmp_path)
+    for key, ap in (((0, 1), 11.0), ((0, 2), 22.0)):
+        assert details_from_document(seen[key].artifacts["details.json"]) == story_details(ap, whole=False)
 
 
 def test_the_parent_run_tells_of_the_sweep(story, embedded, tmp_path):
@@ -258,4 +303,6 @@ def test_artifacts_that_cannot_be_stored_hold_up_nothing_else(story, tmp_path):
     assert seen[(0, 1)].metrics == metrics_in(story.service, story.sweep_id, 0, 1)
     assert seen[(0, 1)].artifacts == {}
     mirror.sync(story.sweep_id)
-    assert set(shown(uri, story.sweep_id, tmp_path)[(0, 1)].artifacts) == {"config.yaml", "environment.json"}
+    seen = shown(uri, story.sweep_id, tmp_path)
+    assert {"config.yaml", "environment.json", "details.json", "settings.png"} <= set(seen[(0, 1)].artifacts)
+    assert set(seen[(4, 1)].artifacts) == {"config.yaml", "environment.json"}

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from sweeps.core.details import EvaluationDetails, Reliability, ReliabilityBin
 from sweeps.core.errors import MasksweepError, StaleEpoch, UnknownSweep, UserError, WrongState
 from sweeps.core.states import TRIAL_TRANSITIONS, AttemptState, SweepState, TrialState
 from sweeps.core.trial import AttemptFacts, CurvePoint, Decision, Suggestion
@@ -77,6 +78,7 @@ def everything(service, sweep_id):
         service.measurements(sweep_id),
         service.curves(sweep_id),
         service.events(sweep_id),
+        service.details(sweep_id, 0),
     )
 
 
@@ -304,6 +306,31 @@ def test_the_first_measurement_of_a_rung_wins(service, running):
     assert service.events(running.sweep_id)[-1].kind == "trial.progressed"
 
 
+def details_of(count: int) -> EvaluationDetails:
+    return EvaluationDetails(reliability=Reliability(mask=(ReliabilityBin(0.0, 0.5, count, 0.25, 0.125),)))
+
+
+def test_details_come_with_their_measurement(service, running):
+    """They are read back by rung, a rung without any has none, and the first value wins here too."""
+    assert service.details(running.sweep_id, 0) == {}
+    record(service, running, make_report(metrics={"segm/AP": 1.0}, details=details_of(1)))
+    record(
+        service, running, make_report(iteration=80, details=details_of(2))
+    )  # between rungs: no measurement
+    record(service, running, make_report(iteration=90, failure=LOST), RETRIED)
+    service.start_attempt(running, 0, 120.0)
+    record(service, running, make_report(attempt=2, metrics={"segm/AP": 2.0}, details=details_of(3)))
+    record(service, running, make_report(attempt=2, iteration=150, metrics={"segm/AP": 3.0}))
+    record(
+        service,
+        running,
+        make_report(attempt=2, iteration=300, metrics={"segm/AP": 4.0}, details=details_of(4)),
+        COMPLETED,
+    )
+    assert service.details(running.sweep_id, 0) == {75: details_of(1), 300: details_of(4)}
+    assert service.details(running.sweep_id, 1) == {}
+
+
 @pytest.mark.parametrize("attempt", [1, 3])
 def test_a_report_of_another_attempt_changes_nothing(service, running, attempt):
     """What comes from an attempt that the trial does not run is answered with False and leaves no trace."""
@@ -311,7 +338,11 @@ def test_a_report_of_another_attempt_changes_nothing(service, running, attempt):
     service.start_attempt(running, 0, 120.0)
     before = everything(service, running.sweep_id)
     late = make_report(
-        attempt=attempt, metrics={"segm/AP": 1.0}, curve=(CurvePoint(1, 1.0, {"loss": 1.0}),), checkpoint="/x"
+        attempt=attempt,
+        metrics={"segm/AP": 1.0},
+        curve=(CurvePoint(1, 1.0, {"loss": 1.0}),),
+        checkpoint="/x",
+        details=details_of(1),
     )
     assert record(service, running, late, COMPLETED, attrs={"mark": 9}) is False
     assert everything(service, running.sweep_id) == before

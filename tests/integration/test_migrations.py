@@ -9,17 +9,21 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from sweeps.core.details import EvaluationDetails
 from sweeps.core.errors import UserError
+from sweeps.core.trial import Suggestion
+from sweeps.records import Claim
 from sweeps.service import SweepService
 from sweeps.store.engine import open_engine
 from sweeps.store.migrations import HEAD, upgrade
 from sweeps.store.tables import metadata
-from sweeps.testing import make_spec, store_url
+from sweeps.testing import COMPLETED, GOES_ON, make_report, make_spec, store_url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -52,9 +56,7 @@ def test_the_migrations_end_where_the_tables_are(url):
 
 def test_the_newest_migration_is_the_one_named_in_the_code():
     """The quick look at a store's version compares it with the newest step there is."""
-    config = Config()
-    config.set_main_option("script_location", "sweeps.store:migrations")
-    assert ScriptDirectory.from_config(config).get_current_head() == HEAD
+    assert ScriptDirectory.from_config(script()).get_current_head() == HEAD
 
 
 def test_an_upgrade_of_a_current_store_changes_nothing_and_loads_no_alembic(url, run):
@@ -74,6 +76,44 @@ def test_an_upgrade_of_a_current_store_changes_nothing_and_loads_no_alembic(url,
     )
     assert process.communicate()[0] == "False\n"
     assert SweepService(engine).sweep(made.sweep_id) == made
+    engine.dispose()
+
+
+def script() -> Config:
+    """Where Alembic finds the steps."""
+    config = Config()
+    config.set_main_option("script_location", "sweeps.store:migrations")
+    return config
+
+
+def measure(service: SweepService, claim: Claim, iteration: int, outcome=GOES_ON, **more) -> None:
+    """A rung of trial 0."""
+    report = make_report(iteration=iteration, metrics={"segm/AP": iteration / 10}, **more)
+    service.record(claim, report, outcome=outcome, sampler_attrs=None, now=10.0 + iteration)
+
+
+def test_a_store_of_the_first_schema_goes_on(url):
+    """A sweep in the middle of a trial keeps every row, and takes details from then on."""
+    engine = open_engine(url)
+    config = script()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    service = SweepService(engine)
+    claim = service.claim(service.create(make_spec(), fingerprint="sha", now=1.0).sweep_id, 2.0)
+    service.add_trial(claim, Suggestion(0, {"mask_head.num_conv": 4}, 5), {"mark": 1}, 3.0)
+    measure(service, claim, 75)
+
+    def rows() -> tuple:
+        read = (service.trials, service.attempts, service.measurements, service.curves, service.events)
+        return (service.sweep(claim.sweep_id), *(rows_of(claim.sweep_id) for rows_of in read))
+
+    before = rows()
+    upgrade(engine)
+    assert rows() == before
+    assert service.details(claim.sweep_id, 0) == {}
+    measure(service, claim, 300, COMPLETED, details=EvaluationDetails())
+    assert service.details(claim.sweep_id, 0) == {300: EvaluationDetails()}
     engine.dispose()
 
 

@@ -118,6 +118,7 @@ def test_a_rung_is_measured_and_a_checkpoint_between_rungs_is_not(place):
     assert all(Path(r.checkpoint).name.startswith("e1a1i") for r in reports)
     measured = {"segm/AP", "segm/APs", "segm/AR100", "segm/AP_small_low", "bbox/AP", "boundary/AP"}
     measured |= {"count/gt_tiny", "overlap/split_rate", "latency/ms_per_image"}
+    measured |= {"latency/ms_per_image_p90", "memory/peak_mb", "model/parameters"}
     assert measured <= set(reports[-1].metrics)
 
 

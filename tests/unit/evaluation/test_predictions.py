@@ -58,7 +58,7 @@ def test_the_model_is_left_in_the_mode_it_was_in(model):
     predictions = predict(model, inputs((64, 64)))
     assert model.training
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
-    assert predictions.ms_per_image > 0
+    assert predictions.cost["latency/ms_per_image"] > 0
 
 
 def test_a_higher_mask_threshold_gives_smaller_masks(model):
@@ -75,7 +75,14 @@ def test_a_higher_mask_threshold_gives_smaller_masks(model):
     assert areas[1] == 0
 
 
+def test_memory_is_that_of_one_image(model):
+    """It does not depend on how many images there are, and grows with the image."""
+    one, many = (predict(model, inputs(*[(64, 64)] * n)).cost["memory/peak_mb"] for n in (1, 5))
+    assert many == one
+    assert predict(model, inputs((128, 128))).cost["memory/peak_mb"] > one
+
+
 def test_no_images_are_no_measurement(model):
-    """Nothing in, nothing out, and no latency."""
+    """Nothing in, nothing out, and no cost but the parameters."""
     predictions = predict(model, [])
-    assert (list(predictions.detections), predictions.ms_per_image) == ([], None)
+    assert (list(predictions.detections), set(predictions.cost)) == ([], {"model/parameters"})
