@@ -22,6 +22,7 @@ from search_spaces.overrides import BASE_KEYS, ConfigValue, config_overrides
 from search_spaces.parameters import Value
 from search_spaces.presets import load_preset
 from sweeps.core.errors import SpecInvalid
+from sweeps.core.inference import InferenceSettings, SettingsGrid
 from sweeps.core.spec import BaseSpec, SweepSpec
 
 EXTRA_KEYS: Mapping[str, ConfigValue] = {
@@ -39,6 +40,9 @@ META_ARCHITECTURE = "GeneralizedRCNN"
 """The only one whose knobs, losses and outputs are what the rest expects."""
 
 _NORM_KEYS = ("MODEL.RESNETS.NORM", "MODEL.FPN.NORM", "MODEL.ROI_BOX_HEAD.NORM", "MODEL.ROI_MASK_HEAD.NORM")
+MASK_THRESHOLD = 0.5
+"""Detectron2 has no config key for it: `detector_postprocess` has it as a default."""
+
 _CUDA_LOADERS = 2  # processes that prepare batches while the GPU trains
 
 
@@ -282,8 +286,23 @@ def _beside(file: str, weights: str) -> str:
 
 
 def _apply_inference(cfg: CfgNode, spec: SweepSpec) -> None:
-    """Sets what the spec gives; the rest is the base's, which may have been made for other scores (LVIS)."""
-    if spec.inference.score_threshold is not None:
-        cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = spec.inference.score_threshold
-    if spec.inference.nms_threshold is not None:
-        cfg.MODEL.ROI_HEADS.NMS_THRESH_TEST = spec.inference.nms_threshold
+    """Settings of one value are the model's own from here on; where there are several, the base's stay."""
+    inference, heads = spec.inference, cfg.MODEL.ROI_HEADS
+    match inference.score_threshold:
+        case (only,):
+            heads.SCORE_THRESH_TEST = only
+    match inference.nms_threshold:
+        case (only,):
+            heads.NMS_THRESH_TEST = only
+    match inference.detections_per_image:
+        case (int(count),):
+            cfg.TEST.DETECTIONS_PER_IMAGE = count
+
+
+def settings_grid(cfg: CfgNode, spec: SweepSpec) -> SettingsGrid:
+    """The inference settings that a trial chooses among; the default is what the config has."""
+    heads = cfg.MODEL.ROI_HEADS
+    default = InferenceSettings(
+        MASK_THRESHOLD, heads.SCORE_THRESH_TEST, heads.NMS_THRESH_TEST, cfg.TEST.DETECTIONS_PER_IMAGE
+    )
+    return spec.inference.grid(default)

@@ -18,7 +18,7 @@ from runners.detectron.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from runners.detectron.config import build_config, choose_device, portable_config
+from runners.detectron.config import build_config, choose_device, portable_config, settings_grid
 from runners.detectron.data import RegisteredData, dataset_dicts, register
 from runners.detectron.environment import environment, keep_freed_memory, limit_threads
 from runners.detectron.failures import Stage, failure_of
@@ -27,7 +27,8 @@ from runners.detectron.model import build_model, load_weights
 from runners.detectron.stream import train_loader
 from runners.detectron.trainer import Stop, Trainer, seed_everything
 from runners.evaluation.coco import load_ground_truth
-from runners.evaluation.evaluate import MASK_THRESHOLD, ValidationSet, evaluate
+from runners.evaluation.evaluate import Evaluation, ValidationSet, evaluate
+from sweeps.core.details import EvaluationDetails
 from sweeps.core.size_bins import all_bins
 from sweeps.core.spec import SweepSpec
 from sweeps.core.trial import Assignment, AttemptFacts, CurvePoint, Failure, FailureKind, Report
@@ -177,7 +178,8 @@ class DetectronWorker:
         finished = trainer.iteration >= last
         # A rung is measured when it is reached: a pause right behind it does not measure it again.
         reached = trainer.iteration in assignment.rungs and trainer.iteration > before
-        metrics = self._evaluate(run) if reached or finished else None
+        found = self._evaluate(run) if reached or finished else None
+        metrics = found.metrics if found else None
         name = checkpoint_name(assignment.epoch, assignment.attempt, trainer.iteration)
         path = save_checkpoint(
             Path(assignment.directory), name, trainer.checkpoint(), portable_config(run.cfg)
@@ -187,6 +189,7 @@ class DetectronWorker:
         report = self._report(
             assignment,
             metrics=metrics,
+            details=found.details if found else None,
             checkpoint=str(path),
             curve=trainer.take_curve(),
             paused=paused,
@@ -196,15 +199,15 @@ class DetectronWorker:
             self._release(failed=False)
         return report
 
-    def _evaluate(self, run: _Run) -> dict[str, float]:
+    def _evaluate(self, run: _Run) -> Evaluation:
         assert self._data is not None
         mapper = TestMapper(run.cfg)
         truth = load_ground_truth(Path(self._spec.dataset.val.annotations))
         return evaluate(
             run.trainer.model,
             ValidationSet(truth, map(mapper, dataset_dicts(self._data.val))),
-            mask_threshold=self._spec.inference.mask_threshold or MASK_THRESHOLD,
-            detections_per_image=run.cfg.TEST.DETECTIONS_PER_IMAGE,
+            settings_grid(run.cfg, self._spec),
+            objective=self._spec.objectives[0].metric,
             size_bins=all_bins(self._spec.metrics.size_bins),
         )
 
@@ -221,6 +224,7 @@ class DetectronWorker:
         assignment: Assignment,
         *,
         metrics: Mapping[str, float] | None = None,
+        details: EvaluationDetails | None = None,
         checkpoint: str | None = None,
         curve: tuple[CurvePoint, ...] = (),
         failure: Failure | None = None,
@@ -241,6 +245,7 @@ class DetectronWorker:
             at=time.time(),
             worker_s=worker_s,
             metrics=metrics,
+            details=details,
             checkpoint=checkpoint,
             curve=curve,
             facts=facts,

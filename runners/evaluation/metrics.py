@@ -13,7 +13,7 @@ from runners.evaluation.coco import (
     summary,
 )
 from runners.evaluation.detections import Detections
-from runners.evaluation.grid import boundary_accumulated
+from runners.evaluation.vernier_matching import boundary_accumulated
 from runners.evaluation.merges import merge_and_split_rates
 from runners.evaluation.neighbours import SLICES
 from runners.evaluation.results import BoxTable, Results, box_table, check, have_masks, mask_results

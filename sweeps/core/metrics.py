@@ -137,6 +137,7 @@ def _overlap() -> tuple[Metric, ...]:
 
 _OKSUZ = "Oksuz et al., One Metric to Measure them All, https://arxiv.org/abs/2011.10772"
 _F1 = "van Rijsbergen, Information Retrieval (1979), chapter 7, with COCO's matching at mask IoU 0.5"
+_CROSS_FIT = "Cross-fitting: Chernozhukov et al., Double Machine Learning, https://arxiv.org/abs/1608.00060"
 _GUO = "Guo et al., On Calibration of Modern Neural Networks, https://arxiv.org/abs/1706.04599"
 _KUEPPERS = "Küppers et al., Multivariate Confidence Calibration, https://arxiv.org/abs/2004.13546"
 _LAECE = "Oksuz et al., Towards Building Self-Aware Object Detectors, https://arxiv.org/abs/2307.00934"
@@ -203,6 +204,32 @@ def _calibration() -> tuple[Metric, ...]:
     )
 
 
+def _settings() -> tuple[Metric, ...]:
+    """Inference settings, chosen among those of the spec's `inference`."""
+
+    def chosen(name: str, unit: str, doc: str) -> Metric:
+        return Metric(
+            f"settings/{name}", unit, None, doc, "masksweep's runners.evaluation.choice", judges=False
+        )
+
+    def score(name: str, doc: str) -> Metric:
+        return Metric(f"settings/{name}", "%", "maximize", doc, _CROSS_FIT, judges=False)
+
+    return (
+        chosen("mask_threshold", "0..1", "The mask threshold of highest AP on all validation images."),
+        chosen("nms_threshold", "0..1", "The NMS threshold of highest AP on all validation images."),
+        chosen("detections_per_image", "detections", "The limit of highest AP on all validation images."),
+        chosen(
+            "score_threshold",
+            "0..1",
+            "The score threshold of lowest LRP error at those: AP would always take the lowest.",
+        ),
+        score("AP_default", "The objective's AP at the base's own settings."),
+        score("AP_crossfit", "The same with each half of the images at what the other half chose."),
+        score("AP_best", "The same at what all images chose: flattered, the more so the bigger the grid."),
+    )
+
+
 def _cost() -> tuple[Metric, ...]:
     """What inference costs on the machine that trains."""
 
@@ -239,6 +266,7 @@ METRICS: tuple[Metric, ...] = (
     *_operating_points(),
     *_lrp(),
     *_calibration(),
+    *_settings(),
     *_cost(),
 )
 

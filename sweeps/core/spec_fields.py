@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import BeforeValidator, ValidationInfo
@@ -13,6 +14,9 @@ from search_spaces.scalars import as_integer, as_number
 from search_spaces.zoo import ZOO_CONFIGS
 from sweeps.core.metrics import metric_named, nearest_metrics
 from sweeps.core.size_bins import INTERVAL_ENDS, STANDARD_BINS
+
+MAX_AXIS = 50
+"""Values of one inference setting in a grid."""
 
 PROBLEM = "masksweep"
 """Type of the pydantic errors whose message is ours already; their context may hold a hint."""
@@ -36,6 +40,11 @@ def problem(text: str, hint: str | None = None) -> PydanticCustomError:
 
 def whole(low: int, high: int | None = None) -> BeforeValidator:
     """Whole numbers from `low` on, or up to `high`, both included; 300.0 and 3e2 are whole."""
+    return BeforeValidator(whole_value(low, high))
+
+
+def whole_value(low: int, high: int | None = None) -> Callable[[object], int]:
+    """The check behind `whole`."""
     allowed = f"of at least {low}" if high is None else f"from {low} to {high}"
 
     def check(raw: object) -> int:
@@ -44,7 +53,7 @@ def whole(low: int, high: int | None = None) -> BeforeValidator:
             raise problem(f"got {shown(raw)}, but needs a whole number {allowed}")
         return value
 
-    return BeforeValidator(check)
+    return check
 
 
 def number(allowed: str = "", fits: Callable[[float], bool] = lambda value: True) -> BeforeValidator:
@@ -110,14 +119,32 @@ def device_share(raw: object) -> float:
 
 
 def threshold(raw: object) -> float:
-    """A threshold in (0, 1), alone or as the only item of a list."""
-    if isinstance(raw, list) and len(raw) > 1:
-        raise problem(f"got {len(raw)} values, but takes one value for now")
-    single = raw[0] if isinstance(raw, list) and raw else raw
-    value = as_number(single)
+    """A threshold in (0, 1)."""
+    value = as_number(raw)
     if value is None or not 0 < value < 1:
-        raise problem(f"got {shown(single)}, but needs a number between 0 and 1, both excluded")
+        raise problem(f"got {shown(raw)}, but needs a number between 0 and 1, both excluded")
     return float(value)
+
+
+def axis(check: Callable[[object], Any]) -> BeforeValidator:
+    """One value that `check` takes, or a list of values that differ, to be checked one by one."""
+
+    def listed(raw: object) -> list[object]:
+        if not isinstance(raw, list):
+            return [check(raw)]
+        if not raw or len(raw) > MAX_AXIS:
+            raise problem(f"got {len(raw)} values, but takes 1 to {MAX_AXIS}")
+        doubles = [item for place, item in enumerate(raw) if item in raw[:place]]
+        if doubles:
+            raise problem(f"got {shown(doubles[0])} twice")
+        return raw
+
+    return BeforeValidator(listed)
+
+
+def ascending(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The order in which a grid has its values, however they were written."""
+    return tuple(sorted(values))
 
 
 def seconds(raw: object) -> float:

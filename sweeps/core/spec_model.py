@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -15,9 +16,12 @@ from pydantic import (
 from search_spaces.presets import preset_names
 from search_spaces.space import SearchSpace, parse_space, space_document
 from sweeps.core.errors import SpecInvalid
+from sweeps.core.inference import InferenceSettings, SettingsGrid
 from sweeps.core.metrics import metric_named
 from sweeps.core.spec_fields import (
     LEAST_SHARE,
+    ascending,
+    axis,
     bin_bounds,
     bin_name,
     config_file,
@@ -35,6 +39,7 @@ from sweeps.core.spec_fields import (
     version_value,
     weights_value,
     whole,
+    whole_value,
     zoo_value,
 )
 
@@ -47,7 +52,12 @@ MAX_TRIALS = 100_000
 _Path = Annotated[str, BeforeValidator(path_value)]
 _Metric = Annotated[str, BeforeValidator(metric_value)]
 _Number = Annotated[float, number()]
-_Threshold = Annotated[float, BeforeValidator(threshold)]
+_Thresholds = Annotated[
+    tuple[Annotated[float, BeforeValidator(threshold)], ...], axis(threshold), AfterValidator(ascending)
+]
+_Counts = Annotated[
+    tuple[Annotated[int, whole(1, 1000)], ...], axis(whole_value(1, 1000)), AfterValidator(ascending)
+]
 _POSITIVE = number(" above 0", lambda value: value > 0)
 
 
@@ -143,17 +153,31 @@ class Metrics(_Section):
 
 
 class Inference(_Section):
-    """Settings that need no training, each in (0, 1); None: the base's own.
+    """Settings that need no training, each one value or a list to choose among; None: the base's own.
 
     Attributes:
-        mask_threshold: Of a mask's probability; no base has one, and Detectron2's is 0.5.
-        score_threshold: Detections below are left out.
-        nms_threshold: IoU above which the weaker of two boxes is left out.
+        mask_threshold: Of a mask's probability, in (0, 1); no base has one, and Detectron2's is 0.5.
+        score_threshold: Detections below are left out; in (0, 1).
+        nms_threshold: IoU above which the weaker of two boxes is left out; in (0, 1).
+        detections_per_image: The best so many are kept; 1 to 1000.
     """
 
-    mask_threshold: _Threshold | None = None
-    score_threshold: _Threshold | None = None
-    nms_threshold: _Threshold | None = None
+    mask_threshold: _Thresholds | None = None
+    score_threshold: _Thresholds | None = None
+    nms_threshold: _Thresholds | None = None
+    detections_per_image: _Counts | None = None
+
+    def grid(self, default: InferenceSettings) -> SettingsGrid:
+        """All combinations, with `default` for what is not given. A single one is its own default."""
+        grid = SettingsGrid(
+            self.mask_threshold or (default.mask_threshold,),
+            self.score_threshold or (default.score_threshold,),
+            self.nms_threshold or (default.nms_threshold,),
+            self.detections_per_image or (default.detections_per_image,),
+            default,
+        )
+        combinations = grid.combinations()
+        return grid if len(combinations) > 1 else SettingsGrid.single(combinations[0])
 
 
 class Sampler(_Section):

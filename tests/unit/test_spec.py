@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from search_spaces.presets import load_preset
+from sweeps.core.inference import InferenceSettings
 from sweeps.core.spec import (
     BaseSpec,
     Fidelity,
@@ -143,10 +144,25 @@ def test_categories_are_metrics(metric: str) -> None:
     assert read(f"{TINY}objectives: [{{metric: {metric}}}]\n").objectives[0].metric == metric
 
 
+def test_inference_lists_make_a_grid() -> None:
+    """Every combination, ascending whatever the order in the spec; what is not given is the base's own."""
+    default = InferenceSettings(0.5, 0.05, 0.5, 25)
+    spec = read(f"{TINY}inference: {{mask_threshold: [0.6, 0.4], nms_threshold: 0.3}}\n")
+    grid = spec.inference.grid(default)
+    assert grid.combinations() == (
+        InferenceSettings(0.4, 0.05, 0.3, 25),
+        InferenceSettings(0.6, 0.05, 0.3, 25),
+    )
+    assert grid.default == default
+    single = read(f"{TINY}inference: {{mask_threshold: 0.4}}\n").inference.grid(default)
+    assert single.combinations() == (InferenceSettings(0.4, 0.05, 0.5, 25),)
+    assert single.default == single.combinations()[0]
+
+
 def test_a_full_spec_is_taken_as_written() -> None:
     """Every section of a spec arrives."""
     spec = read(FULL)
-    assert (spec.inference.mask_threshold, spec.inference.score_threshold) == (0.4, 0.1)
+    assert (spec.inference.mask_threshold, spec.inference.score_threshold) == ((0.4,), (0.1,))
     assert spec.metrics.size_bins == {"bolt": (10, 24), "plate": (40.5, 80)}
     assert (spec.pruner.type, spec.pruner.startup_trials, spec.pruner.warmup_rungs) == ("median", 3, 1)
     assert (spec.budget.wall_s, spec.budget.deadline) == (5400.0, "07:00 Europe/Berlin")

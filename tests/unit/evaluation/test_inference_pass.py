@@ -1,0 +1,157 @@
+import hotcoco.mask
+import numpy as np
+import pytest
+import torch
+
+from runners.detectron.config import build_config
+from runners.detectron.model import build_model
+from runners.evaluation.coco import ground_truth
+from runners.evaluation.inference_pass import run_pass
+from sweeps.core.inference import InferenceSettings, SettingsGrid
+from sweeps.testing import make_spec
+
+SETTINGS = InferenceSettings(0.5, 0.01, 0.5, 25)
+ONE = SettingsGrid.single(SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def model():
+    """The tiny model with random weights that finds something everywhere."""
+    torch.manual_seed(0)
+    cfg = build_config(
+        make_spec(inference={"score_threshold": 0.01}),
+        {},
+        seed=0,
+        output_dir="unused",
+        num_classes=3,
+        device="cpu",
+    )
+    return build_model(cfg)
+
+
+def inputs(*sizes):
+    generator = torch.Generator().manual_seed(1)
+    return [
+        {
+            "image_id": number,
+            "height": height * 2,
+            "width": width * 2,
+            "image": torch.randint(0, 256, (3, height, width), generator=generator, dtype=torch.uint8),
+        }
+        for number, (height, width) in enumerate(sizes, 1)
+    ]
+
+
+def truth_of(images):
+    """One square part in each image, by turns of two categories, and none of a third."""
+    return ground_truth(
+        {
+            "images": [{"id": i["image_id"], "height": i["height"], "width": i["width"]} for i in images],
+            "categories": [{"id": k, "name": f"part {k}"} for k in (1, 2, 3)],
+            "annotations": [
+                {
+                    "id": i["image_id"],
+                    "image_id": i["image_id"],
+                    "category_id": 1 + i["image_id"] % 2,
+                    "bbox": [10, 10, 40, 40],
+                    "area": 1600,
+                    "iscrowd": 0,
+                    "segmentation": [[10, 10, 50, 10, 50, 50, 10, 50]],
+                }
+                for i in images
+            ],
+        }
+    )
+
+
+def found(model, images, grid=ONE, settings=SETTINGS, **options):
+    done = run_pass(model, truth_of(images), images, grid, **options)
+    return [done.detections(image, settings) for image in done.images]
+
+
+def test_batches_give_what_single_images_give(model):
+    """Images of several sizes come back in order, each as if it had been alone."""
+    images = inputs((64, 64), (64, 64), (64, 96), (64, 64), (96, 64), (96, 64), (96, 64))
+    alone = found(model, images, batch_size=1)
+    together = found(model, images, batch_size=2)
+    assert [item.image_id for item in together] == [1, 2, 3, 4, 5, 6, 7]
+    assert sum(len(item.scores) for item in together) > 20
+    for expected, actual in zip(alone, together, strict=True):
+        np.testing.assert_allclose(actual.boxes, expected.boxes, atol=1e-3)
+        np.testing.assert_allclose(actual.scores, expected.scores, atol=1e-5)
+        assert actual.classes.tolist() == expected.classes.tolist()
+        assert [mask["size"] for mask in actual.masks] == [mask["size"] for mask in expected.masks]
+
+
+def test_the_model_is_left_in_the_mode_it_was_in(model):
+    """An evaluation in mid-training changes neither mode nor running statistics, and puts nothing into it."""
+    model.train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    done = run_pass(model, truth_of(inputs((64, 64))), inputs((64, 64)), ONE)
+    assert model.training
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert "forward_with_given_boxes" not in vars(model.roi_heads)
+    assert done.cost["latency/ms_per_image"] > 0
+
+
+def test_a_higher_mask_threshold_gives_smaller_masks(model):
+    """The threshold is applied to the soft masks: at 0.99 no pixel of an untrained model is left."""
+    grid = SettingsGrid((0.01, 0.99), (0.01,), (0.5,), (25,), SETTINGS)
+    low, high = (
+        sum(
+            hotcoco.mask.area(mask)
+            for item in found(model, inputs((64, 64)), grid, settings)
+            for mask in item.masks
+        )
+        for settings in grid.combinations()
+    )
+    assert low > 0
+    assert high == 0
+
+
+def test_an_image_without_detections_is_an_answer(model):
+    """At a score that nothing reaches every image is there, with nothing in it."""
+    nothing = InferenceSettings(0.5, 0.999, 0.5, 25)
+    images = inputs((64, 64), (64, 64))
+    for grid in (SettingsGrid.single(nothing), SettingsGrid((0.5,), (0.01, 0.999), (0.5,), (25,), SETTINGS)):
+        items = found(model, images, grid, nothing)
+        assert [(item.image_id, len(item.scores), list(item.masks)) for item in items] == [
+            (1, 0, []),
+            (2, 0, []),
+        ]
+
+
+def test_memory_is_that_of_one_image(model):
+    """It does not depend on how many images there are, and grows with the image."""
+
+    def peak_mb(*sizes):
+        images = inputs(*sizes)
+        return run_pass(model, truth_of(images), images, ONE).cost["memory/peak_mb"]
+
+    assert peak_mb(*[(64, 64)] * 5) == peak_mb((64, 64))
+    assert peak_mb((128, 128)) > peak_mb((64, 64))
+
+
+def test_no_images_are_no_measurement(model):
+    """Nothing in, nothing out, and no latency."""
+    done = run_pass(model, truth_of(inputs((64, 64))), [], ONE)
+    assert list(done.images) == []
+    assert set(done.cost) == {"model/parameters"}
+
+
+@pytest.mark.parametrize("grid", [ONE, SettingsGrid((0.3, 0.5), (0.01,), (0.3, 0.7), (25,), SETTINGS)])
+def test_latency_is_that_of_the_default_settings(model, grid, monkeypatch):
+    """Time and memory are taken of plain inference, however large the grid."""
+    from runners.evaluation import inference_pass
+
+    asked = []
+    real = inference_pass.infer
+
+    def watched(model, batch, rules):
+        asked.append(tuple(rules))
+        return real(model, batch, rules)
+
+    monkeypatch.setattr(inference_pass, "infer", watched)
+    done = run_pass(model, truth_of(inputs((64, 64))), inputs((64, 64)), grid)
+    assert asked[0] == ((0.01, 0.5, 25),)
+    assert {"latency/ms_per_image", "latency/ms_per_image_p90", "memory/peak_mb"} <= set(done.cost)
