@@ -3,10 +3,11 @@
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 from runners.addresses import probe
+from runners.process_group import group_apart
 from sweeps.core.errors import UserError
 from sweeps.core.spec import Resources
 
@@ -54,13 +55,14 @@ def ray_cluster(address: str | None) -> Iterator[None]:
     # Ray announces its settings, and Tune warns of result files that it was told not to write.
     logging.getLogger("ray").setLevel(logging.ERROR)
     try:
-        ray.init(
-            address=address or "local",
-            include_dashboard=None if address else False,
-            log_to_driver=False,
-            logging_level="ERROR",
-            configure_logging=False,
-        )
+        with nullcontext() if address else group_apart():
+            ray.init(
+                address=address or "local",
+                include_dashboard=None if address else False,
+                log_to_driver=False,
+                logging_level="ERROR",
+                configure_logging=False,
+            )
     except Exception as error:  # whatever joining raises: no such cluster, another version of Ray, a token
         if address is None:
             raise

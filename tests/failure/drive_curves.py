@@ -1,6 +1,8 @@
 """A driver for the tests to kill: drives a sweep of analytic workers and prints a line on each progress.
 
 python drive_curves.py HOME SWEEP_ID RAY_ADDRESS STEP_S
+
+RAY_ADDRESS `local` starts a Ray of its own.
 """
 
 import sys
@@ -24,5 +26,7 @@ def say(progress: Progress) -> None:
 if __name__ == "__main__":
     home, sweep_id, address, step_s = Path(sys.argv[1]), sys.argv[2], sys.argv[3], float(sys.argv[4])
     settings = Settings.load(home)
-    order = DriveOrder(open_service(settings), settings, sweep_id, address, say, print)
+    order = DriveOrder(
+        open_service(settings), settings, sweep_id, None if address == "local" else address, say, print
+    )
     drive(order, partial(CurveWorker, log=home / "iterations.log", step_s=step_s))
