@@ -58,8 +58,8 @@ class DataReport:
 def audit(spec: SweepSpec) -> DataReport:
     """Checks the spec's data, and that it can measure the spec's objectives and constraints.
 
-    Reads both JSON files once, looks for every image and reads the headers of up to 5000 a half. Problems are
-    found all at once; each kind names its first records. Raises nothing for bad data.
+    Reads both JSON files once, looks for every image and reads header and trailer of up to 5000 a half.
+    Problems are found all at once; each kind names its first records. Raises nothing for bad data.
     """
     findings, notes = Findings(), Findings()
     digest = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""The image files behind a COCO JSON: there, inside their folder, and of the size that the JSON says."""
+"""The image files behind a COCO JSON: there, inside their folder, whole, and of the size that it says."""
 
 import os
 from dataclasses import dataclass, field
@@ -10,6 +10,9 @@ from PIL import Image, UnidentifiedImageError
 from runners.annotations.findings import Findings
 
 HEADERS = 5000  # files that are opened at most; of a larger set, so many evenly spread ones
+
+_TRAILERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
+"""What a whole file ends with, unless something was appended to it."""
 
 _EXIF_ORIENTATION = 274
 _ON_ITS_SIDE = (5, 6, 7, 8)  # EXIF orientations that swap width and height
@@ -31,7 +34,10 @@ class ImageFiles:
 def check_files(
     images: dict[Any, dict[str, Any]], folder: Path, path: str, findings: Findings, notes: Findings
 ) -> ImageFiles:
-    """Looks for every image and reads the headers of up to HEADERS of them.
+    """Looks for every image and reads the header and the trailer of up to HEADERS of them.
+
+    JPEG and PNG files that do not end as they should are decoded, so that files which were cut off are found.
+    Damage in the middle of a file, and cut files of other formats, show only in training.
 
     Args:
         images: COCO's image records by id, each with file_name, width and height.
@@ -79,10 +85,13 @@ def _check_header(file: str, record: dict[str, Any], path: str, findings: Findin
             width, height = image.size
             orientation = _orientation(image)
             deep = image.mode.startswith("I")
+            cut = _cut_off(image, file)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         reason = "not an image" if isinstance(error, UnidentifiedImageError) else str(error)
         findings.add(f"{path}.images", "images that cannot be opened", f"{name} ({reason})")
         return
+    if cut is not None:
+        findings.add(f"{path}.images", "images that are cut off", f"{name} ({cut})")
     if orientation in _ON_ITS_SIDE:
         width, height = height, width
     if (width, height) != (record["width"], record["height"]):
@@ -95,6 +104,22 @@ def _check_header(file: str, record: dict[str, Any], path: str, findings: Findin
         findings.add(f"{path}.annotations", "images with a wrong width or height", got, hint)
     if deep:
         notes.add(f"{path}.images", "16-bit images, of which the upper 8 bits are used", name)
+
+
+def _cut_off(image: Image.Image, file: str) -> str | None:
+    """Why the pixels cannot be read to the last one, or None; decodes only where the trailer is missing."""
+    trailer = _TRAILERS.get(image.format or "")
+    if trailer is None:
+        return None
+    with open(file, "rb") as raw:
+        raw.seek(-min(len(trailer), raw.seek(0, os.SEEK_END)), os.SEEK_END)
+        if raw.read() == trailer:
+            return None
+    try:
+        image.load()
+    except Exception as error:  # decoders raise what they like
+        return str(error)
+    return None
 
 
 def _orientation(image: Image.Image) -> int | None:

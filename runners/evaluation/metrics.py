@@ -13,12 +13,12 @@ from runners.evaluation.coco import (
     summary,
 )
 from runners.evaluation.detections import Detections
-from runners.evaluation.vernier_matching import boundary_accumulated
 from runners.evaluation.merges import merge_and_split_rates
 from runners.evaluation.neighbours import SLICES
 from runners.evaluation.results import BoxTable, Results, box_table, check, have_masks, mask_results
 from runners.evaluation.size_metrics import size_metrics
 from runners.evaluation.truth import GroundTruth
+from runners.evaluation.vernier_matching import boundary_accumulated
 from sweeps.core.size_bins import STANDARD_BINS, SizeBins
 
 

@@ -4,9 +4,9 @@ import numpy as np
 
 from runners.evaluation.bootstrap import category_matches, draws, interval, replicate_aps
 from runners.evaluation.coco import Accumulated, bin_areas
-from runners.evaluation.vernier_matching import match
 from runners.evaluation.results import Results
 from runners.evaluation.truth import GroundTruth
+from runners.evaluation.vernier_matching import match
 from sweeps.core.size_bins import SizeBins
 
 

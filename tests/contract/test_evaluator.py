@@ -14,9 +14,9 @@ from runners.evaluation.coco import (
     limits_of,
     load_results,
 )
-from runners.evaluation.vernier_matching import boundary_accumulated
 from runners.evaluation.metrics import evaluate_detections
 from runners.evaluation.neighbours import SLICES
+from runners.evaluation.vernier_matching import boundary_accumulated
 from sweeps.core.size_bins import STANDARD_BINS
 from tests.evaluation_data import (
     CATEGORIES,

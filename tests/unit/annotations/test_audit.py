@@ -614,3 +614,22 @@ def test_overlap_is_no_objective_where_nothing_overlaps(tmp_path: Path) -> None:
         for number in range(14)
     ]
     assert run(tmp_path, documents, "objectives: [{metric: overlap/merge_rate}]").issues == ()
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_an_image_that_is_cut_off_is_found(tmp_path: Path, suffix: str) -> None:
+    """A download that broke off has a good header; its end is looked at. What is appended does no harm."""
+    documents = good()
+    for record, name in zip(documents["train"]["images"], ("cut", "longer"), strict=True):
+        record["file_name"] = f"{name}.{suffix}"
+    images = tmp_path / "images"
+    images.mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    for name in ("cut", "longer"):
+        Image.fromarray(noise).save(images / f"{name}.{suffix}")
+    whole = (images / f"cut.{suffix}").read_bytes()
+    (images / f"cut.{suffix}").write_bytes(whole[: len(whole) * 2 // 3])
+    (images / f"longer.{suffix}").write_bytes(whole + b"appended by a camera")
+    (issue,) = run(tmp_path, documents).issues
+    assert issue.path == "dataset.train.images"
+    assert issue.problem.startswith(f"images that are cut off: cut.{suffix} (image file is truncated")

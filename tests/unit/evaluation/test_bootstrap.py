@@ -5,8 +5,8 @@ import pytest
 
 from runners.evaluation.bootstrap import category_matches, draws, interval, replicate_aps
 from runners.evaluation.coco import accumulate, bin_areas, ground_truth, load_results
-from runners.evaluation.vernier_matching import match
 from runners.evaluation.metrics import evaluate_detections
+from runners.evaluation.vernier_matching import match
 from tests.evaluation_data import detections_of, random_case, results_of
 
 AREA = bin_areas({"all": (0.0, 1e5)})
