@@ -1,5 +1,6 @@
 """Drives one epoch of a sweep: claims it, runs its trials on Ray Tune, and leaves it ended or paused."""
 
+import contextlib
 import os
 import socket
 import threading
@@ -12,13 +13,16 @@ from runners.guard import Guard
 from runners.heartbeat import STALE_AFTER_S, Heartbeat
 from runners.interrupts import Interrupts
 from runners.retention import Retention
+from sweeps.core.errors import StaleEpoch, UserError
 from sweeps.core.progress import Progress
 from sweeps.core.states import SweepState
 from sweeps.core.trial import WorkerFactory
 from sweeps.invocation import command
 from sweeps.launchers.runner import DriveOrder
+from sweeps.patience import Waiting
 from sweeps.records import Claim, Driver
 from sweeps.search import Ending, Search
+from sweeps.service import SweepService
 from sweeps.tracking.mirror import Mirror
 from sweeps.tracking.thread import MirrorThread
 
@@ -37,12 +41,12 @@ def drive(order: DriveOrder, factory: WorkerFactory) -> None:
         UserError: It cannot be driven as things are.
         StaleEpoch: Another driver took the sweep over in the meantime.
     """
-    service, settings = order.service, order.settings
+    settings, display = order.settings, Display(order.on_progress, order.on_note)
+    service = SweepService(order.service.engine, Waiting(time.monotonic, time.sleep, display.note))
     sweep_id = service.sweep(order.sweep_id).sweep_id
     mirror = MirrorThread(
         lambda: Mirror(service, settings.tracking_uri, artifact_root=settings.artifact_root), sweep_id
     )
-    display = Display(order.on_progress, order.on_note)
     claim: Claim | None = None
     with Interrupts() as interrupts:
         try:
@@ -51,7 +55,7 @@ def drive(order: DriveOrder, factory: WorkerFactory) -> None:
                 claim = service.claim(sweep_id, time.time(), stale_after_s=STALE_AFTER_S, is_dead=_is_dead)
                 mirror.start()
                 try:
-                    _run(_Epoch(order, claim, factory, pool, mirror, display), interrupts)
+                    _run(_Epoch(order, service, claim, factory, pool, mirror, display), interrupts)
                 except KeyboardInterrupt:  # nothing runs yet
                     interrupts.ignore()
                     service.finish(claim, SweepState.PAUSED, "interrupted", time.time())
@@ -68,6 +72,7 @@ class _Epoch:
     """What one life of a driver has to do with."""
 
     order: DriveOrder
+    service: SweepService
     claim: Claim
     factory: WorkerFactory
     pool: Pool
@@ -95,7 +100,7 @@ def _shipped(mirror: MirrorThread) -> bool:
 def _run(epoch: _Epoch, interrupts: Interrupts) -> None:
     from runners.tune_executor import execute  # noqa: PLC0415 - imports Ray
 
-    service, claim, display = epoch.order.service, epoch.claim, epoch.display
+    service, claim, display = epoch.service, epoch.claim, epoch.display
     directory = epoch.order.settings.sweep_directory(claim.sweep_id)
     directory.mkdir(parents=True, exist_ok=True)
     for leftover in directory.glob("pause-e*"):
@@ -117,7 +122,7 @@ def _run(epoch: _Epoch, interrupts: Interrupts) -> None:
         on_change=on_change,
     )
     guard = Guard(on_error=search.abandon)
-    heartbeat = Heartbeat(lambda: service.beat(claim, time.time()), guard.trip)
+    heartbeat = Heartbeat(lambda: epoch.order.service.beat(claim, time.time()), guard.trip)
 
     def pause() -> None:
         search.pause()
@@ -133,6 +138,12 @@ def _run(epoch: _Epoch, interrupts: Interrupts) -> None:
         execute(search, epoch.factory, pool=epoch.pool, scratch=scratch, guard=guard)
     except KeyboardInterrupt:
         cut_short = True
+    except StaleEpoch:
+        raise
+    except Exception as error:
+        with contextlib.suppress(Exception):  # the store may be the trouble
+            epoch.order.service.finish(claim, SweepState.PAUSED, _cause(error), time.time())
+        raise
     finally:
         interrupts.ignore()
         heartbeat.stop()
@@ -147,6 +158,10 @@ def _outcome(ending: Ending, *, cut_short: bool) -> tuple[SweepState, str | None
     if ending.paused:
         return SweepState.PAUSED, "interrupted" if cut_short else ending.reason
     return SweepState.COMPLETED, ending.reason
+
+
+def _cause(error: Exception) -> str:
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
 
 
 def _is_dead(driver: Driver) -> bool:

@@ -108,21 +108,26 @@ def _drive(
     ray_address: str | None,
 ) -> int:
     metric = service.sweep(sweep_id).spec.objectives[0].metric
+    ray = [] if ray_address is None else ["--ray-address", ray_address]
+    resume = command(settings, "resume", sweep_id, *ray)
     with (
         contextlib.suppress(KeyboardInterrupt),  # the store knows; the state below tells
         stdout_kept_clean(),
         progress_view(metric) as on_progress,
     ):
-        runner.drive(
-            DriveOrder(
-                service=service,
-                settings=settings,
-                sweep_id=sweep_id,
-                ray_address=ray_address,
-                on_progress=on_progress,
-                on_note=lambda note: words.print(f"note: {note}", markup=False),
-            )
+        order = DriveOrder(
+            service=service,
+            settings=settings,
+            sweep_id=sweep_id,
+            ray_address=ray_address,
+            on_progress=on_progress,
+            on_note=lambda note: words.print(f"note: {note}", markup=False),
         )
+        try:
+            runner.drive(order)
+        except UserError as error:
+            again = f"the sweep is kept, go on with: {resume}"
+            raise UserError(str(error), f"{error.hint}; {again}" if error.hint else again) from error
     if as_json:
         print_json(sweep_document(service, settings, sweep_id))
     else:
@@ -133,8 +138,7 @@ def _drive(
         case SweepState.FAILED:
             return EXIT_FAILED
         case _:
-            ray = [] if ray_address is None else ["--ray-address", ray_address]
-            words.print(f"\nhint: {command(settings, 'resume', sweep_id, *ray)}", markup=False)
+            words.print(f"\nhint: {resume}", markup=False)
             return EXIT_INTERRUPTED
 
 

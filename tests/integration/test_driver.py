@@ -12,10 +12,11 @@ import pytest
 from runners.driver import drive
 from runners.testing import CurveWorker
 from sweeps.bootstrap import open_service
-from sweeps.core.errors import StaleEpoch
+from sweeps.core.errors import StaleEpoch, StoreUnavailable
 from sweeps.core.states import AttemptState, SweepState, TrialState
 from sweeps.launchers.runner import DriveOrder
 from sweeps.settings import Settings
+from sweeps.store.engine import writing
 from sweeps.testing import make_spec
 
 pytestmark = pytest.mark.slow  # joins a Ray cluster
@@ -176,6 +177,21 @@ def test_a_broken_display_ends_no_sweep(tmp_path, mlflow_uri, ray_address):
 
     home.drive(ray_address, on_progress=closed)
     assert home.state is SweepState.COMPLETED
+
+
+def test_a_driver_that_cannot_write_leaves_its_sweep_paused(tmp_path, mlflow_uri, ray_address):
+    """Trouble with the store is told as the user's to mend, and the sweep can be gone on with."""
+    home = Home(tmp_path, mlflow_uri, budget={"trials": 2})
+
+    def break_the_store(progress):
+        with writing(home.service.engine) as connection:
+            connection.exec_driver_sql("ALTER TABLE measurements RENAME TO gone")
+
+    with pytest.raises(StoreUnavailable, match="no such table"):
+        home.drive(ray_address, on_progress=break_the_store, step_s=0.2)
+    sweep = home.service.sweep(home.sweep_id)
+    assert sweep.state is SweepState.PAUSED
+    assert "no such table" in sweep.reason
 
 
 def test_a_budget_ends_the_sweep_at_the_next_report(tmp_path, mlflow_uri, ray_address):
