@@ -15,6 +15,9 @@ QUIET_RAY = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    # A dead worker is told in a line of the progress, with its cause; Ray's own pages of it are not.
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "A worker died or was killed",
     # The store is the truth: Tune's own snapshots, loggers and signal handling only cost time.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
@@ -56,8 +59,9 @@ def ray_cluster(address: str | None, starting: AbstractContextManager[None]) -> 
         os.environ.setdefault(name, value)
     import ray  # noqa: PLC0415 - reads the environment as it is imported
 
-    # Ray announces its settings, and Tune warns of result files that it was told not to write.
-    logging.getLogger("ray").setLevel(logging.ERROR)
+    # Ray announces its settings, warns of result files that it was told not to write, and lists at the end
+    # the trials that failed. What matters is raised.
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
     try:
         try:
             with starting, own_sessions():
