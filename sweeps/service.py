@@ -181,7 +181,9 @@ class SweepService:
             if not take(connection, sweep, values):
                 raise StaleEpoch(f"sweep {claim.sweep_id}: another driver was faster to claim it")
             reason = f"the driver of epoch {sweep.epoch} is gone"
-            requeued = release_running(connection, claim, reason, now)
+            requeued = release_running(
+                connection, claim, reason, now, held_until=sweep.driver.beat_at if sweep.driver else now
+            )
             data = {"host": host, "pid": pid, "requeued": requeued}
             sql.add_sweep_event(connection, claim, "sweep.claimed", now, data)
         return claim
@@ -209,7 +211,7 @@ class SweepService:
             if state.terminal:
                 cancel_open(connection, claim, reason or f"the sweep is {state.value}", now)
             elif state is SweepState.PAUSED:
-                release_running(connection, claim, reason or "the sweep is paused", now)
+                release_running(connection, claim, reason or "the sweep is paused", now, held_until=now)
             data = {"from": old.value, "reason": reason}
             sql.add_sweep_event(connection, claim, f"sweep.{state.value.lower()}", now, data)
 
