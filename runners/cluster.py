@@ -83,6 +83,15 @@ def ray_cluster(address: str | None, starting: AbstractContextManager[None]) -> 
         ray.shutdown()
 
 
+def head_address() -> str | None:
+    """`HOST:PORT` of the control service of Ray, once started; None behind a `ray://` connection."""
+    import ray  # noqa: PLC0415 - reads the environment as it is imported
+
+    if ray.util.client.ray.is_connected():
+        return None
+    return str(ray.get_runtime_context().gcs_address)
+
+
 def plan_pool(resources: Resources, totals: dict[str, float], *, shared: bool) -> Pool:
     """How many trials fit at a time.
 

@@ -7,17 +7,18 @@ import threading
 import time
 from dataclasses import dataclass
 
-from runners.cluster import Pool, plan_pool, ray_cluster
+from runners.cluster import Pool, head_address, plan_pool, ray_cluster
 from runners.display import Display
 from runners.guard import Guard
 from runners.heartbeat import STALE_AFTER_S, Heartbeat
 from runners.interrupts import Interrupts
+from runners.ray_watch import RayWatch
 from runners.retention import Retention
 from sweeps.core.errors import StaleEpoch, UserError
 from sweeps.core.progress import Progress
 from sweeps.core.states import SweepState
 from sweeps.core.trial import WorkerFactory
-from sweeps.invocation import command
+from sweeps.invocation import command, resume_command
 from sweeps.launchers.runner import DriveOrder
 from sweeps.patience import Waiting
 from sweeps.records import Claim, Driver
@@ -25,6 +26,9 @@ from sweeps.search import Ending, Search
 from sweeps.service import SweepService
 from sweeps.tracking.mirror import Mirror
 from sweeps.tracking.thread import MirrorThread
+
+EXIT_INTERRUPTED = 130
+"""As a shell has it for Ctrl-C."""
 
 MIRROR_PATIENCE_S = 30.0
 """How long the end of a sweep waits for MLflow; what is left then is shipped by `masksweep mirror`."""
@@ -130,7 +134,19 @@ def _run(epoch: _Epoch, interrupts: Interrupts) -> None:
         note = "stopping at the next checkpoint; interrupt again to stop at once"
         threading.Thread(target=display.note, args=(note,), daemon=True).start()
 
+    def ray_is_gone() -> None:
+        search.pause()
+        state, reason = _outcome(search.ending(), cut_short=True)
+        with contextlib.suppress(Exception):
+            epoch.order.service.finish(claim, state, reason, time.time())
+        again = resume_command(epoch.order.settings, claim.sweep_id, epoch.order.ray_address)
+        display.note(f"Ray was stopped, or killed; go on with: {again}")
+        # The main thread waits inside Ray, which hears no signal there and aborts the process in the end.
+        os._exit(EXIT_INTERRUPTED)
+
+    watch = RayWatch(head_address(), ray_is_gone)
     heartbeat.start()
+    watch.start()
     cut_short = False
     try:
         interrupts.listen(pause, search.abandon)
@@ -146,6 +162,7 @@ def _run(epoch: _Epoch, interrupts: Interrupts) -> None:
         raise
     finally:
         interrupts.ignore()
+        watch.stop()
         heartbeat.stop()
     state, reason = _outcome(search.ending(), cut_short=cut_short)
     service.finish(claim, state, reason, time.time())
