@@ -46,13 +46,14 @@ def drive(order: DriveOrder, factory: WorkerFactory) -> None:
         StaleEpoch: Another driver took the sweep over in the meantime.
     """
     settings, display = order.settings, Display(order.on_progress, order.on_note)
-    service = SweepService(order.service.engine, Waiting(time.monotonic, time.sleep, display.note))
+    interrupts = Interrupts()
+    service = SweepService(order.service.engine, Waiting(time.monotonic, interrupts.nap, display.note))
     sweep_id = service.sweep(order.sweep_id).sweep_id
     mirror = MirrorThread(
         lambda: Mirror(service, settings.tracking_uri, artifact_root=settings.artifact_root), sweep_id
     )
     claim: Claim | None = None
-    with Interrupts() as interrupts:
+    with interrupts:
         try:
             with ray_cluster(order.ray_address, interrupts.starting()):
                 pool = _pool(order, sweep_id, display)
@@ -141,8 +142,7 @@ def _run(epoch: _Epoch, interrupts: Interrupts) -> None:
             epoch.order.service.finish(claim, state, reason, time.time())
         again = resume_command(epoch.order.settings, claim.sweep_id, epoch.order.ray_address)
         display.note(f"Ray was stopped, or killed; go on with: {again}")
-        # The main thread waits inside Ray, which hears no signal there and aborts the process in the end.
-        os._exit(EXIT_INTERRUPTED)
+        _quit()
 
     watch = RayWatch(head_address(), ray_is_gone)
     heartbeat.start()
@@ -166,6 +166,13 @@ def _run(epoch: _Epoch, interrupts: Interrupts) -> None:
         heartbeat.stop()
     state, reason = _outcome(search.ending(), cut_short=cut_short)
     service.finish(claim, state, reason, time.time())
+
+
+def _quit() -> None:
+    """Ends the process while its main thread waits inside Ray, hears no signal and would be aborted later."""
+    if os.isatty(2):
+        os.write(2, b"\x1b[?25h")  # a live table hides the cursor
+    os._exit(EXIT_INTERRUPTED)
 
 
 def _outcome(ending: Ending, *, cut_short: bool) -> tuple[SweepState, str | None]:
