@@ -16,6 +16,9 @@ QUIET_RAY = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # what holds no GPU sees none
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    # A dead worker is told in a line of the progress, with its cause; Ray's own pages of it are not.
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "A worker died or was killed",
     # The store is the truth: Tune's own snapshots, loggers and signal handling only cost time.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
@@ -56,8 +59,9 @@ def ray_cluster(address: str | None, starting: AbstractContextManager[None]) -> 
     _quiet_ray()
     import ray  # noqa: PLC0415 - reads the environment as it is imported
 
-    # Ray announces its settings, and Tune warns of result files that it was told not to write.
-    logging.getLogger("ray").setLevel(logging.ERROR)
+    # Ray announces its settings, warns of result files that it was told not to write, and lists at the end
+    # the trials that failed. What matters is raised.
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
     try:
         try:
             with starting, own_sessions():
@@ -107,6 +111,15 @@ def _own_totals() -> dict[str, float] | None:
         return {"CPU": float(counted.num_cpus), "GPU": float(counted.num_gpus)}
     except Exception:  # not Ray's public interface; starting Ray will tell
         return None
+
+
+def head_address() -> str | None:
+    """`HOST:PORT` of the control service of Ray, once started; None behind a `ray://` connection."""
+    import ray  # noqa: PLC0415 - reads the environment as it is imported
+
+    if ray.util.client.ray.is_connected():
+        return None
+    return str(ray.get_runtime_context().gcs_address)
 
 
 def plan_pool(resources: Resources, totals: dict[str, float], *, shared: bool) -> Pool:

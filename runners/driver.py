@@ -1,26 +1,34 @@
 """Drives one epoch of a sweep: claims it, runs its trials on Ray Tune, and leaves it ended or paused."""
 
+import contextlib
 import os
 import socket
 import threading
 import time
 from dataclasses import dataclass
 
-from runners.cluster import Pool, plan_pool, ray_cluster
+from runners.cluster import Pool, head_address, plan_pool, ray_cluster
 from runners.display import Display
 from runners.guard import Guard
 from runners.heartbeat import STALE_AFTER_S, Heartbeat
 from runners.interrupts import Interrupts
+from runners.ray_watch import RayWatch
 from runners.retention import Retention
+from sweeps.core.errors import StaleEpoch, UserError
 from sweeps.core.progress import Progress
 from sweeps.core.states import SweepState
 from sweeps.core.trial import WorkerFactory
-from sweeps.invocation import command
+from sweeps.invocation import command, resume_command
 from sweeps.launchers.runner import DriveOrder
+from sweeps.patience import Waiting
 from sweeps.records import Claim, Driver
 from sweeps.search import Ending, Search
+from sweeps.service import SweepService
 from sweeps.tracking.mirror import Mirror
 from sweeps.tracking.thread import MirrorThread
+
+EXIT_INTERRUPTED = 130
+"""As a shell has it for Ctrl-C."""
 
 MIRROR_PATIENCE_S = 30.0
 """How long the end of a sweep waits for MLflow; what is left then is shipped by `masksweep mirror`."""
@@ -37,21 +45,22 @@ def drive(order: DriveOrder, factory: WorkerFactory) -> None:
         UserError: It cannot be driven as things are.
         StaleEpoch: Another driver took the sweep over in the meantime.
     """
-    service, settings = order.service, order.settings
+    settings, display = order.settings, Display(order.on_progress, order.on_note)
+    interrupts = Interrupts()
+    service = SweepService(order.service.engine, Waiting(time.monotonic, interrupts.nap, display.note))
     sweep_id = service.sweep(order.sweep_id).sweep_id
     mirror = MirrorThread(
         lambda: Mirror(service, settings.tracking_uri, artifact_root=settings.artifact_root), sweep_id
     )
-    display = Display(order.on_progress, order.on_note)
     claim: Claim | None = None
-    with Interrupts() as interrupts:
+    with interrupts:
         try:
             with ray_cluster(order.ray_address, interrupts.starting()):
                 pool = _pool(order, sweep_id, display)
                 claim = service.claim(sweep_id, time.time(), stale_after_s=STALE_AFTER_S, is_dead=_is_dead)
                 mirror.start()
                 try:
-                    _run(_Epoch(order, claim, factory, pool, mirror, display), interrupts)
+                    _run(_Epoch(order, service, claim, factory, pool, mirror, display), interrupts)
                 except KeyboardInterrupt:  # nothing runs yet
                     interrupts.ignore()
                     service.finish(claim, SweepState.PAUSED, "interrupted", time.time())
@@ -68,6 +77,7 @@ class _Epoch:
     """What one life of a driver has to do with."""
 
     order: DriveOrder
+    service: SweepService
     claim: Claim
     factory: WorkerFactory
     pool: Pool
@@ -95,7 +105,7 @@ def _shipped(mirror: MirrorThread) -> bool:
 def _run(epoch: _Epoch, interrupts: Interrupts) -> None:
     from runners.tune_executor import execute  # noqa: PLC0415 - imports Ray
 
-    service, claim, display = epoch.order.service, epoch.claim, epoch.display
+    service, claim, display = epoch.service, epoch.claim, epoch.display
     directory = epoch.order.settings.sweep_directory(claim.sweep_id)
     directory.mkdir(parents=True, exist_ok=True)
     for leftover in directory.glob("pause-e*"):
@@ -117,7 +127,7 @@ def _run(epoch: _Epoch, interrupts: Interrupts) -> None:
         on_change=on_change,
     )
     guard = Guard(on_error=search.abandon)
-    heartbeat = Heartbeat(lambda: service.beat(claim, time.time()), guard.trip)
+    heartbeat = Heartbeat(lambda: epoch.order.service.beat(claim, time.time()), guard.trip)
 
     def pause() -> None:
         search.pause()
@@ -125,7 +135,18 @@ def _run(epoch: _Epoch, interrupts: Interrupts) -> None:
         note = "stopping at the next checkpoint; interrupt again to stop at once"
         threading.Thread(target=display.note, args=(note,), daemon=True).start()
 
+    def ray_is_gone() -> None:
+        search.pause()
+        state, reason = _outcome(search.ending(), cut_short=True)
+        with contextlib.suppress(Exception):
+            epoch.order.service.finish(claim, state, reason, time.time())
+        again = resume_command(epoch.order.settings, claim.sweep_id, epoch.order.ray_address)
+        display.note(f"Ray was stopped, or killed; go on with: {again}")
+        _quit()
+
+    watch = RayWatch(head_address(), ray_is_gone)
     heartbeat.start()
+    watch.start()
     cut_short = False
     try:
         interrupts.listen(pause, search.abandon)
@@ -133,11 +154,25 @@ def _run(epoch: _Epoch, interrupts: Interrupts) -> None:
         execute(search, epoch.factory, pool=epoch.pool, scratch=scratch, guard=guard)
     except KeyboardInterrupt:
         cut_short = True
+    except StaleEpoch:
+        raise
+    except Exception as error:
+        with contextlib.suppress(Exception):  # the store may be the trouble
+            epoch.order.service.finish(claim, SweepState.PAUSED, _cause(error), time.time())
+        raise
     finally:
         interrupts.ignore()
+        watch.stop()
         heartbeat.stop()
     state, reason = _outcome(search.ending(), cut_short=cut_short)
     service.finish(claim, state, reason, time.time())
+
+
+def _quit() -> None:
+    """Ends the process while its main thread waits inside Ray, hears no signal and would be aborted later."""
+    if os.isatty(2):
+        os.write(2, b"\x1b[?25h")  # a live table hides the cursor
+    os._exit(EXIT_INTERRUPTED)
 
 
 def _outcome(ending: Ending, *, cut_short: bool) -> tuple[SweepState, str | None]:
@@ -147,6 +182,10 @@ def _outcome(ending: Ending, *, cut_short: bool) -> tuple[SweepState, str | None
     if ending.paused:
         return SweepState.PAUSED, "interrupted" if cut_short else ending.reason
     return SweepState.COMPLETED, ending.reason
+
+
+def _cause(error: Exception) -> str:
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
 
 
 def _is_dead(driver: Driver) -> bool:

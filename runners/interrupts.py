@@ -1,6 +1,7 @@
 """Ctrl-C, termination and a closed terminal: a stop at the next checkpoint, then an end at once."""
 
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
@@ -22,7 +23,7 @@ class Interrupts:
     def __init__(self) -> None:
         self._first: Callable[[], None] | None = None
         self._again: Callable[[], None] = lambda: None
-        self._asked = self._ignored = False
+        self._asked = self._ignored = self._heard = False
         self._before: dict[signal.Signals, _Handler] = {}
 
     def __enter__(self) -> "Interrupts":
@@ -66,6 +67,17 @@ class Interrupts:
         """From here on all is saved, and what is left to do is short and must be done."""
         self._ignored = True
 
+    def nap(self, seconds: float) -> None:
+        """Sleeps. Waiting for others is not short: here a signal counts even where it is ignored otherwise.
+
+        Raises:
+            KeyboardInterrupt: One came before, or meanwhile.
+        """
+        if not self._heard:
+            time.sleep(seconds)
+        if self._heard:
+            raise KeyboardInterrupt
+
     def let_go(self) -> None:
         """From here on all is done, or can be done later."""
         self._ignored, self._first, self._again = False, None, lambda: None
@@ -76,6 +88,7 @@ class Interrupts:
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if self._ignored:
+            self._heard = True
             return
         if self._first is None or self._asked:
             self._again()

@@ -1,5 +1,7 @@
 """Hands workers' reports to the search, and its decisions back to Ray Tune."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 from ray.tune.experiment import Trial
@@ -31,6 +33,9 @@ class StoreScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray has no stubs
                 return str(TrialScheduler.STOP)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        """Keeps the cause for the searcher, which Tune calls next without it."""
-        error = trial.get_error()
-        self._guard.last_error = f"{type(error).__name__}: {error}" if error else ""
+        """Keeps the cause for the searcher, which Tune calls next without it.
+
+        It is in a file of the trial's that `trial.get_error` looks for in another place.
+        """
+        path = trial.error_file
+        self._guard.last_error = Path(path).read_text() if path and os.path.exists(path) else ""

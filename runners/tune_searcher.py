@@ -4,6 +4,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from runners.deaths import cause_of_death
 from runners.guard import Guard
 from runners.trainable import ASSIGNMENT
 from sweeps.core.trial import Assignment, Failure, FailureKind
@@ -40,7 +41,10 @@ class StoreSearcher(Searcher):  # type: ignore[misc]  # Ray has no stubs
         """A trial has left Tune. With `error` its worker is gone, and the store must hear of it from us."""
         assignment = self._assigned.pop(trial_id, None)
         if error and assignment is not None:
-            failure = Failure(FailureKind.LOST, "the worker died", self._guard.last_error)
+            detail = self._guard.last_error
+            cause = cause_of_death(detail)
+            message = f"the worker died: {cause}" if cause else "the worker died"
+            failure = Failure(FailureKind.LOST, message, detail)
             self._guard(lambda: self._search.fail(assignment.number, assignment.attempt, failure), None)
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: Any, **spec: Any) -> bool:

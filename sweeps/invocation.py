@@ -22,6 +22,12 @@ def command(settings: Settings, *words: str, called_as: str | None = None, path:
     return f"{program('masksweep', called_as, path)} {shlex.join([*words, *home])}"
 
 
+def resume_command(settings: Settings, sweep_id: str, ray_address: str | None) -> str:
+    """The command that goes on with a sweep, on the same home and cluster."""
+    cluster = () if ray_address is None else ("--ray-address", ray_address)
+    return command(settings, "resume", sweep_id, *cluster)
+
+
 def program(name: str, called_as: str | None = None, path: str | None = None) -> str:
     """A program that is installed beside this one, quoted: its name where PATH finds it, else its path."""
     called_as = sys.argv[0] if called_as is None else called_as

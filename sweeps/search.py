@@ -85,6 +85,7 @@ class Search:
         self._measured = {(m.number, m.iteration) for m in measurements}
         self._sampler = OptunaSampler(self._spec, self._spec.sampler.seed)
         self._sampler.replay(list(self._trials.values()), measurements)
+        self._heard_at: dict[int, float] = {}
         self._pausing = False
         self._over: str | None = None
         self._abandoned = False
@@ -118,6 +119,7 @@ class Search:
         else:
             return Turn.WAIT if running else Turn.FINISHED
         self._trials[trial.number] = trial
+        self._heard_at[trial.number] = self._clock()
         self._on_change(self.progress(trial))
         return self._assignment(trial)
 
@@ -142,15 +144,20 @@ class Search:
             self._measured.add((report.number, report.iteration))
         trial = after_report(trial, report, outcome, attrs, first)
         self._trials[trial.number] = trial
+        self._heard_at[trial.number] = self._clock()
         if trial.state.terminal:
             self._sampler.finish(trial.number, trial.state, trial.metrics)
         self._on_change(self.progress(trial))
         return outcome.decision
 
     def fail(self, number: int, attempt: int, failure: Failure) -> None:
-        """An attempt ended without a word of its own: its worker died, or its executor gave up."""
-        trial = self._trials[number]
-        self.report(Report(number, attempt, trial.iteration, self._clock(), 0.0, failure=failure))
+        """An attempt ended without a word of its own: its worker died, or its executor gave up.
+
+        What it held since it was last heard of is spent, though nothing came of it.
+        """
+        trial, now = self._trials[number], self._clock()
+        worker_s = max(0.0, now - self._heard_at.get(number, now))
+        self.report(Report(number, attempt, trial.iteration, now, worker_s, failure=failure))
 
     # -- the driver's hands
 

@@ -32,7 +32,7 @@ from sweeps.records import (
     TrialRecord,
 )
 from sweeps.store import rows, sql
-from sweeps.store.engine import reading, writing
+from sweeps.store.engine import Patience, impatient, reading, writing
 from sweeps.store.find import find_sweep, find_trial, trials_of
 from sweeps.store.handover import cancel, cancel_open, check_claimable, release_running, take
 from sweeps.store.reports import LateReportError, take_report
@@ -50,10 +50,11 @@ class SweepService:
 
     Args:
         engine: From `sweeps.store.engine.open_engine`.
+        patience: What a write does while the store does not answer.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, patience: Patience = impatient) -> None:
+        self._engine, self._patience = engine, patience
 
     @property
     def engine(self) -> Engine:
@@ -147,7 +148,7 @@ class SweepService:
             "worker_s": 0.0,
             "active_s": 0.0,
         }
-        with writing(self._engine) as connection:
+        with writing(self._engine, self._patience) as connection:
             connection.execute(sa.insert(sweeps), row)
             sql.add_sweep_event(connection, held, "sweep.created", now)
             return find_sweep(connection, held.sweep_id)
@@ -175,7 +176,7 @@ class SweepService:
             StaleEpoch: Another driver claimed it at the same moment.
         """
         host, pid = socket.gethostname(), os.getpid()
-        with writing(self._engine) as connection:
+        with writing(self._engine, self._patience) as connection:
             sweep = find_sweep(connection, sweep_id)
             check_claimable(sweep, now, stale_after_s, is_dead)
             claim = Claim(sweep.sweep_id, sweep.epoch + 1)
@@ -189,14 +190,16 @@ class SweepService:
             if not take(connection, sweep, values):
                 raise StaleEpoch(f"sweep {claim.sweep_id}: another driver was faster to claim it")
             reason = f"the driver of epoch {sweep.epoch} is gone"
-            requeued = release_running(connection, claim, reason, now)
+            requeued = release_running(
+                connection, claim, reason, now, held_until=sweep.driver.beat_at if sweep.driver else now
+            )
             data = {"host": host, "pid": pid, "requeued": requeued}
             sql.add_sweep_event(connection, claim, "sweep.claimed", now, data)
         return claim
 
     def beat(self, claim: Claim, now: float) -> None:
         """A driver's sign of life; the only write without an event."""
-        with writing(self._engine) as connection:
+        with writing(self._engine, self._patience) as connection:
             sql.fence(connection, claim, now)
 
     def finish(self, claim: Claim, state: SweepState, reason: str | None, now: float) -> None:
@@ -207,7 +210,7 @@ class SweepService:
         Raises:
             WrongState: The sweep's state does not allow it.
         """
-        with writing(self._engine) as connection:
+        with writing(self._engine, self._patience) as connection:
             sql.fence(connection, claim, now)
             old = find_sweep(connection, claim.sweep_id).state
             if state is old:
@@ -217,7 +220,7 @@ class SweepService:
             if state.terminal:
                 cancel_open(connection, claim, reason or f"the sweep is {state.value}", now)
             elif state is SweepState.PAUSED:
-                release_running(connection, claim, reason or "the sweep is paused", now)
+                release_running(connection, claim, reason or "the sweep is paused", now, held_until=now)
             data = {"from": old.value, "reason": reason}
             sql.add_sweep_event(connection, claim, f"sweep.{state.value.lower()}", now, data)
 
@@ -249,7 +252,7 @@ class SweepService:
             "sampler_attrs": dict(sampler_attrs),
             "metrics": {},
         }
-        with writing(self._engine) as connection:
+        with writing(self._engine, self._patience) as connection:
             sql.fence(connection, claim, now)
             sql.add_trial(connection, claim, row)
             sql.add_attempt(connection, claim, key, 0, now)
@@ -263,7 +266,7 @@ class SweepService:
         Raises:
             WrongState: The trial is not QUEUED.
         """
-        with writing(self._engine) as connection:
+        with writing(self._engine, self._patience) as connection:
             sql.fence(connection, claim, now)
             trial = _queued(connection, claim, number)
             attempt, start = trial.attempt + 1, trial.checkpoint_iteration
@@ -304,7 +307,7 @@ class SweepService:
             WrongState: RUNNING trials cannot go to the outcome's state.
         """
         try:
-            with writing(self._engine) as connection:
+            with writing(self._engine, self._patience) as connection:
                 sql.fence(connection, claim, now, report.worker_s)
                 take_report(connection, claim, report, outcome, sampler_attrs=sampler_attrs, now=now)
         except LateReportError:
@@ -317,7 +320,7 @@ class SweepService:
         Raises:
             WrongState: The trial is not QUEUED.
         """
-        with writing(self._engine) as connection:
+        with writing(self._engine, self._patience) as connection:
             sql.fence(connection, claim, now)
             cancel(connection, claim, _queued(connection, claim, number), reason, now)
 

@@ -13,7 +13,7 @@ from sweeps.core.errors import SpecInvalid, UserError, WrongState
 from sweeps.core.salvage import salvage
 from sweeps.core.spec import SweepSpec, parse_spec
 from sweeps.core.states import SweepState
-from sweeps.invocation import command, mlflow_place
+from sweeps.invocation import command, mlflow_place, resume_command
 from sweeps.launchers.runner import DriveOrder, Preflight, Runner, load_runner
 from sweeps.service import SweepService
 from sweeps.settings import Settings
@@ -116,8 +116,7 @@ def _drive(
     ray_address: str | None,
 ) -> int:
     metric = service.sweep(sweep_id).spec.objectives[0].metric
-    ray = () if ray_address is None else ("--ray-address", ray_address)
-    resume = command(settings, "resume", sweep_id, *ray)
+    resume = resume_command(settings, sweep_id, ray_address)
     with (
         contextlib.suppress(KeyboardInterrupt),  # the store knows; the state below tells
         stdout_kept_clean(),

@@ -5,6 +5,7 @@ MasksweepError
 │   ├── SpecInvalid      every problem of a spec at once
 │   ├── UnknownSweep     no sweep, or more than one, answers to that id
 │   ├── WrongState       the sweep or trial is not in a state that allows this
+│   ├── StoreUnavailable the store cannot be read or written as things are: locked, full, gone
 │   ├── MissingExtra     an optional part of the installation is needed
 │   └── MirrorUnavailable (sweeps.tracking): MLflow does not answer; the store has it all
 └── StaleEpoch           another driver took the sweep over: stop, never retry
@@ -45,6 +46,10 @@ class UnknownSweep(UserError):
 
 class WrongState(UserError):
     """The sweep is in a state that does not allow what was asked."""
+
+
+class StoreUnavailable(UserError):
+    """The store cannot be read or written now; nothing was written. A driver tries again for some minutes."""
 
 
 class MissingExtra(UserError):

@@ -4,32 +4,36 @@ On SQLite a reader takes a snapshot and blocks nobody; a writer takes the write 
 it can neither deadlock nor find its snapshot outdated. On PostgreSQL both are plain transactions.
 """
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
-from sweeps.core.errors import MissingExtra, UserError
+from sweeps.core.errors import MissingExtra, StoreUnavailable, UserError
 
-_BUSY_MS = 30_000
+_BUSY_S = 30.0
+_WRITE_AHEAD = "journal_mode=WAL"  # readers and the writer do not block each other
 _PRAGMAS = (
-    f"busy_timeout={_BUSY_MS}",  # first: the switch to WAL may have to wait for another process
-    "journal_mode=WAL",  # readers and the writer do not block each other
+    _WRITE_AHEAD,
     "synchronous=NORMAL",  # kill -9 loses nothing; a power cut may lose the last moments, never the file
     "foreign_keys=ON",
     "temp_store=MEMORY",
 )
 
 
-def open_engine(url: str) -> Engine:
+def open_engine(url: str, *, busy_s: float = _BUSY_S) -> Engine:
     """The engine of a store.
 
     Args:
         url: `sqlite:////absolute/path.db` (made if absent) or `postgresql://user@host/database`.
+        busy_s: Seconds for which SQLite itself waits for another process's transaction.
 
     Raises:
         UserError: The URL is of neither kind, or the directory cannot be made.
@@ -41,7 +45,7 @@ def open_engine(url: str) -> Engine:
         raise UserError(f"{url!r} is no database URL", _URL_HINT) from error
     match parsed.get_backend_name():
         case "sqlite":
-            return _open_sqlite(parsed)
+            return _open_sqlite(parsed, busy_s)
         case "postgresql":
             return _open_postgresql(parsed)
         case other:
@@ -51,26 +55,79 @@ def open_engine(url: str) -> Engine:
 _URL_HINT = "use sqlite:////absolute/path.db or postgresql://user@host/database"
 
 
+class Patience(Protocol):
+    """Makes an attempt again while the store does not answer."""
+
+    def __call__(self, attempt: Callable[[], sa.RootTransaction], /) -> sa.RootTransaction:
+        """What `attempt` returns.
+
+        Raises:
+            StoreUnavailable: As the last attempt did.
+        """
+
+
+def impatient(attempt: Callable[[], sa.RootTransaction], /) -> sa.RootTransaction:
+    """Makes one attempt."""
+    return attempt()
+
+
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A connection for queries, which blocks no writer; on SQLite all of them see the same snapshot."""
-    with engine.connect() as connection:
+    """A connection for queries, which blocks no writer; on SQLite all of them see the same snapshot.
+
+    Raises:
+        StoreUnavailable: The database does not answer.
+    """
+    with _answering(engine), engine.connect() as connection:
         yield connection
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that may write: committed at the end of the block, rolled back if it raises."""
-    with engine.connect() as connection:
-        connection.info["immediate"] = True
+def writing(engine: Engine, patience: Patience = impatient) -> Iterator[Connection]:
+    """A transaction that may write: committed at the end of the block, rolled back if it raises.
+
+    Args:
+        engine: The store's.
+        patience: Asked to begin the transaction. On SQLite that takes the write lock, so that nothing was
+            done yet when it fails, and beginning again is safe.
+
+    Raises:
+        StoreUnavailable: The database does not answer; nothing was written.
+    """
+    transaction = patience(partial(_begin, engine))
+    connection = transaction.connection
+    try:
+        with _answering(engine), transaction:
+            yield connection
+    finally:
+        connection.info["immediate"] = False
+        connection.close()
+
+
+def _begin(engine: Engine) -> sa.RootTransaction:
+    with _answering(engine):
+        connection = engine.connect()
         try:
-            with connection.begin():
-                yield connection
-        finally:
+            connection.info["immediate"] = True
+            return connection.begin()
+        except BaseException:
             connection.info["immediate"] = False
+            connection.close()
+            raise
 
 
-def _open_sqlite(url: URL) -> Engine:
+@contextmanager
+def _answering(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+        where = engine.url.render_as_string(hide_password=True)
+        problem = " ".join(str(error.orig).split())
+        hint = "another program holds it; try again once that is done" if "locked" in problem else None
+        raise StoreUnavailable(f"the store {where} does not answer: {problem}", hint) from error
+
+
+def _open_sqlite(url: URL, busy_s: float) -> Engine:
     if not url.database or url.database == ":memory:":
         raise UserError("the store must be a file", _URL_HINT)
     directory = Path(url.database).parent
@@ -78,13 +135,24 @@ def _open_sqlite(url: URL) -> Engine:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"the store's directory {directory} cannot be made: {error.strerror}") from error
-    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_MS / 1000})
+    engine = sa.create_engine(url, connect_args={"timeout": busy_s})
+    path = Path(url.database)
+
+    @event.listens_for(engine, "do_connect")
+    def choose(_: Any, __: Any, arguments: list[Any], options: dict[str, Any]) -> None:
+        if _read_only(path):
+            # What nobody can write has no write-ahead log to look at, unless one was left there.
+            log = path.with_name(f"{path.name}-wal")
+            frozen = "" if log.exists() and log.stat().st_size else "&immutable=1"
+            arguments[0] = f"file:{quote(str(path.absolute()))}?mode=ro{frozen}"
+            options["uri"] = True
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:
         connection.isolation_level = None  # sqlite3's own BEGIN comes late; `begin` below says it
         for pragma in _PRAGMAS:
-            connection.execute(f"PRAGMA {pragma}").close()
+            if pragma is not _WRITE_AHEAD or not _read_only(path):
+                connection.execute(f"PRAGMA {pragma}").close()
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -92,6 +160,11 @@ def _open_sqlite(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
     return engine
+
+
+def _read_only(path: Path) -> bool:
+    """Whether the file is there and may only be read: SQLite writes beside it as well."""
+    return path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
 
 
 def _open_postgresql(url: URL) -> Engine:

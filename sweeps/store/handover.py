@@ -48,20 +48,28 @@ def take(connection: Connection, sweep: SweepRecord, values: Mapping[str, Any]) 
     return sql.move_sweep(connection, held, sweep.state, state, {**values, "reason": None})
 
 
-def release_running(connection: Connection, claim: Claim, reason: str, now: float) -> list[int]:
-    """RUNNING trials are QUEUED again and their attempts LOST; their numbers."""
+def release_running(
+    connection: Connection, claim: Claim, reason: str, now: float, *, held_until: float
+) -> list[int]:
+    """RUNNING trials are QUEUED again and their attempts LOST; their numbers.
+
+    What their workers held until then, and did not report any more, is spent all the same.
+    """
     running = [trial for trial in _open_trials(connection, claim) if trial.state is TrialState.RUNNING]
     for trial in running:
         key = sql.Key(claim.sweep_id, trial.number, trial.attempt)
+        lost_s = sql.unreported_s(connection, key, held_until)
         sql.move_trial(
             connection,
             key,
             trial.state,
             TrialState.QUEUED,
-            {"reason": reason},
-            statement=sql.MOVE_TRIAL_BACK,
+            {"reason": reason, "more_s": lost_s, "failed": 0},
+            statement=sql.REPORT_TRIAL_BACK,
         )
-        sql.move_attempt(connection, key, AttemptState.LOST, {"reason": reason, "ended_at": now})
+        ended = {"reason": reason, "ended_at": now}
+        sql.move_attempt(connection, key, AttemptState.LOST, ended, worker_s=lost_s)
+        sql.spend(connection, claim, lost_s)
         sql.add_trial_event(connection, claim, key, "trial.queued", now, data={"reason": reason})
     return [trial.number for trial in running]
 
@@ -76,9 +84,12 @@ def cancel(connection: Connection, claim: Claim, trial: TrialRecord, reason: str
     """A QUEUED or RUNNING trial is CANCELLED, and its attempt ended."""
     key = sql.Key(claim.sweep_id, trial.number, trial.attempt)
     ended = {"reason": reason, "ended_at": now}
-    sql.move_trial(connection, key, trial.state, TrialState.CANCELLED, ended)
+    lost_s = sql.unreported_s(connection, key, now) if trial.state is TrialState.RUNNING else 0.0
+    spent = {**ended, "more_s": lost_s, "failed": 0}
+    sql.move_trial(connection, key, trial.state, TrialState.CANCELLED, spent, statement=sql.REPORT_TRIAL)
     if trial.state is TrialState.RUNNING:
-        sql.move_attempt(connection, key, AttemptState.ENDED, ended)
+        sql.move_attempt(connection, key, AttemptState.ENDED, ended, worker_s=lost_s)
+        sql.spend(connection, claim, lost_s)
     data = {"from": trial.state.value, "reason": reason}
     sql.add_trial_event(connection, claim, key, "trial.cancelled", now, data=data)
 

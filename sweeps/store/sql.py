@@ -63,16 +63,13 @@ MOVE_TRIAL = sa.update(trials).where(
 )
 """Sets the columns that it is given."""
 
-MOVE_TRIAL_BACK = MOVE_TRIAL.values(iteration=trials.c.checkpoint_iteration)
-"""The same; what came after the checkpoint is done again."""
-
 REPORT_TRIAL = MOVE_TRIAL.values(
     worker_s=trials.c.worker_s + _more_s, failures=trials.c.failures + _bound("failed", trials.c.failures)
 )
 """The same, and adds `more_s` worker seconds and `failed` failures."""
 
 REPORT_TRIAL_BACK = REPORT_TRIAL.values(iteration=trials.c.checkpoint_iteration)
-"""Both."""
+"""The same; what came after the checkpoint is done again."""
 
 _MOVE_ATTEMPT = (
     sa.update(attempts)
@@ -138,6 +135,23 @@ def move_attempt(
     _check(what, old, new, new is old or new in ATTEMPT_TRANSITIONS[old])
     bound = {**_bind(key), "more_s": worker_s, "state": new.value, **values}
     return connection.execute(_MOVE_ATTEMPT, bound).rowcount == 1
+
+
+_SPEND = sa.update(sweeps).where(sweeps.c.sweep_id == _at_sweep).values(worker_s=sweeps.c.worker_s + _more_s)
+_HELD = sa.select(attempts.c.started_at, attempts.c.worker_s).where(
+    attempts.c.sweep_id == _at_sweep, attempts.c.number == _at_number, attempts.c.attempt == _at_attempt
+)
+
+
+def unreported_s(connection: Connection, key: Key, until: float) -> float:
+    """Worker seconds of an attempt up to a moment that no report of it has told."""
+    started_at, told_s = connection.execute(_HELD, _bind(key)).one()
+    return max(0.0, float(until - started_at - told_s))
+
+
+def spend(connection: Connection, claim: Claim, worker_s: float) -> None:
+    """Adds worker seconds to a sweep."""
+    connection.execute(_SPEND, {"at_sweep": claim.sweep_id, "more_s": worker_s})
 
 
 def _bind(key: Key) -> dict[str, Any]:

@@ -27,6 +27,11 @@ if __name__ == "__main__":
     home, sweep_id, address, step_s = Path(sys.argv[1]), sys.argv[2], sys.argv[3], float(sys.argv[4])
     settings = Settings.load(home)
     order = DriveOrder(
-        open_service(settings), settings, sweep_id, None if address == "local" else address, say, print
+        open_service(settings),
+        settings,
+        sweep_id,
+        None if address == "local" else address,
+        say,
+        partial(print, flush=True),
     )
     drive(order, partial(CurveWorker, log=home / "iterations.log", step_s=step_s))

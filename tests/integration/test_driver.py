@@ -12,10 +12,11 @@ import pytest
 from runners.driver import drive
 from runners.testing import CurveWorker
 from sweeps.bootstrap import open_service
-from sweeps.core.errors import StaleEpoch
+from sweeps.core.errors import StaleEpoch, StoreUnavailable
 from sweeps.core.states import AttemptState, SweepState, TrialState
 from sweeps.launchers.runner import DriveOrder
 from sweeps.settings import Settings
+from sweeps.store.engine import writing
 from sweeps.testing import make_spec
 
 pytestmark = pytest.mark.slow  # joins a Ray cluster
@@ -107,7 +108,26 @@ def test_each_failure_is_told_apart(tmp_path, mlflow_uri, ray_address):
         5: (TrialState.COMPLETED, 1, None),
     }
     first = {a.number: a.reason for a in home.service.attempts(home.sweep_id) if a.state is AttemptState.LOST}
-    assert first == {0: "lost: the worker died", 1: "error: planned"}
+    assert first.pop(0).startswith("lost: the worker died: Worker unexpectedly exits")
+    assert first == {1: "error: planned"}
+
+
+def _no_detectron2():
+    raise ImportError("No module named 'detectron2'")
+
+
+def test_the_cause_of_a_dead_worker_reaches_the_user(tmp_path, mlflow_uri, ray_address, capfd):
+    """A set-up that cannot make a worker says why, in a line; Ray's pages about it are not printed."""
+    home = Home(tmp_path, mlflow_uri, budget={"trials": 1})
+    order = DriveOrder(
+        home.service, home.settings, home.sweep_id, ray_address, lambda _: None, home.notes.append
+    )
+    drive(order, _no_detectron2)
+    (trial,) = home.trials
+    assert trial.reason == "lost: the worker died: ImportError: No module named 'detectron2'"
+    printed = "".join(capfd.readouterr())
+    assert "Traceback" not in printed
+    assert "did not complete" not in printed
 
 
 def test_a_set_up_that_lets_nothing_train_ends_the_sweep(tmp_path, mlflow_uri, ray_address):
@@ -176,6 +196,24 @@ def test_a_broken_display_ends_no_sweep(tmp_path, mlflow_uri, ray_address):
 
     home.drive(ray_address, on_progress=closed)
     assert home.state is SweepState.COMPLETED
+
+
+def test_a_driver_that_cannot_write_leaves_its_sweep_paused(tmp_path, mlflow_uri, ray_address):
+    """Trouble with the store is told as the user's to mend, and the sweep can be gone on with."""
+    home = Home(tmp_path, mlflow_uri, budget={"trials": 2})
+
+    def break_the_store(progress):
+        with writing(home.service.engine) as connection:
+            connection.exec_driver_sql(
+                "CREATE TRIGGER IF NOT EXISTS broken BEFORE INSERT ON measurements "
+                "BEGIN INSERT INTO gone VALUES (1); END"
+            )
+
+    with pytest.raises(StoreUnavailable, match="no such table"):
+        home.drive(ray_address, on_progress=break_the_store, step_s=0.2)
+    sweep = home.service.sweep(home.sweep_id)
+    assert sweep.state is SweepState.PAUSED
+    assert "no such table" in sweep.reason
 
 
 def test_a_budget_ends_the_sweep_at_the_next_report(tmp_path, mlflow_uri, ray_address):

@@ -82,6 +82,16 @@ def test_a_second_ctrl_c_does_not_wait_for_a_start_that_hangs():
     assert start([signal.SIGINT, signal.SIGINT]) == [signal.SIGINT]
 
 
+def test_waiting_for_a_locked_store_can_be_given_up():
+    """The last write of a sweep is not disturbed, but neither is it waited for against the user's will."""
+    with Interrupts() as interrupts:
+        interrupts.ignore()
+        interrupts.nap(0.0)
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            interrupts.nap(60.0)
+
+
 def test_handlers_of_others_are_replaced_and_come_back():
     """Ray sets its own for SIGTERM as it starts; whoever called the driver finds theirs again."""
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -5,6 +5,7 @@ import pytest
 from sweeps.bootstrap import open_service
 from sweeps.core.states import TrialState
 from sweeps.core.trial import Assignment, Decision, Failure, FailureKind
+from sweeps.records import Claim
 from sweeps.search import Ending, Search, Turn
 from sweeps.settings import Settings
 from sweeps.testing import FakeClock, make_report, make_spec
@@ -160,6 +161,27 @@ def test_gpu_hours_count_the_share_of_a_device(tmp_path):
 def test_an_assignment_says_what_share_of_a_gpu_it_holds(tmp_path, share):
     """Workers learn from it whether to use a GPU: a machine may have some that a trial must leave alone."""
     assert Driver(tmp_path, devices=share).search.next().gpus == share
+
+
+def test_gpu_hours_count_what_came_to_nothing(tmp_path):
+    """A worker that dies, and one whose driver dies, held their device up to then."""
+    driver = Driver(tmp_path, budget={"trials": 30, "gpu_hours": 3})
+    trial = driver.search.next()
+    driver.measure(trial, 75, worker_s=1.0)
+    driver.clock.tick(3600)
+    driver.search.fail(trial.number, trial.attempt, Failure(FailureKind.LOST, "the worker died"))
+    assert driver.service.trials(driver.sweep_id)[0].worker_s == 3601.0
+    driver.search.next()
+    driver.clock.tick(3600)
+    driver.service.beat(Claim(driver.sweep_id, 1), driver.clock())
+    driver.clock.tick(100_000)  # nobody drives
+    driver.search = driver.claimed()
+    sweep, (row,) = driver.service.sweep(driver.sweep_id), driver.service.trials(driver.sweep_id)
+    assert (sweep.worker_s, row.worker_s) == (7201.0, 7201.0)
+    again = driver.search.next()
+    driver.clock.tick(3600)
+    assert driver.measure(again, 150, worker_s=3600.0) is Decision.STOP
+    assert driver.search.ending().reason == "3 GPU-hours used up"
 
 
 def test_a_spent_budget_cancels_what_waits(tmp_path):
