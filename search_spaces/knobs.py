@@ -43,6 +43,21 @@ class Between:
 
 
 @dataclass(frozen=True, slots=True)
+class Needs:
+    """What another knob has to be for a knob to act.
+
+    Attributes:
+        knob: The other knob.
+        values: Its values under which this one acts; none if any will do, as long as it is in the space.
+        implied: Whether this knob acts without the other one in the space, which then is what it needs.
+    """
+
+    knob: str
+    values: tuple[Value, ...] = ()
+    implied: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Knob:
     """One tunable name.
 
@@ -56,6 +71,7 @@ class Knob:
         doc: What it does, for people who tune.
         source: Where that is defined: a Detectron2 file, a paper, or masksweep itself.
         coupled: Detectron2 keys that it sets besides or instead of `cfg_key`.
+        needs: Another knob that decides whether it acts, or None if it always does.
     """
 
     name: str
@@ -67,8 +83,10 @@ class Knob:
     doc: str
     source: str
     coupled: tuple[str, ...] = ()
+    needs: Needs | None = None
 
 
+_CONV_HEADS = Needs("mask_head.name", ("stock", "strided"))
 _MASK = "MODEL.ROI_MASK_HEAD"
 _MASK_SOURCE = "detectron2/modeling/roi_heads/mask_head.py"
 _AUGMENTATION = "detectron2/data/transforms/augmentation_impl.py"
@@ -88,7 +106,7 @@ KNOBS: tuple[Knob, ...] = (
         "Upsampling before the mask predictor. A larger stride gives finer masks, at more time and "
         "memory: mask side = pooler_resolution x stride. Needs the strided head, and takes it if "
         "mask_head.name is not in the space. Pretrained upsampling weights fit stride 2 only.",
-        "masksweep's StridedMaskHead",
+        "masksweep's StridedMaskHead", needs=Needs("mask_head.name", ("strided",)),
     ),
     Knob(
         "mask_head.conv_dim", f"{_MASK}.CONV_DIM", "int", "channels", Between(32, 1024, 32), 256,
@@ -122,7 +140,15 @@ KNOBS: tuple[Knob, ...] = (
         "mask_head.loss_weight", f"{_MASK}.LOSS_WEIGHT", "float", "", Between(0.01, 100), 1.0,
         "Factor on the mask loss beside the box and proposal losses. Detectron2's head has none, so the "
         "strided head takes its place.",
-        "masksweep's StridedMaskHead",
+        "masksweep's StridedMaskHead", needs=_CONV_HEADS,
+    ),
+    Knob(
+        "mask_head.loss", f"{_MASK}.LOSS", "str", "", OneOf(("bce", "dice", "boundary")), "bce",
+        "Mask loss. bce: Detectron2's cross-entropy of pixels; dice: overlap of the whole mask, so that "
+        "thin and small parts count as much; boundary: cross-entropy in which pixels near the edge weigh "
+        "up to six times the others. dice and boundary need the strided head, which takes the stock "
+        "one's place.",
+        "V-Net, arXiv:1606.04797 (dice); F3Net, arXiv:1911.11445 (boundary)", needs=_CONV_HEADS,
     ),
     Knob(
         "solver.optimizer", "SOLVER.OPTIMIZER", "str", "", OneOf(("SGD", "AdamW")), "SGD",

@@ -32,7 +32,7 @@ _CONFIG_VALUES: Mapping[tuple[str, Value], ConfigValue] = {
 }
 """Knob values that Detectron2 spells otherwise."""
 
-_STRIDED_ONLY = ("mask_head.upsample_stride", "mask_head.loss_weight")
+_STRIDED_ONLY = ("mask_head.upsample_stride", "mask_head.loss_weight", "mask_head.loss")
 _SCHEDULERS: Mapping[Value, str] = {"steps": "WarmupMultiStepLR", "cosine": "WarmupCosineLR"}
 _LONGEST_WARMUP = 0.1  # of the iterations
 _STEPS_1X = (2 / 3, 8 / 9)  # Detectron's "1x" schedule: 60k and 80k of 90k iterations
@@ -73,7 +73,7 @@ def config_overrides(
 
 
 def _mask_head(params: Mapping[str, Value]) -> dict[str, ConfigValue]:
-    """The stock head reads neither stride nor loss weight; the strided one at stride 2 is the same net."""
+    """The stock head reads none of these; the strided one at stride 2 is the same net."""
     if not any(name in params for name in _STRIDED_ONLY):
         return {}
     values: dict[str, ConfigValue] = {"MODEL.ROI_MASK_HEAD.NAME": "StridedMaskHead"}

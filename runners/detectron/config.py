@@ -30,6 +30,7 @@ from sweeps.core.spec import BaseSpec, SweepSpec
 EXTRA_KEYS: Mapping[str, ConfigValue] = {
     "MODEL.ROI_MASK_HEAD.UPSAMPLE_STRIDE": 2,
     "MODEL.ROI_MASK_HEAD.LOSS_WEIGHT": 1.0,
+    "MODEL.ROI_MASK_HEAD.LOSS": "bce",
     "SOLVER.OPTIMIZER": "SGD",
     "INPUT.BRIGHTNESS": 0.0,  # r: a factor drawn from 1-r to 1+r; the same for the three below
     "INPUT.CONTRAST": 0.0,

@@ -1,5 +1,6 @@
-"""A mask head whose upsampling stride is a hyperparameter; Detectron2's own is fixed at 2."""
+"""A mask head whose upsampling stride and loss are hyperparameters; Detectron2's own has neither."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from detectron2.config import CfgNode, configurable
@@ -7,6 +8,8 @@ from detectron2.layers import Conv2d, ConvTranspose2d, ShapeSpec, get_norm
 from detectron2.modeling.roi_heads.mask_head import ROI_MASK_HEAD_REGISTRY, BaseMaskRCNNHead
 from fvcore.nn import weight_init
 from torch import Tensor, nn
+
+from runners.detectron.mask_losses import MASK_LOSSES, mask_targets, of_classes
 
 
 @ROI_MASK_HEAD_REGISTRY.register()
@@ -20,6 +23,8 @@ class StridedMaskHead(BaseMaskRCNNHead, nn.Sequential):  # type: ignore[misc]  #
     Source: Mask R-CNN (He et al., 2017), figure 4; `detectron2/modeling/roi_heads/mask_head.py`.
     """
 
+    loss_weight: float
+
     @configurable  # type: ignore[untyped-decorator]
     def __init__(
         self,
@@ -30,6 +35,7 @@ class StridedMaskHead(BaseMaskRCNNHead, nn.Sequential):  # type: ignore[misc]  #
         num_conv: int,
         stride: int,
         conv_norm: str = "",
+        loss: str = "bce",
         **kwargs: Any,
     ) -> None:
         """Builds the layers.
@@ -41,14 +47,18 @@ class StridedMaskHead(BaseMaskRCNNHead, nn.Sequential):  # type: ignore[misc]  #
             num_conv: 3x3 convolutions before the upsampling, 0 or more.
             stride: Upsampling factor, 1 or more.
             conv_norm: A name that `detectron2.layers.get_norm` knows, or "" for none.
+            loss: A name of MASK_LOSSES.
             kwargs: `loss_weight` and `vis_period` of the base class.
 
         Raises:
-            ValueError: The stride is below 1.
+            ValueError: The stride is below 1, or there is no such loss.
         """
         super().__init__(**kwargs)
         if stride < 1:
             raise ValueError(f"UPSAMPLE_STRIDE must be at least 1, but got {stride}")
+        if loss not in MASK_LOSSES:
+            raise ValueError(f"MODEL.ROI_MASK_HEAD.LOSS: {loss!r} is not one of {', '.join(MASK_LOSSES)}")
+        self._loss = MASK_LOSSES[loss]
         channels = input_shape.channels
         layers: list[tuple[str, nn.Module]] = []
         for k in range(num_conv):
@@ -89,9 +99,26 @@ class StridedMaskHead(BaseMaskRCNNHead, nn.Sequential):  # type: ignore[misc]  #
             num_conv=head.NUM_CONV,
             stride=head.UPSAMPLE_STRIDE,
             conv_norm=head.NORM,
+            loss=head.LOSS,
             loss_weight=head.LOSS_WEIGHT,
         )
         return arguments
+
+    def forward(self, x: Tensor, instances: Sequence[Any]) -> Any:
+        """Losses in training, the instances with `pred_masks` in inference.
+
+        Args:
+            x: (B, C, P, P) pooled features of all images' boxes.
+            instances: Detectron2 Instances, one an image: foreground proposals or detections.
+        """
+        if not self.training or self._loss is None:
+            return BaseMaskRCNNHead.forward(self, x, instances)
+        logits = self.layers(x)
+        targets = mask_targets(logits.shape[-1], instances)
+        if targets is None:
+            return {"loss_mask": logits.sum() * 0}
+        loss = self._loss(of_classes(logits, targets.classes), targets.masks)
+        return {"loss_mask": loss * self.loss_weight}
 
     def layers(self, x: Tensor) -> Tensor:
         """Mask logits from pooled features: (B, C, P, P) to (B, classes, P * stride, P * stride)."""

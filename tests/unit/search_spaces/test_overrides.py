@@ -82,6 +82,8 @@ def test_plain_knobs_set_their_key() -> None:
         ({"mask_head.upsample_stride": 2}, "StridedMaskHead"),
         ({"mask_head.loss_weight": 2.0}, "StridedMaskHead"),
         ({"mask_head.name": "stock", "mask_head.loss_weight": 2.0}, "StridedMaskHead"),
+        ({"mask_head.loss": "dice"}, "StridedMaskHead"),
+        ({"mask_head.name": "stock", "mask_head.loss": "bce"}, "StridedMaskHead"),
         ({"mask_head.name": "stock"}, "MaskRCNNConvUpsampleHead"),
         ({"mask_head.name": "strided"}, "StridedMaskHead"),
         ({"mask_head.conv_dim": 64}, None),
@@ -90,7 +92,7 @@ def test_plain_knobs_set_their_key() -> None:
 def test_the_strided_head_is_taken_where_the_stock_head_would_not_obey(
     params: dict[str, Value], name: str | None
 ) -> None:
-    """A stride or a loss weight selects the head that reads it; else the base's head stays."""
+    """A stride, a loss or its weight selects the head that reads it; else the base's head stays."""
     assert values(params).get("MODEL.ROI_MASK_HEAD.NAME") == name
 
 
