@@ -87,7 +87,10 @@ class Knob:
 
 
 _CONV_HEADS = Needs("mask_head.name", ("stock", "strided"))
+_POINT_HEAD = Needs("mask_head.name", ("pointrend",))
 _MASK = "MODEL.ROI_MASK_HEAD"
+_POINTS = "MODEL.POINT_HEAD"
+_POINTREND = "PointRend, arXiv:1912.08193; detectron2/projects/point_rend"
 _MASK_SOURCE = "detectron2/modeling/roi_heads/mask_head.py"
 _AUGMENTATION = "detectron2/data/transforms/augmentation_impl.py"
 _SOLVER = "detectron2/solver/build.py"
@@ -96,10 +99,12 @@ _RPN = "detectron2/modeling/proposal_generator/proposal_utils.py"
 # fmt: off
 KNOBS: tuple[Knob, ...] = (
     Knob(
-        "mask_head.name", f"{_MASK}.NAME", "str", "", OneOf(("stock", "strided")), "stock",
+        "mask_head.name", f"{_MASK}.NAME", "str", "", OneOf(("stock", "strided", "pointrend")), "stock",
         "Mask head. stock: Detectron2's, which always upsamples by 2; strided: the same layers with a "
-        "free upsample_stride. At stride 2 they are the same network and share weights.",
-        _MASK_SOURCE,
+        "free upsample_stride. At stride 2 they are the same network and share weights. pointrend: a coarse "
+        "mask, refined point by point where it is unsure; needs a base with a feature pyramid, starts from "
+        "random weights, and is tuned by point_head.*.",
+        f"{_MASK_SOURCE}; PointRend, arXiv:1912.08193",
     ),
     Knob(
         "mask_head.upsample_stride", f"{_MASK}.UPSAMPLE_STRIDE", "int", "", OneOf((1, 2, 4)), 2,
@@ -110,37 +115,38 @@ KNOBS: tuple[Knob, ...] = (
     ),
     Knob(
         "mask_head.conv_dim", f"{_MASK}.CONV_DIM", "int", "channels", Between(32, 1024, 32), 256,
-        "Width of the mask head's convolutions and of its upsampling. Multiples of 32, so that GN's 32 "
-        "groups always fit. A width other than the base's starts the head from random weights.",
+        "Width of the mask head's convolutions and of its upsampling; of PointRend's coarse head, which is "
+        "no wider than the features. Multiples of 32, so that GN's 32 groups always fit. A width other "
+        "than the base's starts the head from random weights.",
         _MASK_SOURCE,
     ),
     Knob(
         "mask_head.num_conv", f"{_MASK}.NUM_CONV", "int", "layers", Between(1, 8), None,
         "Number of 3x3 convolutions before the upsampling; 4 in the zoo's FPN models.",
-        _MASK_SOURCE,
+        _MASK_SOURCE, needs=_CONV_HEADS,
     ),
     Knob(
         "mask_head.pooler_resolution", f"{_MASK}.POOLER_RESOLUTION", "int", "cells", Between(4, 64), 14,
         "Side of the feature window that ROIAlign cuts for a mask. Cost grows with its square. Without "
         "effect on C4 bases, whose masks use the box head's window.",
-        "Mask R-CNN, arXiv:1703.06870; detectron2/modeling/poolers.py",
+        "Mask R-CNN, arXiv:1703.06870; detectron2/modeling/poolers.py", needs=_CONV_HEADS,
     ),
     Knob(
         "mask_head.norm", f"{_MASK}.NORM", "str", "", OneOf(("none", "BN", "GN")), "none",
         "Normalization in the mask head's convolutions: none, batch norm over the boxes, or group norm.",
-        "Group Normalization, arXiv:1803.08494; detectron2/layers/batch_norm.py",
+        "Group Normalization, arXiv:1803.08494; detectron2/layers/batch_norm.py", needs=_CONV_HEADS,
     ),
     Knob(
         "mask_head.class_agnostic", f"{_MASK}.CLS_AGNOSTIC_MASK", "bool", "", OneOf((False, True)), False,
         "Whether one mask serves all classes instead of one a class; helps where classes look alike "
         "and data is scarce.",
-        _MASK_SOURCE,
+        _MASK_SOURCE, needs=_CONV_HEADS,
     ),
     Knob(
         "mask_head.loss_weight", f"{_MASK}.LOSS_WEIGHT", "float", "", Between(0.01, 100), 1.0,
         "Factor on the mask loss beside the box and proposal losses. Detectron2's head has none, so the "
         "strided head takes its place.",
-        "masksweep's StridedMaskHead", needs=_CONV_HEADS,
+        "masksweep's StridedMaskHead",
     ),
     Knob(
         "mask_head.loss", f"{_MASK}.LOSS", "str", "", OneOf(("bce", "dice", "boundary")), "bce",
@@ -149,6 +155,33 @@ KNOBS: tuple[Knob, ...] = (
         "up to six times the others. dice and boundary need the strided head, which takes the stock "
         "one's place.",
         "V-Net, arXiv:1606.04797 (dice); F3Net, arXiv:1911.11445 (boundary)", needs=_CONV_HEADS,
+    ),
+    Knob(
+        "point_head.num_points", f"{_POINTS}.TRAIN_NUM_POINTS", "int", "points", Between(16, 4096), 196,
+        "Points of a box on which PointRend's point head trains, mostly where the coarse mask is unsure.",
+        _POINTREND, needs=_POINT_HEAD,
+    ),
+    Knob(
+        "point_head.importance_ratio", f"{_POINTS}.IMPORTANCE_SAMPLE_RATIO", "float", "of the points",
+        Between(0, 1), 0.75,
+        "How many of those points are where the coarse mask is unsure; the others are anywhere in the box.",
+        _POINTREND, needs=_POINT_HEAD,
+    ),
+    Knob(
+        "point_head.subdivision_steps", f"{_POINTS}.SUBDIVISION_STEPS", "int", "steps", Between(2, 6), 5,
+        "How often PointRend doubles a mask's side in testing, from 7 cells: 5 steps give 224. Training "
+        "does not depend on it.",
+        _POINTREND, needs=_POINT_HEAD,
+    ),
+    Knob(
+        "point_head.fc_dim", f"{_POINTS}.FC_DIM", "int", "channels", Between(16, 1024), 256,
+        "Width of the point head's layers.",
+        _POINTREND, needs=_POINT_HEAD,
+    ),
+    Knob(
+        "point_head.num_fc", f"{_POINTS}.NUM_FC", "int", "layers", Between(1, 8), 3,
+        "Number of the point head's hidden layers.",
+        _POINTREND, needs=_POINT_HEAD,
     ),
     Knob(
         "solver.optimizer", "SOLVER.OPTIMIZER", "str", "", OneOf(("SGD", "AdamW")), "SGD",

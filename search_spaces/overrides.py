@@ -28,6 +28,7 @@ BASE_KEYS: tuple[str, ...] = (
 _CONFIG_VALUES: Mapping[tuple[str, Value], ConfigValue] = {
     ("mask_head.name", "stock"): "MaskRCNNConvUpsampleHead",
     ("mask_head.name", "strided"): "StridedMaskHead",
+    ("mask_head.name", "pointrend"): "PointRendMaskHead",
     ("mask_head.norm", "none"): "",
 }
 """Knob values that Detectron2 spells otherwise."""
@@ -73,11 +74,17 @@ def config_overrides(
 
 
 def _mask_head(params: Mapping[str, Value]) -> dict[str, ConfigValue]:
-    """The stock head reads none of these; the strided one at stride 2 is the same net."""
-    if not any(name in params for name in _STRIDED_ONLY):
+    """The head that reads the parameters, where the base's or the stock one would not.
+
+    The strided one at stride 2 is the same net as the stock one.
+    """
+    name = params.get("mask_head.name")
+    if name == "pointrend" or (name is None and any(key.startswith("point_head.") for key in params)):
+        return {"MODEL.ROI_MASK_HEAD.NAME": "PointRendMaskHead"}
+    if not any(key in params for key in _STRIDED_ONLY):
         return {}
     values: dict[str, ConfigValue] = {"MODEL.ROI_MASK_HEAD.NAME": "StridedMaskHead"}
-    if params.get("mask_head.name") == "stock":
+    if name == "stock":
         values["MODEL.ROI_MASK_HEAD.UPSAMPLE_STRIDE"] = 2
     return values
 

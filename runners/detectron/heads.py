@@ -104,7 +104,7 @@ class StridedMaskHead(BaseMaskRCNNHead, nn.Sequential):  # type: ignore[misc]  #
         )
         return arguments
 
-    def forward(self, x: Tensor, instances: Sequence[Any]) -> Any:
+    def forward(self, x: Tensor, instances: Sequence[Any]) -> Any:  # type: ignore[override]  # two bases
         """Losses in training, the instances with `pred_masks` in inference.
 
         Args:

@@ -12,7 +12,8 @@ from detectron2.config import CfgNode
 from torch import nn
 
 import runners.detectron.backbone
-import runners.detectron.heads  # noqa: F401  # both register themselves
+import runners.detectron.heads
+import runners.detectron.pointrend  # noqa: F401  # all three register themselves
 
 
 def build_model(cfg: CfgNode) -> nn.Module:

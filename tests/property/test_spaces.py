@@ -63,7 +63,8 @@ def entries(draw: st.DrawFn, entry: Knob) -> object:
 @st.composite
 def raw_spaces(draw: st.DrawFn) -> dict[str, Any]:
     """A legal space over some knobs, with a condition on the optimizer where it has choices."""
-    others = [entry for entry in KNOBS if entry.name != "mask_head.name"]
+    # Without a choice of heads: the knobs of two heads do not go together then.
+    others = [entry for entry in KNOBS if entry.name != "mask_head.name" and "point_head" not in entry.name]
     chosen = draw(
         st.lists(st.sampled_from(others), min_size=1, max_size=6, unique_by=lambda entry: entry.name)
     )

@@ -87,9 +87,11 @@ def test_plain_knobs_set_their_key() -> None:
         ({"mask_head.name": "stock"}, "MaskRCNNConvUpsampleHead"),
         ({"mask_head.name": "strided"}, "StridedMaskHead"),
         ({"mask_head.conv_dim": 64}, None),
+        ({"mask_head.name": "pointrend", "mask_head.loss_weight": 2.0}, "PointRendMaskHead"),
+        ({"point_head.num_points": 98}, "PointRendMaskHead"),
     ],
 )
-def test_the_strided_head_is_taken_where_the_stock_head_would_not_obey(
+def test_the_head_that_reads_a_parameter_is_taken_where_the_bases_would_not(
     params: dict[str, Value], name: str | None
 ) -> None:
     """A stride, a loss or its weight selects the head that reads it; else the base's head stays."""
