@@ -49,7 +49,17 @@ _INVENTED = {
     "flip_prob": "augment.flip",
     "random_crop": "augment.crop",
     "jitter": "augment.scale_jitter",
-    "large_scale_jitter": "augment.scale_jitter",
+    "lsj": "augment.large_scale_jitter",
+    "large_scale_jittering": "augment.large_scale_jitter",
+    "rotate": "augment.rotation",
+    "random_rotation": "augment.rotation",
+    "degrees": "augment.rotation",
+    "copypaste": "augment.copy_paste",
+    "simple_copy_paste": "augment.copy_paste",
+    "repeat_factor": "sampling.repeat_rare",
+    "rfs": "sampling.repeat_rare",
+    "oversample_thr": "sampling.repeat_rare",
+    "oversample_small": "sampling.repeat_small",
 }
 """Names of tutorials and other tools."""
 

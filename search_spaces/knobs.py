@@ -93,6 +93,7 @@ _POINTS = "MODEL.POINT_HEAD"
 _POINTREND = "PointRend, arXiv:1912.08193; detectron2/projects/point_rend"
 _MASK_SOURCE = "detectron2/modeling/roi_heads/mask_head.py"
 _AUGMENTATION = "detectron2/data/transforms/augmentation_impl.py"
+_COPY_PASTE = "Simple Copy-Paste is a Strong Data Augmentation Method, arXiv:2012.07177"
 _SOLVER = "detectron2/solver/build.py"
 _RPN = "detectron2/modeling/proposal_generator/proposal_utils.py"
 
@@ -213,7 +214,8 @@ KNOBS: tuple[Knob, ...] = (
         "anchors.preset", None, "str", "", OneOf(("default", "small", "large", "dense")), "default",
         "Anchor sizes, scaled from the base's own: small halves and large doubles them, dense adds a "
         "size x 1.41 beside each (pretrained RPN outputs do not fit dense).",
-        "detectron2/modeling/anchor_generator.py", ("MODEL.ANCHOR_GENERATOR.SIZES",),
+        "detectron2/modeling/anchor_generator.py",
+        ("MODEL.ANCHOR_GENERATOR.SIZES",),
     ),
     Knob(
         "rpn.pre_nms_topk", None, "int", "proposals", Between(16, 20000), None,
@@ -262,7 +264,45 @@ KNOBS: tuple[Knob, ...] = (
     Knob(
         "augment.scale_jitter", "INPUT.SCALE_JITTER", "float", "", Between(0, 0.9), 0.0,
         "Random resize on top of the input size: r draws a factor from 1-r to 1+r; 0 is off.",
-        "Large-scale jittering, arXiv:2012.07177",
+        "masksweep's JitteredResize", needs=Needs("augment.large_scale_jitter", (False,)),
+    ),
+    Knob(
+        "augment.large_scale_jitter", "INPUT.LARGE_SCALE_JITTER", "bool", "", OneOf((False, True)), False,
+        "Random resize by a factor from 0.1 to 2, then crop or padding to the input size. Pays in long "
+        "trainings and with copy_paste; takes scale_jitter's place.",
+        _COPY_PASTE,
+    ),
+    Knob(
+        "augment.rotation", "INPUT.ROTATION", "float", "degrees", Between(0, 180), 0.0,
+        "Random rotation about the middle of the image, by up to this angle either way; 0 is off. The image "
+        "keeps its size, and what leaves it is cut off.",
+        "masksweep's Rotation",
+    ),
+    Knob(
+        "augment.copy_paste", "INPUT.COPY_PASTE", "float", "of the images", Between(0, 1), 0.0,
+        "Share of the training images on which instances of another one are pasted, cut out along their "
+        "masks, each at a random place. What they cover is no longer part of the masks beneath.",
+        _COPY_PASTE,
+    ),
+    Knob(
+        "augment.copy_paste_small_bias", "INPUT.COPY_PASTE_SMALL_BIAS", "float", "", Between(0, 1), 0.0,
+        "How much copy_paste prefers small instances: an instance's weight is (box area)^-b. 0 is no "
+        "preference; at 1 half the side is four times the weight.",
+        "Augmentation for small object detection, arXiv:1902.07296",
+        needs=Needs("augment.copy_paste", implied=False),
+    ),
+    Knob(
+        "sampling.repeat_rare", "DATALOADER.REPEAT_THRESHOLD", "float", "of the images", Between(0, 1), 0.0,
+        "Images of rare categories come more than once an epoch: a category that is in a share f of the "
+        "images, below this threshold t, repeats them sqrt(t/f) times. 0 is off.",
+        "LVIS, arXiv:1908.03195, appendix B; detectron2/data/samplers/distributed_sampler.py",
+        ("DATALOADER.SAMPLER_TRAIN",),
+    ),
+    Knob(
+        "sampling.repeat_small", "DATALOADER.REPEAT_SMALL", "float", "times", Between(1, 10), 1.0,
+        "Images of small objects, under 32 x 32 px, come more than once an epoch: this many times if they "
+        "have no others, in proportion if some are small. The larger of this and repeat_rare counts.",
+        "Augmentation for small object detection, arXiv:1902.07296",
     ),
 )
 # fmt: on

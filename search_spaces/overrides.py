@@ -33,7 +33,11 @@ _CONFIG_VALUES: Mapping[tuple[str, Value], ConfigValue] = {
 }
 """Knob values that Detectron2 spells otherwise."""
 
-_STRIDED_ONLY = ("mask_head.upsample_stride", "mask_head.loss_weight", "mask_head.loss")
+_STRIDED_ONLY = (
+    "mask_head.upsample_stride",
+    "mask_head.loss_weight",
+    "mask_head.loss",
+)
 _SCHEDULERS: Mapping[Value, str] = {"steps": "WarmupMultiStepLR", "cosine": "WarmupCosineLR"}
 _LONGEST_WARMUP = 0.1  # of the iterations
 _STEPS_1X = (2 / 3, 8 / 9)  # Detectron's "1x" schedule: 60k and 80k of 90k iterations
@@ -70,6 +74,8 @@ def config_overrides(
     values |= _proposals(params, base)
     values |= _input_size(params, base)
     values |= _crop(params)
+    if "sampling.repeat_rare" in params:
+        values["DATALOADER.SAMPLER_TRAIN"] = "RepeatFactorTrainingSampler"
     return tuple(values.items())
 
 

@@ -37,6 +37,11 @@ EXTRA_KEYS: Mapping[str, ConfigValue] = {
     "INPUT.CONTRAST": 0.0,
     "INPUT.SATURATION": 0.0,
     "INPUT.SCALE_JITTER": 0.0,
+    "INPUT.LARGE_SCALE_JITTER": False,
+    "INPUT.ROTATION": 0.0,  # degrees
+    "INPUT.COPY_PASTE": 0.0,  # of the images
+    "INPUT.COPY_PASTE_SMALL_BIAS": 0.0,
+    "DATALOADER.REPEAT_SMALL": 1.0,
 }
 """What Detectron2's config lacks, with the values at which nothing differs from stock."""
 
@@ -177,8 +182,8 @@ def portable_config(cfg: CfgNode) -> str:
     """The config as YAML that stock Detectron2 reads, as far as the model is one that it has.
 
     Training-only keys of ours are left out, and a head that equals a stock one becomes that: a strided one of
-    stride 2, and PointRend's, which is read after `add_pointrend_config`. What remains of ours is declared in
-    `masksweep_cfg`.
+    stride 2, and PointRend's, which is read after `add_pointrend_config`. What
+    remains of ours is declared in `masksweep_cfg`.
     """
     portable = cfg.clone()
     portable.defrost()

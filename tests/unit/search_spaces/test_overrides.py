@@ -172,6 +172,13 @@ def test_a_crop_of_one_is_off() -> None:
     ]
 
 
+def test_repeating_rare_categories_takes_detectron2s_sampler() -> None:
+    """The threshold acts with the sampler of that name only."""
+    found = values({"sampling.repeat_rare": 0.01})
+    assert found["DATALOADER.SAMPLER_TRAIN"] == "RepeatFactorTrainingSampler"
+    assert found["DATALOADER.REPEAT_THRESHOLD"] == 0.01
+
+
 def test_a_parameter_that_is_no_knob_is_refused() -> None:
     """Nothing that a spec could not name reaches a config."""
     with pytest.raises(ValueError, match=r"not a knob: MODEL\.DEVICE"):
