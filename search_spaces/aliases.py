@@ -39,6 +39,8 @@ _INVENTED = {
     "anchors": "anchors.preset",
     "anchor_sizes": "anchors.preset",
     "sizes": "anchors.preset",
+    "anchor_ratios": "anchors.preset",
+    "autoanchor": "anchors.preset",
     "pre_nms_top_n": "rpn.pre_nms_topk",
     "post_nms_top_n": "rpn.post_nms_topk",
     "image_size": "input.size",

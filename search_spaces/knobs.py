@@ -211,11 +211,12 @@ KNOBS: tuple[Knob, ...] = (
         _SOLVER,
     ),
     Knob(
-        "anchors.preset", None, "str", "", OneOf(("default", "small", "large", "dense")), "default",
+        "anchors.preset", None, "str", "", OneOf(("default", "small", "large", "dense", "fitted")), "default",
         "Anchor sizes, scaled from the base's own: small halves and large doubles them, dense adds a "
-        "size x 1.41 beside each (pretrained RPN outputs do not fit dense).",
-        "detectron2/modeling/anchor_generator.py",
-        ("MODEL.ANCHOR_GENERATOR.SIZES",),
+        "size x 1.41 beside each (pretrained RPN outputs do not fit dense). fitted: as many sizes and aspect "
+        "ratios as the base has, by k-means over the training boxes at the training size.",
+        "detectron2/modeling/anchor_generator.py; YOLO9000, arXiv:1612.08242 (fitted)",
+        ("MODEL.ANCHOR_GENERATOR.SIZES", "MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS"),
     ),
     Knob(
         "rpn.pre_nms_topk", None, "int", "proposals", Between(16, 20000), None,

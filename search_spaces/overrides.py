@@ -113,9 +113,12 @@ def _schedule(
 
 
 def _anchors(params: Mapping[str, Value], base: Mapping[str, ConfigValue]) -> dict[str, ConfigValue]:
-    """Every level keeps the same number of sizes, as the RPN's shared head demands."""
+    """Every level keeps the same number of sizes, as the RPN's shared head demands.
+
+    Fitted ones depend on the data, which whoever builds the config has.
+    """
     preset = params.get("anchors.preset")
-    if preset is None:
+    if preset is None or preset == "fitted":
         return {}
     factors = {"default": (1.0,), "small": (0.5,), "large": (2.0,), "dense": (1.0, math.sqrt(2))}[str(preset)]
     sizes = base["MODEL.ANCHOR_GENERATOR.SIZES"]

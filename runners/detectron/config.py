@@ -20,6 +20,7 @@ from detectron2.modeling import (
 import runners.detectron.backbone
 import runners.detectron.heads  # noqa: F401  # both register what configs name
 from runners.detectron import pointrend
+from runners.detectron.anchors import fit_anchors
 from runners.detectron.data import RegisteredData
 from search_spaces.issues import SpecIssue, did_you_mean
 from search_spaces.overrides import BASE_KEYS, ConfigValue, config_overrides
@@ -143,7 +144,7 @@ def build_config(
         output_dir: Where stock tools that are given this config would write.
         num_classes: The data set's categories.
         device: `cpu`, `cuda` or `cuda:<n>`.
-        data: Names of the registered data, if it is registered.
+        data: Names of the registered data, if it is registered; fitted anchors need it.
 
     Raises:
         SpecInvalid: The base is not there.
@@ -162,6 +163,10 @@ def build_config(
     cfg.MODEL.ROI_HEADS.NUM_CLASSES = num_classes
     cfg.MODEL.RETINANET.NUM_CLASSES = num_classes
     pointrend.complete(cfg)
+    if params.get("anchors.preset") == "fitted":
+        if data is None:
+            raise ValueError("anchors.preset: fitted needs the registered training data")
+        fit_anchors(cfg, data)
     if data is not None:
         cfg.DATASETS.TRAIN, cfg.DATASETS.TEST = (data.train,), (data.val,)
     _apply_inference(cfg, spec)
