@@ -24,6 +24,8 @@ _INVENTED = {
     "dice": "mask_head.loss",
     "dice_loss": "mask_head.loss",
     "boundary_loss": "mask_head.loss",
+    "mask_scoring": "mask_head.mask_iou",
+    "maskiou": "mask_head.mask_iou",
     "pointrend": "mask_head.name",
     "point_rend": "mask_head.name",
     "train_num_points": "point_head.num_points",

@@ -89,6 +89,7 @@ class Knob:
 _CONV_HEADS = Needs("mask_head.name", ("stock", "strided"))
 _POINT_HEAD = Needs("mask_head.name", ("pointrend",))
 _MASK = "MODEL.ROI_MASK_HEAD"
+_MASK_SCORING = "Mask Scoring R-CNN, arXiv:1903.00241"
 _POINTS = "MODEL.POINT_HEAD"
 _POINTREND = "PointRend, arXiv:1912.08193; detectron2/projects/point_rend"
 _MASK_SOURCE = "detectron2/modeling/roi_heads/mask_head.py"
@@ -156,6 +157,18 @@ KNOBS: tuple[Knob, ...] = (
         "up to six times the others. dice and boundary need the strided head, which takes the stock "
         "one's place.",
         "V-Net, arXiv:1606.04797 (dice); F3Net, arXiv:1911.11445 (boundary)", needs=_CONV_HEADS,
+    ),
+    Knob(
+        "mask_head.mask_iou", f"{_MASK}.MASK_IOU", "bool", "", OneOf((False, True)), False,
+        "Whether a branch predicts each mask's IoU with the object and multiplies the detection's score "
+        "with it: well-segmented detections come first. Needs the strided head, which takes the stock one's "
+        "place.",
+        _MASK_SCORING, needs=_CONV_HEADS,
+    ),
+    Knob(
+        "mask_head.mask_iou_weight", f"{_MASK}.MASK_IOU_WEIGHT", "float", "", Between(0.01, 100), 1.0,
+        "Factor on the mask-IoU branch's squared error beside the other losses.",
+        _MASK_SCORING, needs=Needs("mask_head.mask_iou", (True,), implied=False),
     ),
     Knob(
         "point_head.num_points", f"{_POINTS}.TRAIN_NUM_POINTS", "int", "points", Between(16, 4096), 196,

@@ -37,6 +37,7 @@ _STRIDED_ONLY = (
     "mask_head.upsample_stride",
     "mask_head.loss_weight",
     "mask_head.loss",
+    "mask_head.mask_iou",
 )
 _SCHEDULERS: Mapping[Value, str] = {"steps": "WarmupMultiStepLR", "cosine": "WarmupCosineLR"}
 _LONGEST_WARMUP = 0.1  # of the iterations

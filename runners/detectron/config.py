@@ -33,6 +33,8 @@ EXTRA_KEYS: Mapping[str, ConfigValue] = {
     "MODEL.ROI_MASK_HEAD.UPSAMPLE_STRIDE": 2,
     "MODEL.ROI_MASK_HEAD.LOSS_WEIGHT": 1.0,
     "MODEL.ROI_MASK_HEAD.LOSS": "bce",
+    "MODEL.ROI_MASK_HEAD.MASK_IOU": False,
+    "MODEL.ROI_MASK_HEAD.MASK_IOU_WEIGHT": 1.0,
     "SOLVER.OPTIMIZER": "SGD",
     "INPUT.BRIGHTNESS": 0.0,  # r: a factor drawn from 1-r to 1+r; the same for the three below
     "INPUT.CONTRAST": 0.0,
@@ -187,19 +189,19 @@ def portable_config(cfg: CfgNode) -> str:
     """The config as YAML that stock Detectron2 reads, as far as the model is one that it has.
 
     Training-only keys of ours are left out, and a head that equals a stock one becomes that: a strided one of
-    stride 2, and PointRend's, which is read after `add_pointrend_config`. What
+    stride 2 without a mask-IoU branch, and PointRend's, which is read after `add_pointrend_config`. What
     remains of ours is declared in `masksweep_cfg`.
     """
     portable = cfg.clone()
     portable.defrost()
     head = portable.MODEL.ROI_MASK_HEAD
-    if head.NAME == "StridedMaskHead" and head.UPSAMPLE_STRIDE == 2:
+    if head.NAME == "StridedMaskHead" and head.UPSAMPLE_STRIDE == 2 and not head.MASK_IOU:
         head.NAME = "MaskRCNNConvUpsampleHead"
     stock = get_cfg()
     if head.NAME == pointrend.OURS:
         head.NAME = pointrend.STOCK
         pointrend.declare(stock)
-    needed = {"UPSAMPLE_STRIDE"} if head.NAME == "StridedMaskHead" else set()
+    needed = {"UPSAMPLE_STRIDE", "MASK_IOU"} if head.NAME == "StridedMaskHead" else set()
     _drop_foreign(portable, stock, needed)
     text: str = portable.dump()
     return text

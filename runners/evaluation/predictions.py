@@ -92,9 +92,16 @@ def _infer(model: nn.Module, batch: list[Mapping[str, Any]], mask_threshold: flo
     """Instances on the CPU, with pasted masks. The copy to the CPU waits for a GPU to finish."""
     raw = model.inference(batch, do_postprocess=False)  # type: ignore[operator]  # nn.Module hides methods
     return [
-        detector_postprocess(instances, item["height"], item["width"], mask_threshold).to("cpu")
+        detector_postprocess(_best_first(instances), item["height"], item["width"], mask_threshold).to("cpu")
         for instances, item in zip(raw, batch, strict=True)
     ]
+
+
+def _best_first(instances: Any) -> Any:
+    """Detections in the order of their scores: a head that rescores them leaves them in the order of NMS."""
+    if not instances.has("box_scores"):
+        return instances
+    return instances[instances.scores.argsort(descending=True, stable=True)]
 
 
 def _same_size_batches(

@@ -84,6 +84,7 @@ def test_plain_knobs_set_their_key() -> None:
         ({"mask_head.name": "stock", "mask_head.loss_weight": 2.0}, "StridedMaskHead"),
         ({"mask_head.loss": "dice"}, "StridedMaskHead"),
         ({"mask_head.name": "stock", "mask_head.loss": "bce"}, "StridedMaskHead"),
+        ({"mask_head.mask_iou": True, "mask_head.mask_iou_weight": 0.5}, "StridedMaskHead"),
         ({"mask_head.name": "stock"}, "MaskRCNNConvUpsampleHead"),
         ({"mask_head.name": "strided"}, "StridedMaskHead"),
         ({"mask_head.conv_dim": 64}, None),
