@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from search_spaces.issues import did_you_mean
-from search_spaces.knobs import KNOBS, Knob, knob_names
+from search_spaces.knob_types import Knob
+from search_spaces.knobs import KNOBS, knob_names
 
 _INVENTED = {
     "upsample_strides": "mask_head.upsample_stride",

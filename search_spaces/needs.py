@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from search_spaces.issues import SpecIssue, shown
-from search_spaces.knobs import Needs, knob
+from search_spaces.knob_types import Needs
+from search_spaces.knobs import knob
 from search_spaces.parameters import CategoricalParameter, Parameter, Value, same_value
 
 
@@ -29,7 +30,7 @@ def need_issues(parsed: Mapping[str, Parameter], path: str) -> Iterator[SpecIssu
             other, theirs = deciding.setdefault(needs.knob, (name, needs))
             common = [value for value in needs.values if _among(value, theirs.values)]
             if not common:
-                problem = f"acts where {_stands(needs)}, but {other} acts where {_stands(theirs)}"
+                problem = f"acts where {needs}, but {other} acts where {theirs}"
                 hint = f"add {needs.knob} with choices for both, and a `when` to each"
                 yield SpecIssue(f"{path}.{name}", problem, hint)
             elif len(common) < len(theirs.values):
@@ -44,11 +45,11 @@ def _conditional(name: str, needs: Needs, parsed: Mapping[str, Parameter], at: s
     if not useful:
         always = shown(parent.choices[0]) if len(parent.choices) == 1 else f"one of {_either(parent.choices)}"
         hint = f"add {_either(needs.values)} to {needs.knob}, or leave one of the two out"
-        yield SpecIssue(at, f"acts where {_stands(needs)} only, but it is always {always}", hint)
+        yield SpecIssue(at, f"acts where {needs} only, but it is always {always}", hint)
     elif any(not _among(value, needs.values) for value in possible(needs.knob, name, parsed)):
         condition = shown(useful[0]) if len(useful) == 1 else f"[{', '.join(map(shown, useful))}]"
         hint = f"add `when: {{{needs.knob}: {condition}}}`"
-        yield SpecIssue(at, f"acts where {_stands(needs)} only", hint)
+        yield SpecIssue(at, f"acts where {needs} only", hint)
 
 
 def possible(parent: str, name: str, parsed: Mapping[str, Parameter]) -> tuple[Value, ...]:
@@ -69,10 +70,6 @@ def possible(parent: str, name: str, parsed: Mapping[str, Parameter]) -> tuple[V
 
 def _among(value: Value, values: Sequence[Value]) -> bool:
     return any(same_value(value, other) for other in values)
-
-
-def _stands(needs: Needs) -> str:
-    return f"{needs.knob} is {_either(needs.values)}"
 
 
 def _either(values: Sequence[Value]) -> str:

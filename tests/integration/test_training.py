@@ -81,6 +81,8 @@ def losses(reports):
 
 STRONG = {
     "mask_head.loss": "boundary",
+    "mask_head.mask_iou": True,
+    "anchors.preset": "fitted",
     "solver.base_lr": 0.001,
     "augment.rotation": 30.0,
     "augment.large_scale_jitter": True,

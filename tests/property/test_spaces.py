@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from search_spaces.documents import read_yaml
-from search_spaces.knobs import KNOBS, Between, Knob, OneOf
+from search_spaces.knob_types import Between, Knob, OneOf
+from search_spaces.knobs import KNOBS
 from search_spaces.overrides import config_overrides
 from search_spaces.parameters import CategoricalParameter, FloatParameter, IntParameter, Parameter, Value
 from search_spaces.presets import load_preset, preset_names

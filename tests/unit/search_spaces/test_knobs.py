@@ -5,7 +5,8 @@ import re
 import pytest
 
 from search_spaces.aliases import ALIASES, explain_name, knob_meant
-from search_spaces.knobs import KNOBS, Between, OneOf, knob, knob_names
+from search_spaces.knob_types import Between, OneOf
+from search_spaces.knobs import KNOBS, knob, knob_names
 from search_spaces.scalars import BadValueError, knob_value
 
 
