@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 
 from search_spaces.issues import did_you_mean
-from search_spaces.knobs import KNOBS, Knob, knob_names
+from search_spaces.knob_types import Knob
+from search_spaces.knobs import KNOBS, knob_names
 
 _INVENTED = {
     "upsample_strides": "mask_head.upsample_stride",
@@ -20,6 +21,16 @@ _INVENTED = {
     "pooler_size": "mask_head.pooler_resolution",
     "mask_head": "mask_head.name",
     "mask_loss_weight": "mask_head.loss_weight",
+    "mask_loss": "mask_head.loss",
+    "loss_mask": "mask_head.loss",
+    "dice": "mask_head.loss",
+    "dice_loss": "mask_head.loss",
+    "boundary_loss": "mask_head.loss",
+    "mask_scoring": "mask_head.mask_iou",
+    "maskiou": "mask_head.mask_iou",
+    "pointrend": "mask_head.name",
+    "point_rend": "mask_head.name",
+    "train_num_points": "point_head.num_points",
     "lr": "solver.base_lr",
     "learning_rate": "solver.base_lr",
     "wd": "solver.weight_decay",
@@ -32,6 +43,8 @@ _INVENTED = {
     "anchors": "anchors.preset",
     "anchor_sizes": "anchors.preset",
     "sizes": "anchors.preset",
+    "anchor_ratios": "anchors.preset",
+    "autoanchor": "anchors.preset",
     "pre_nms_top_n": "rpn.pre_nms_topk",
     "post_nms_top_n": "rpn.post_nms_topk",
     "image_size": "input.size",
@@ -42,7 +55,6 @@ _INVENTED = {
     "flip_prob": "augment.flip",
     "random_crop": "augment.crop",
     "jitter": "augment.scale_jitter",
-    "large_scale_jitter": "augment.scale_jitter",
     "upsample_factor": "mask_head.upsample_stride",
     "upsampling_factor": "mask_head.upsample_stride",
     "num_mask_convs": "mask_head.num_conv",
@@ -54,6 +66,17 @@ _INVENTED = {
     "randomsaturation": "augment.saturation",
     "resizeshortestedge": "input.size",
     "resizescale": "augment.scale_jitter",
+    "lsj": "augment.large_scale_jitter",
+    "large_scale_jittering": "augment.large_scale_jitter",
+    "rotate": "augment.rotation",
+    "random_rotation": "augment.rotation",
+    "degrees": "augment.rotation",
+    "copypaste": "augment.copy_paste",
+    "simple_copy_paste": "augment.copy_paste",
+    "repeat_factor": "sampling.repeat_rare",
+    "rfs": "sampling.repeat_rare",
+    "oversample_thr": "sampling.repeat_rare",
+    "oversample_small": "sampling.repeat_small",
 }
 """Names of tutorials and other tools."""
 

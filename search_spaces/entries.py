@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from search_spaces.issues import SpecIssue, did_you_mean, listed, shown
-from search_spaces.knobs import Between, Knob, OneOf
+from search_spaces.knob_types import Between, Knob, OneOf
 from search_spaces.parameters import (
     CategoricalParameter,
     FloatParameter,

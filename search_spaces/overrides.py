@@ -28,11 +28,16 @@ BASE_KEYS: tuple[str, ...] = (
 _CONFIG_VALUES: Mapping[tuple[str, Value], ConfigValue] = {
     ("mask_head.name", "stock"): "MaskRCNNConvUpsampleHead",
     ("mask_head.name", "strided"): "StridedMaskHead",
+    ("mask_head.name", "pointrend"): "PointRendMaskHead",
     ("mask_head.norm", "none"): "",
 }
 """Knob values that Detectron2 spells otherwise."""
 
-_STRIDED_ONLY = ("mask_head.upsample_stride",)
+_STRIDED_ONLY = (
+    "mask_head.upsample_stride",
+    "mask_head.loss",
+    "mask_head.mask_iou",
+)
 _SCHEDULERS: Mapping[Value, str] = {"steps": "WarmupMultiStepLR", "cosine": "WarmupCosineLR"}
 _LONGEST_WARMUP = 0.1  # of the iterations
 _STEPS_1X = (2 / 3, 8 / 9)  # Detectron's "1x" schedule: 60k and 80k of 90k iterations
@@ -69,15 +74,23 @@ def config_overrides(
     values |= _proposals(params, base)
     values |= _input_size(params, base)
     values |= _crop(params)
+    if "sampling.repeat_rare" in params:
+        values["DATALOADER.SAMPLER_TRAIN"] = "RepeatFactorTrainingSampler"
     return tuple(values.items())
 
 
 def _mask_head(params: Mapping[str, Value]) -> dict[str, ConfigValue]:
-    """The stock head reads no stride; the strided one at stride 2 is the same net."""
-    if not any(name in params for name in _STRIDED_ONLY):
+    """The head that reads the parameters, where the base's or the stock one would not.
+
+    The strided one at stride 2 is the same net as the stock one.
+    """
+    name = params.get("mask_head.name")
+    if name == "pointrend" or (name is None and any(key.startswith("point_head.") for key in params)):
+        return {"MODEL.ROI_MASK_HEAD.NAME": "PointRendMaskHead"}
+    if not any(key in params for key in _STRIDED_ONLY):
         return {}
     values: dict[str, ConfigValue] = {"MODEL.ROI_MASK_HEAD.NAME": "StridedMaskHead"}
-    if params.get("mask_head.name") == "stock":
+    if name == "stock":
         values["MODEL.ROI_MASK_HEAD.UPSAMPLE_STRIDE"] = 2
     return values
 
@@ -100,9 +113,12 @@ def _schedule(
 
 
 def _anchors(params: Mapping[str, Value], base: Mapping[str, ConfigValue]) -> dict[str, ConfigValue]:
-    """Every level keeps the same number of sizes, as the RPN's shared head demands."""
+    """Every level keeps the same number of sizes, as the RPN's shared head demands.
+
+    Fitted ones depend on the data, which whoever builds the config has.
+    """
     preset = params.get("anchors.preset")
-    if preset is None:
+    if preset is None or preset == "fitted":
         return {}
     factors = {"default": (1.0,), "small": (0.5,), "large": (2.0,), "dense": (1.0, math.sqrt(2))}[str(preset)]
     sizes = base["MODEL.ANCHOR_GENERATOR.SIZES"]

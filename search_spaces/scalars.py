@@ -4,7 +4,7 @@ import math
 import re
 
 from search_spaces.issues import did_you_mean, shown
-from search_spaces.knobs import Knob, OneOf
+from search_spaces.knob_types import Knob, OneOf
 from search_spaces.parameters import Value
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")

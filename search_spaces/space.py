@@ -9,6 +9,7 @@ from search_spaces.aliases import explain_name, knob_meant
 from search_spaces.entries import FIELDS, parse_entry, parse_values
 from search_spaces.issues import SpecIssue, listed, shown
 from search_spaces.knobs import knob, knob_names, knob_rank
+from search_spaces.needs import need_issues
 from search_spaces.parameters import (
     CategoricalParameter,
     Conditions,
@@ -98,11 +99,16 @@ def parse_space(raw: object, path: str = "space") -> tuple[SearchSpace | None, l
         issues += problems
         if name in parsed:
             parsed[name] = replace(parsed[name], when=conditions)
-    issues += _cycles(parsed, path)
-    heads = (f"{path}.mask_head.name", f"{path}.mask_head.upsample_stride")
-    if not any(issue.path.startswith(heads) for issue in issues):
-        issues += _stride_issues(parsed, path)
+    cycles = list(_cycles(parsed, path))
+    unsure = {name for name in knob_names() if any(_is_about(issue, f"{path}.{name}") for issue in issues)}
+    if any(name not in knob_names() for name in raw):  # any knob that is not there may have been meant
+        unsure |= {name for name in knob_names() if name not in raw}
+    issues += cycles or need_issues({k: p for k, p in parsed.items() if k not in unsure}, path, unsure)
     return (None, issues) if issues else (SearchSpace(tuple(_ordered(parsed))), [])
+
+
+def _is_about(issue: SpecIssue, path: str) -> bool:
+    return issue.path == path or issue.path.startswith((f"{path}.", f"{path}["))
 
 
 def _unknown(name: str, entry: object, path: str) -> SpecIssue:
@@ -184,20 +190,6 @@ def _cycle_from(start: str, parsed: Mapping[str, Parameter]) -> list[str]:
                 seen.add(parent)
                 trails.append([*trail, parent])
     return []
-
-
-def _stride_issues(parsed: Mapping[str, Parameter], path: str) -> list[SpecIssue]:
-    """The stock head has no upsampling stride to set, so a space with both heads makes it conditional."""
-    head, stride = parsed.get("mask_head.name"), parsed.get("mask_head.upsample_stride")
-    if not isinstance(head, CategoricalParameter) or stride is None or head.choices == ("strided",):
-        return []
-    at = f"{path}.mask_head.upsample_stride"
-    if "strided" not in head.choices:
-        hint = "add strided to mask_head.name, or leave mask_head.name out"
-        return [SpecIssue(at, "needs the strided head, but mask_head.name is always stock", hint)]
-    if stride.when.get("mask_head.name") == ("strided",):
-        return []
-    return [SpecIssue(at, "acts on the strided head only", "add `when: {mask_head.name: strided}`")]
 
 
 def _ordered(parsed: Mapping[str, Parameter]) -> Sequence[Parameter]:

@@ -31,7 +31,7 @@ def check_base(spec: SweepSpec, num_classes: int) -> tuple[tuple[SpecIssue, ...]
 def _unused(spec: SweepSpec) -> Iterator[SpecIssue]:
     cfg = base_config(spec.base)
     sampler = cfg.DATALOADER.SAMPLER_TRAIN
-    if sampler != "TrainingSampler":
+    if sampler not in ("TrainingSampler", "RepeatFactorTrainingSampler"):
         problem = f"DATALOADER.SAMPLER_TRAIN: {sampler} is not used, every image is drawn equally often"
         yield SpecIssue(base_path(spec), problem)
     if cfg.TEST.PRECISE_BN.ENABLED:

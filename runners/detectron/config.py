@@ -1,6 +1,6 @@
 """From a spec and a trial's parameters to a frozen Detectron2 config."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from detectron2.modeling import (
 
 import runners.detectron.backbone
 import runners.detectron.heads  # noqa: F401  # both register what configs name
+from runners.detectron import pointrend
+from runners.detectron.anchors import fit_anchors
 from runners.detectron.data import RegisteredData
 from search_spaces.issues import SpecIssue, did_you_mean
 from search_spaces.overrides import BASE_KEYS, ConfigValue, config_overrides
@@ -28,11 +30,19 @@ from sweeps.core.spec import BaseSpec, SweepSpec
 EXTRA_KEYS: Mapping[str, ConfigValue] = {
     "MODEL.ROI_MASK_HEAD.UPSAMPLE_STRIDE": 2,
     "MODEL.ROI_MASK_HEAD.LOSS_WEIGHT": 1.0,
+    "MODEL.ROI_MASK_HEAD.LOSS": "bce",
+    "MODEL.ROI_MASK_HEAD.MASK_IOU": False,
+    "MODEL.ROI_MASK_HEAD.MASK_IOU_WEIGHT": 1.0,
     "SOLVER.OPTIMIZER": "SGD",
     "INPUT.BRIGHTNESS": 0.0,  # r: a factor drawn from 1-r to 1+r; the same for the three below
     "INPUT.CONTRAST": 0.0,
     "INPUT.SATURATION": 0.0,
     "INPUT.SCALE_JITTER": 0.0,
+    "INPUT.LARGE_SCALE_JITTER": False,
+    "INPUT.ROTATION": 0.0,  # degrees
+    "INPUT.COPY_PASTE": 0.0,  # of the images
+    "INPUT.COPY_PASTE_SMALL_BIAS": 0.0,
+    "DATALOADER.REPEAT_SMALL": 1.0,
 }
 """What Detectron2's config lacks, with the values at which nothing differs from stock."""
 
@@ -47,8 +57,9 @@ _CUDA_LOADERS = 2  # processes that prepare batches while the GPU trains
 
 
 def masksweep_cfg() -> CfgNode:
-    """Detectron2's default config with our extra keys."""
+    """Detectron2's default config with our extra keys, and PointRend's where Detectron2 has it."""
     cfg = get_cfg()
+    pointrend.declare(cfg)
     for key, value in EXTRA_KEYS.items():
         *path, name = key.split(".")
         node = cfg
@@ -147,22 +158,30 @@ def build_config(
         output_dir: Where stock tools that are given this config would write.
         num_classes: The data set's categories.
         device: `cpu`, `cuda` or `cuda:<n>`.
-        data: Names of the registered data, if it is registered.
+        data: Names of the registered data, if it is registered; fitted anchors need it.
 
     Raises:
         SpecInvalid: The base is no config.
         OSError: Its file cannot be read.
-        ValueError: A value does not fit its key.
+        ValueError: A value does not fit its key, or a head does not fit the base or this Detectron2.
     """
     cfg = base_config(spec.base)
     base_values = {key: get_key(cfg, key) for key in BASE_KEYS}
-    for key, value in config_overrides(params, base_values, spec.fidelity.iterations):
+    overrides = dict(config_overrides(params, base_values, spec.fidelity.iterations))
+    if overrides.get("MODEL.ROI_MASK_HEAD.NAME") == pointrend.STOCK != cfg.MODEL.ROI_MASK_HEAD.NAME:
+        pointrend.switch_to_pointrend(cfg)
+    for key, value in overrides.items():
         set_key(cfg, key, value)
     for key in _NORM_KEYS:
         if get_key(cfg, key) == "SyncBN":
             set_key(cfg, key, "BN")  # the same on one device, and runs on a CPU
     cfg.MODEL.ROI_HEADS.NUM_CLASSES = num_classes
     cfg.MODEL.RETINANET.NUM_CLASSES = num_classes
+    pointrend.complete(cfg)
+    if params.get("anchors.preset") == "fitted":
+        if data is None:
+            raise ValueError("anchors.preset: fitted needs the registered training data")
+        fit_anchors(cfg, data)
     if data is not None:
         cfg.DATASETS.TRAIN, cfg.DATASETS.TEST = (data.train,), (data.val,)
     _apply_inference(cfg, spec)
@@ -181,22 +200,32 @@ def build_config(
 def portable_config(cfg: CfgNode) -> str:
     """The config as YAML that stock Detectron2 reads, as far as the model is one that it has.
 
-    Training-only keys of ours are left out, and a strided head of stride 2 becomes the stock head that it
-    equals. What remains of ours is declared in `masksweep_cfg`.
+    Training-only keys of ours are left out, and a head that equals a stock one becomes that: a strided one of
+    stride 2 without a mask-IoU branch, and PointRend's, which is read after `add_pointrend_config`. What
+    remains of ours is declared in `masksweep_cfg`.
     """
     portable = cfg.clone()
     portable.defrost()
     head = portable.MODEL.ROI_MASK_HEAD
-    if head.NAME == "StridedMaskHead" and head.UPSAMPLE_STRIDE == 2:
+    if head.NAME == "StridedMaskHead" and head.UPSAMPLE_STRIDE == 2 and not head.MASK_IOU:
         head.NAME = "MaskRCNNConvUpsampleHead"
-    needed = {"MODEL.ROI_MASK_HEAD.UPSAMPLE_STRIDE"} if head.NAME == "StridedMaskHead" else set()
     stock = get_cfg()
-    for key in EXTRA_KEYS:
-        node_path, name = key.rsplit(".", 1)
-        if key not in needed and name not in get_key(stock, node_path):
-            del get_key(portable, node_path)[name]
+    if head.NAME == pointrend.OURS:
+        head.NAME = pointrend.STOCK
+        pointrend.declare(stock)
+    needed = {"UPSAMPLE_STRIDE", "MASK_IOU"} if head.NAME == "StridedMaskHead" else set()
+    _drop_foreign(portable, stock, needed)
     text: str = portable.dump()
     return text
+
+
+def _drop_foreign(cfg: CfgNode, stock: CfgNode, needed: Collection[str]) -> None:
+    """Deletes the keys that `stock` lacks, but for those of a name that is needed."""
+    for name in [name for name in cfg if name not in stock and name not in needed]:
+        del cfg[name]
+    for name, node in stock.items():
+        if isinstance(node, CfgNode):
+            _drop_foreign(cfg[name], node, needed)
 
 
 def choose_device(gpus: float, *, cuda: bool) -> str:

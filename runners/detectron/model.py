@@ -15,7 +15,8 @@ from detectron2.layers import DeformConv, ModulatedDeformConv
 from torch import nn
 
 import runners.detectron.backbone
-import runners.detectron.heads  # noqa: F401  # both register themselves
+import runners.detectron.heads
+import runners.detectron.pointrend  # noqa: F401  # all three register themselves
 
 _EXAMPLES = 3  # names of weights in a message
 _FOREIGN = "weights may hold arrays only, but the file asks for {}"

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from runners.detectron.data import IMAGES, DatasetDict, ImageCache
+from runners.detectron.sampling import Factors, epoch_order, repeat_factors
 
 
 class SampleMapper(Protocol):
@@ -29,10 +29,10 @@ def train_loader(
 ) -> Iterator[list[DatasetDict]]:
     """Yields batches without end, from the one that belongs to `start_iteration`.
 
-    Each epoch is a permutation of the images; with `DATALOADER.ASPECT_RATIO_GROUPING` wide and tall images
-    never share a batch, as in Detectron2's AspectRatioGroupedDataset. With `DATALOADER.NUM_WORKERS` above 0
-    other processes prepare the same batches, bit for bit, from images that are decoded once for all trials of
-    this process. `DATALOADER.SAMPLER_TRAIN` is not consulted.
+    Each epoch is a permutation of the images, in which some come more than once if `repeat_factors` says so;
+    with `DATALOADER.ASPECT_RATIO_GROUPING` wide and tall images never share a batch, as in Detectron2's
+    AspectRatioGroupedDataset. With `DATALOADER.NUM_WORKERS` above 0 other processes prepare the same batches,
+    bit for bit, from images that are decoded once for all trials of this process.
 
     Args:
         cfg: A Detectron2 config; its DATALOADER node and its image format are read.
@@ -54,7 +54,8 @@ def train_loader(
         raise ValueError("no image with an annotation to train on")
     grouping = bool(cfg.DATALOADER.ASPECT_RATIO_GROUPING)
     wide = [grouping and record["width"] > record["height"] for record in records]
-    plan = index_batches(wide, batch_size, seed=seed, start=start_iteration)
+    factors = repeat_factors(cfg, records)
+    plan = index_batches(wide, batch_size, seed=seed, start=start_iteration, factors=factors)
     batches = _Batches(records, mapper)
     workers = int(cfg.DATALOADER.NUM_WORKERS)
     if workers == 0:
@@ -80,7 +81,12 @@ def has_instances(record: DatasetDict) -> bool:
 
 
 def index_batches(
-    wide: Sequence[bool], batch_size: int, *, seed: int, start: int = 0
+    wide: Sequence[bool],
+    batch_size: int,
+    *,
+    seed: int,
+    start: int = 0,
+    factors: Factors | None = None,
 ) -> Iterator[tuple[int, tuple[int, ...]]]:
     """Yields (position of the batch's first sample, indices of its images) without end.
 
@@ -89,13 +95,13 @@ def index_batches(
         batch_size: At least 1.
         seed: 0 to 2**32 - 1.
         start: Batches to leave out at the front.
+        factors: How often an epoch shows each image, on average; None for once.
     """
     buckets: dict[bool, list[int]] = {False: [], True: []}
     number = 0
     epoch = 0
     while True:
-        # RandomState and not Generator: only the legacy streams are frozen across numpy releases.
-        for index in np.random.RandomState([seed, epoch]).permutation(len(wide)).tolist():
+        for index in epoch_order(len(wide), factors, seed, epoch):
             bucket = buckets[wide[index]]
             bucket.append(index)
             if len(bucket) == batch_size:

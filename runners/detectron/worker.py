@@ -157,11 +157,12 @@ class DetectronWorker:
                     f" not {assignment.iteration}"
                 )
             trainer.restore(checkpoint)
+        records = dataset_dicts(self._data.train)
         trainer.feed(
             train_loader(
                 cfg,
-                dataset_dicts(self._data.train),
-                TrainMapper(cfg, seed=assignment.seed),
+                records,
+                TrainMapper(cfg, seed=assignment.seed, donors=records),
                 seed=assignment.seed,
                 start_iteration=trainer.iteration,
                 batch_size=cfg.SOLVER.IMS_PER_BATCH,

@@ -17,6 +17,7 @@ def knob_rows() -> list[dict[str, Any]]:
             "unit": knob.unit,
             "legal": str(knob.legal),
             "default": knob.default,
+            "needs": None if knob.needs is None else str(knob.needs),
             "doc": knob.doc,
         }
         for knob in KNOBS
@@ -29,5 +30,6 @@ def knobs_table() -> Table:
     for name in ("knob", "kind", "legal", "default", "meaning"):
         table.add_column(name, overflow="fold", no_wrap=name == "knob")
     for knob in KNOBS:
-        table.add_row(knob.name, str(knob.kind), str(knob.legal), str(knob.default), knob.doc)
+        meaning = knob.doc if knob.needs is None else f"{knob.doc} Acts where {knob.needs}."
+        table.add_row(knob.name, str(knob.kind), str(knob.legal), str(knob.default), meaning)
     return table

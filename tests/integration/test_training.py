@@ -79,18 +79,36 @@ def losses(reports):
     return [(p.iteration, p.values["total_loss"]) for report in reports for p in report.curve]
 
 
-def test_a_resumed_attempt_is_bit_identical_to_an_undisturbed_one(place):
+STRONG = {
+    "mask_head.loss": "boundary",
+    "mask_head.mask_iou": True,
+    "anchors.preset": "fitted",
+    "solver.base_lr": 0.001,
+    "augment.rotation": 30.0,
+    "augment.large_scale_jitter": True,
+    "augment.copy_paste": 0.7,
+    "augment.copy_paste_small_bias": 0.5,
+    "sampling.repeat_rare": 0.9,
+    "sampling.repeat_small": 2.5,
+}
+POINTREND = {"mask_head.name": "pointrend", "point_head.subdivision_steps": 2, "augment.copy_paste": 0.5}
+
+
+@pytest.mark.parametrize("params", [PARAMS, STRONG, POINTREND], ids=["plain", "strong", "pointrend"])
+def test_a_resumed_attempt_is_bit_identical_to_an_undisturbed_one(place, params):
     """Killed at any iteration and resumed in another worker: same losses, same weights, same AP."""
-    straight = run(place.worker(), place.assignment("straight"))
+    straight = run(place.worker(), place.assignment("straight", params))
     broken = place.worker(checkpoint_s=0.0)  # a checkpoint at every iteration
-    broken.start(place.assignment("broken"))
+    broken.start(place.assignment("broken", params))
     reports = [broken.step() for _ in range(3)]
     assert [r.iteration for r in reports] == [1, 2, 3]
     torch.manual_seed(99)
     np.random.seed(99)
     resumed = run(
         place.worker(),
-        place.assignment("broken", attempt=2, epoch=2, checkpoint=reports[-1].checkpoint, iteration=3),
+        place.assignment(
+            "broken", params, attempt=2, epoch=2, checkpoint=reports[-1].checkpoint, iteration=3
+        ),
     )
     assert losses([*reports, *resumed]) == losses(straight)
     assert scores(resumed[-1]) == scores(straight[-1])

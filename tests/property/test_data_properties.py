@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from runners.annotations.segmentations import decompress, segmentation_problem
-from runners.detectron.mapper import clip_polygon
+from runners.detectron.augmentation.targets import clip_polygon
 from runners.detectron.stream import index_batches
 from runners.synthetic import run_lengths
 

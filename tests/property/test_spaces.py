@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from search_spaces.documents import read_yaml
-from search_spaces.knobs import KNOBS, Between, Knob, OneOf
+from search_spaces.knob_types import Between, Knob, OneOf
+from search_spaces.knobs import KNOBS
 from search_spaces.overrides import config_overrides
 from search_spaces.parameters import CategoricalParameter, FloatParameter, IntParameter, Parameter, Value
 from search_spaces.presets import load_preset, preset_names
@@ -63,7 +64,15 @@ def entries(draw: st.DrawFn, entry: Knob) -> object:
 @st.composite
 def raw_spaces(draw: st.DrawFn) -> dict[str, Any]:
     """A legal space over some knobs, with a condition on the optimizer where it has choices."""
-    others = [entry for entry in KNOBS if entry.name != "mask_head.name"]
+    # Without a choice of heads, knobs of two heads do not go together; nor do some without their parents.
+    parents = {"mask_head.name", "mask_head.mask_iou", "augment.copy_paste", "augment.large_scale_jitter"}
+    others = [
+        entry
+        for entry in KNOBS
+        if entry.name not in parents
+        and "point_head" not in entry.name
+        and (entry.needs is None or entry.needs.implied)
+    ]
     chosen = draw(
         st.lists(st.sampled_from(others), min_size=1, max_size=6, unique_by=lambda entry: entry.name)
     )

@@ -12,10 +12,11 @@ from detectron2.data.detection_utils import SizeMismatchError
 from detectron2.structures import BitMasks, BoxMode, PolygonMasks, polygons_to_bitmask
 from PIL import Image, ImageDraw
 
-from runners.detectron.config import masksweep_cfg
+from runners.detectron.config import build_config, masksweep_cfg
 from runners.detectron.data import ImageCache, dataset_dicts, register
 from runners.detectron.mapper import TestMapper, TrainMapper
 from sweeps.core.spec import parse_spec
+from sweeps.testing import make_spec
 
 SHAPE = [20.0, 15.0, 80.0, 15.0, 80.0, 35.0, 45.0, 35.0, 45.0, 90.0, 20.0, 90.0]  # a bracket, off the middle
 AUGMENTATIONS: dict[str, dict[str, Any]] = {
@@ -273,6 +274,42 @@ def test_evaluation_only_resizes(bracket: dict[str, dict[str, Any]]) -> None:
     assert sample.pop("image").shape == (3, 50, 70)
     expected = {key: bracket["rle"][key] for key in ("file_name", "image_id", "height", "width")}
     assert sample == expected
+
+
+AUGMENTED = {
+    "augment.flip": "horizontal",
+    "augment.brightness": 0.3,
+    "augment.saturation": 0.3,
+    "augment.crop": 0.6,
+    "augment.large_scale_jitter": True,
+    "augment.rotation": 40.0,
+    "augment.copy_paste": 0.5,
+    "mask_head.name": "pointrend",
+}
+
+
+@pytest.mark.parametrize("preset", ["mask_rcnn_tiny", "mask_rcnn_R_50_FPN"])
+@pytest.mark.parametrize("size", [None, 96])
+def test_testing_sees_the_size_and_the_pixels_that_training_declared(
+    parts: Path, preset: str, size: int | None
+) -> None:
+    """Augmented or not, an evaluated image is what training shows of it without augmentation."""
+    sized: dict[str, Any] = {} if size is None else {"input.size": size}
+    spec = make_spec(base={"preset": preset, "weights": "none"})
+    plain, augmented = (
+        build_config(spec, params, seed=0, output_dir="", num_classes=3, device="cpu")
+        for params in ({**sized, "augment.flip": "none"}, {**sized, **AUGMENTED})
+    )
+    for node in ("PIXEL_MEAN", "PIXEL_STD"):
+        assert plain.MODEL[node] == augmented.MODEL[node]
+    train, record = plain.clone(), training_records(parts)[0]
+    train.defrost()
+    # Of several sizes in training, the one that testing has.
+    train.INPUT.MIN_SIZE_TRAIN, train.INPUT.MAX_SIZE_TRAIN = (plain.INPUT.MIN_SIZE_TEST,), 4000
+    assert plain.INPUT.MIN_SIZE_TEST in plain.INPUT.MIN_SIZE_TRAIN
+    shown = TrainMapper(train, seed=0)(record, 0)["image"]
+    for cfg in (plain, augmented):
+        assert torch.equal(TestMapper(cfg)(record)["image"], shown)
 
 
 def test_an_image_of_another_size_is_refused(bracket: dict[str, dict[str, Any]]) -> None:

@@ -30,7 +30,8 @@ def batches(
     cfg.INPUT.BRIGHTNESS, cfg.DATALOADER.NUM_WORKERS = 0.3, 0
     for key, value in keys.items():
         cfg.DATALOADER[key] = value
-    mapper = TrainMapper(cfg, seed=seed)
+    cfg.INPUT.COPY_PASTE, cfg.INPUT.ROTATION = 0.5, 20.0
+    mapper = TrainMapper(cfg, seed=seed, donors=records)
     loader = train_loader(cfg, records, mapper, seed=seed, start_iteration=start, batch_size=size)
     return list(islice(loader, count))
 
@@ -60,6 +61,19 @@ def test_resuming_goes_on_with_the_same_batches(records: list[Any]) -> None:
 def test_another_seed_is_another_stream(records: list[Any]) -> None:
     """Order and augmentation both follow the seed."""
     assert image_ids(batches(records, 6, seed=2)) != image_ids(batches(records, 6, seed=3))
+
+
+def repeating(records: list[Any], count: int, **keys: Any) -> list[Any]:
+    sampling = {"SAMPLER_TRAIN": "RepeatFactorTrainingSampler", "REPEAT_THRESHOLD": 0.9, "REPEAT_SMALL": 2.5}
+    return batches(records, count, **sampling, **keys)
+
+
+def test_resuming_goes_on_with_the_same_repeated_images(records: list[Any]) -> None:
+    """Repeats are drawn anew each epoch, by the epoch's number alone; loader processes change nothing."""
+    straight = repeating(records, 20)
+    assert same(repeating(records, 13, start=7), straight[7:])
+    assert same(repeating(records, 13, start=7, NUM_WORKERS=1), straight[7:])
+    assert image_ids(straight) != image_ids(batches(records, 20))
 
 
 def test_any_number_of_processes_gives_the_same_batches(records: list[Any]) -> None:
@@ -109,7 +123,7 @@ def test_images_without_instances_are_left_out_on_request(records: list[Any]) ->
     assert set(image_ids(batches(some, 3))) == {records[0]["image_id"]}
     every = {record["image_id"] for record in some}
     assert set(image_ids(batches(some, 3, FILTER_EMPTY_ANNOTATIONS=False))) == every
-    with pytest.raises(ValueError, match="no image with an annotation to train on"):
+    with pytest.raises(ValueError, match="no image with an annotation to"):  # train on, or copy from
         batches(some[1:], 1)
 
 

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from search_spaces.aliases import ALIASES, explain_name, knob_meant
-from search_spaces.knobs import KNOBS, Between, OneOf, knob, knob_names
+from search_spaces.knob_types import Between, OneOf
+from search_spaces.knobs import KNOBS, knob, knob_names
 from search_spaces.scalars import BadValueError, knob_value
 
 
@@ -51,6 +52,11 @@ def test_no_two_knobs_set_the_same_key() -> None:
         ("SOLVER.LR_SCHEDULER_NAME", "solver.schedule"),
         ("MODEL.ANCHOR_GENERATOR.SIZES", "anchors.preset"),
         ("learning-rate", "solver.base_lr"),
+        ("LSJ", "augment.large_scale_jitter"),
+        ("large_scale_jitter", "augment.large_scale_jitter"),
+        ("DATALOADER.REPEAT_THRESHOLD", "sampling.repeat_rare"),
+        ("MODEL.POINT_HEAD.TRAIN_NUM_POINTS", "point_head.num_points"),
+        ("dice_loss", "mask_head.loss"),
     ],
 )
 def test_other_names_lead_to_their_knob(word: str, name: str) -> None:

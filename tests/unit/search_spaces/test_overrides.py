@@ -82,15 +82,20 @@ def test_plain_knobs_set_their_key() -> None:
         ({"mask_head.upsample_stride": 2}, "StridedMaskHead"),
         ({"mask_head.loss_weight": 2.0}, None),
         ({"mask_head.name": "stock", "mask_head.loss_weight": 2.0}, "MaskRCNNConvUpsampleHead"),
+        ({"mask_head.loss": "dice"}, "StridedMaskHead"),
+        ({"mask_head.name": "stock", "mask_head.loss": "bce"}, "StridedMaskHead"),
+        ({"mask_head.mask_iou": True, "mask_head.mask_iou_weight": 0.5}, "StridedMaskHead"),
         ({"mask_head.name": "stock"}, "MaskRCNNConvUpsampleHead"),
         ({"mask_head.name": "strided"}, "StridedMaskHead"),
         ({"mask_head.conv_dim": 64}, None),
+        ({"mask_head.name": "pointrend", "mask_head.loss_weight": 2.0}, "PointRendMaskHead"),
+        ({"point_head.num_points": 98}, "PointRendMaskHead"),
     ],
 )
-def test_the_strided_head_is_taken_where_the_stock_head_would_not_obey(
+def test_the_head_that_reads_a_parameter_is_taken_where_the_bases_would_not(
     params: dict[str, Value], name: str | None
 ) -> None:
-    """A stride selects the head that reads it; else the base's head stays, which takes any loss weight."""
+    """A stride or a loss selects the head that reads it; else the base's head stays."""
     assert values(params).get("MODEL.ROI_MASK_HEAD.NAME") == name
 
 
@@ -166,6 +171,13 @@ def test_a_crop_of_one_is_off() -> None:
         "relative_range",
         [0.6, 0.6],
     ]
+
+
+def test_repeating_rare_categories_takes_detectron2s_sampler() -> None:
+    """The threshold acts with the sampler of that name only."""
+    found = values({"sampling.repeat_rare": 0.01})
+    assert found["DATALOADER.SAMPLER_TRAIN"] == "RepeatFactorTrainingSampler"
+    assert found["DATALOADER.REPEAT_THRESHOLD"] == 0.01
 
 
 def test_a_parameter_that_is_no_knob_is_refused() -> None:

@@ -86,6 +86,20 @@ def test_a_strided_head_alone_needs_no_condition() -> None:
     assert len(space.parameters) == 2
 
 
+def test_a_knob_of_one_head_may_hang_on_another_of_its_knobs() -> None:
+    """A condition that holds with one head only is condition enough, and so is no choice of heads at all."""
+    space_of(
+        {
+            "mask_head.name": {"choices": ["strided", "pointrend"]},
+            "mask_head.upsample_stride": {"choices": [1, 4], "when": {"mask_head.name": "strided"}},
+            "mask_head.num_conv": {"choices": [1, 2], "when": {"mask_head.upsample_stride": 4}},
+            "point_head.num_points": {"choices": [98, 196], "when": {"mask_head.name": "pointrend"}},
+        }
+    )
+    space_of({"point_head.num_points": {"choices": [98, 196]}, "mask_head.conv_dim": 32})
+    space_of({"mask_head.upsample_stride": {"choices": [1, 4]}, "mask_head.norm": "GN"})
+
+
 def test_the_document_reads_back() -> None:
     """The plain form of a space gives the same space again."""
     space = space_of(

@@ -1,0 +1,1 @@
+"""Augmentations of training samples, and how annotations follow the image through them."""
