@@ -118,13 +118,13 @@ def test_every_other_config_of_the_zoo_is_fine(preflight):
 def test_what_of_a_base_is_not_used_is_a_note(preflight, tmp_path: Path):
     """Settings that change what a model learns or scores in Detectron2, and nothing here, are told."""
     (tmp_path / "model.yaml").write_text(
-        f"_BASE_: {R_50}\nDATALOADER: {{SAMPLER_TRAIN: RepeatFactorTrainingSampler}}\n"
+        f"_BASE_: {R_50}\nDATALOADER: {{SAMPLER_TRAIN: RandomSubsetTrainingSampler}}\n"
         "TEST: {PRECISE_BN: {ENABLED: true}, AUG: {ENABLED: true}}\n"
     )
     checked = preflight("{file: model.yaml}")
     assert checked.issues == ()
     assert checked.notes[-3:] == (
-        "base.file: DATALOADER.SAMPLER_TRAIN: RepeatFactorTrainingSampler is not used,"
+        "base.file: DATALOADER.SAMPLER_TRAIN: RandomSubsetTrainingSampler is not used,"
         " every image is drawn equally often",
         "base.file: TEST.PRECISE_BN is not used, models are evaluated with the statistics of their training",
         "base.file: TEST.AUG is not used, models are evaluated on each image once",

@@ -24,14 +24,14 @@ def salvaged(text):
 def test_a_sound_base_is_kept_beside_a_mistake():
     """A base file is looked for although the name is wrong."""
     spec = salvaged(f"name: ''\nbase: {{file: mine.yaml}}\n{DATA}").spec
-    assert (spec.base.file, spec.base.weights) == ("/sweep/mine.yaml", "none")
+    assert (spec.base.file, spec.base.weights) == ("/sweep/mine.yaml", "file")
 
 
 @pytest.mark.parametrize("weights", ["zoo", "5", "ftp://x"])
 def test_a_base_whose_weights_are_wrong_is_kept_without_them(weights):
     """Wrong weights do not hide that the file is missing."""
     spec = salvaged(f"base: {{file: mine.yaml, weights: {weights}}}\n{DATA}").spec
-    assert (spec.base.file, spec.base.weights) == ("/sweep/mine.yaml", "none")
+    assert (spec.base.file, spec.base.weights) == ("/sweep/mine.yaml", "file")
 
 
 def test_sound_objectives_and_constraints_keep_their_places():

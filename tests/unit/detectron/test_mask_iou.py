@@ -7,13 +7,13 @@ from detectron2.layers import ShapeSpec
 from detectron2.modeling.roi_heads.mask_head import build_mask_head
 from detectron2.structures import BitMasks, Boxes, Instances, PolygonMasks
 from detectron2.utils.events import EventStorage
-from runners.evaluation.predictions import predict
 
 from runners.detectron.config import build_config, masksweep_cfg, portable_config
 from runners.detectron.mask_iou import MaskIoUHead, true_ious
 from runners.detectron.mask_losses import mask_targets
 from runners.detectron.model import build_model
 from sweeps.testing import make_spec
+from tests.detect import detect
 
 SQUARE = [10.0, 10.0, 30.0, 10.0, 30.0, 30.0, 10.0, 30.0]
 
@@ -182,7 +182,7 @@ def inputs():
 
 def test_predictions_come_best_first(model):
     """After rescoring, the order is that of the scores that are reported."""
-    scores = predict(model, inputs()).detections[0].scores
+    scores = detect(model, inputs())[0].scores
     assert len(scores) > 5
     assert (np.diff(scores) <= 0).all()
 

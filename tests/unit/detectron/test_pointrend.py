@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,11 @@ from detectron2.utils.events import EventStorage
 pytest.importorskip("detectron2.projects.point_rend")
 
 from detectron2.projects.point_rend import PointRendMaskHead, add_pointrend_config
-from runners.evaluation.predictions import predict
 
 from runners.detectron.config import build_config, masksweep_cfg, portable_config
 from runners.detectron.model import build_model
 from sweeps.testing import make_spec
+from tests.detect import SETTINGS, detect
 
 POINTREND = {"mask_head.name": "pointrend"}
 
@@ -88,7 +89,7 @@ def test_masks_of_any_side_are_evaluated(steps, side):
     with torch.inference_mode():
         raw = model.inference(inputs, do_postprocess=False)
     assert raw[0].pred_masks.shape[1:] == (1, side, side)
-    alone, together = (predict(model, inputs, batch_size=size).detections for size in (1, 2))
+    alone, together = (detect(model, inputs, batch_size=size) for size in (1, 2))
     assert sum(len(item.scores) for item in together) > 5
     for expected, actual in zip(alone, together, strict=True):
         assert [mask["size"] for mask in actual.masks] == [[96, 96]] * len(actual.scores)
@@ -99,7 +100,7 @@ def test_an_image_without_detections_is_evaluated():
     """No box at all is no error."""
     model = build_model(build(inference={"score_threshold": 0.999})).eval()
     inputs = [{**item, "image_id": 1} for item in images(0)]
-    assert predict(model, inputs).detections[0].masks == []
+    assert detect(model, inputs, settings=replace(SETTINGS, score_threshold=0.999))[0].masks == []
 
 
 def test_targets_are_masks_of_pixels():
