@@ -189,7 +189,7 @@ def test_a_wrong_spec_creates_nothing(tmp_path, parts):
     assert done.stderr.startswith(f"{spec}: 3 problems\n")
     assert f"dataset.val.annotations: no such file: {tmp_path / 'val.json'}" in done.stderr
     assert "hint: the knob is mask_head.upsample_stride" in done.stderr
-    assert "budget.trials: got 0, but needs a whole number of at least 1" in done.stderr
+    assert "budget.trials: got 0, but needs a whole number from 1 to 100000" in done.stderr
     assert not (tmp_path / "home").exists()
 
 
