@@ -31,7 +31,7 @@ def test_a_sound_base_is_kept_beside_a_mistake():
 def test_a_base_whose_weights_are_wrong_is_kept_without_them(weights):
     """Wrong weights do not hide that the file is missing."""
     spec = salvaged(f"base: {{file: mine.yaml, weights: {weights}}}\n{DATA}").spec
-    assert (spec.base.file, spec.base.weights) == ("/sweep/mine.yaml", "file")
+    assert (spec.base.file, spec.base.weights) == ("/sweep/mine.yaml", "none")
 
 
 def test_sound_objectives_and_constraints_keep_their_places():

@@ -115,8 +115,8 @@ WRONG: dict[str, tuple[Any, str]] = {
     ),
     "a score beyond all floats": (
         record(score=10**400, segmentation=[[1, 1, 10**400, 1, 3, 3]]),
-        "image_id 1, category_id 2, score a whole number of more than 60 digits: score must be a finite number;"
-        " got a polygon with a coordinate that is not a finite number",
+        "image_id 1, category_id 2, score a whole number of more than 60 digits: score must be a finite"
+        " number; got a polygon with a coordinate that is not a finite number",
     ),
     "a score in words": (
         record(score="high", segmentation=SQUARE),
