@@ -350,6 +350,11 @@ dataset: # COCO JSON and the folder that its file names start from; paths are re
 
 base: {preset: mask_rcnn_tiny} # a Mask R-CNN that learns on a CPU in a minute
 
+inference: # chosen inside each trial, from one pass over the validation images
+  mask_threshold: [0.3, 0.4, 0.5, 0.6, 0.7]
+  nms_threshold: [0.3, 0.5, 0.7]
+  score_threshold: [0.05, 0.3, 0.5, 0.7]
+
 budget: {trials: 12} # the default is 20
 
 # Everything else has a default; the preset brings a search space of its own. For example:
