@@ -49,12 +49,6 @@ class Calibration:
         self._predicted += np.bincount(bins, p.ravel(), BINS)
         self._actual += np.bincount(bins, came_true.ravel(), BINS)
 
-    def merge(self, other: "Calibration") -> None:
-        """Takes in all that another one has."""
-        self._count += other._count
-        self._predicted += other._predicted
-        self._actual += other._actual
-
     def bins(self) -> tuple[ReliabilityBin, ...]:
         """The bins that hold something, by ascending probability."""
         return tuple(
@@ -78,7 +72,7 @@ class MaskCalibration(Calibration):
     """Calibration of soft masks, one detection at a time, so that no soft mask has to be kept.
 
     What belongs in it: each detection that is matched with an object and not with a crowd, by
-    `runners.evaluation.outcomes.match` on its mask at threshold 0.5. `probabilities` are the pixels of the
+    `runners.evaluation.matching.match` on its mask at threshold 0.5. `probabilities` are the pixels of the
     region that its soft mask is pasted into, (H, W), and `truth` says of each whether it is the object's.
     """
 

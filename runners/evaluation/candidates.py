@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from runners.evaluation.image_truth import NOTHING, ImageTruth
 from runners.evaluation.matching import match
 from runners.evaluation.one_pass import BoxRule, Union
 from runners.evaluation.soft_masks import PackedMask, Region, levels_of, overlaps, pack, paste
+
+Planes: TypeAlias = Mapping[int, Sequence[NDArray[np.uint8]]]
+"""Masks of an image's ground truth by class, each of the image's size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +110,10 @@ def candidates_of(
     item: Mapping[str, Any],
     union: Union,
     placed: Placed,
+    *,
     thresholds: Sequence[float],
     truths: Mapping[int, ImageTruth],
+    planes: Planes,
 ) -> Candidates:
     """What is kept of one image.
 
@@ -118,9 +123,9 @@ def candidates_of(
         placed: The same in the image.
         thresholds: M mask thresholds, ascending.
         truths: The image's ground truth by class.
+        planes: Its masks.
     """
     size = item["height"], item["width"]
-    planes = {k: some.decoded() for k, some in truths.items()}
     levels_at = np.array(thresholds, np.float32)
     masks: list[PackedMask] = []
     counted: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
@@ -145,8 +150,9 @@ def calibrate(
     calibration: MaskCalibration,
     found: Candidates,
     placed: Placed,
-    truths: Mapping[int, ImageTruth],
     *,
+    truths: Mapping[int, ImageTruth],
+    planes: Planes,
     rule: BoxRule,
     mask: int,
 ) -> None:
@@ -157,6 +163,7 @@ def calibrate(
         found: The image's candidates.
         placed: Their soft masks.
         truths: The image's ground truth by class.
+        planes: Its masks.
         rule: Which boxes count.
         mask: Place of the mask threshold at which they are matched.
     """
@@ -167,11 +174,12 @@ def calibrate(
         ious, areas = found.overlaps[k].of(rows)
         everything = np.array([COCO_AREAS["all"]])
         matches = match(ious[mask : mask + 1], areas[mask : mask + 1], truth.areas, truth.crowd, everything)
-        planes = truth.decoded()
         for row, at in zip(rows, matches.objects[0].tolist(), strict=True):
             if at >= 0 and not truth.crowd[at]:
                 region = placed.regions[row]
-                calibration.add(region.probabilities, region.cut(planes[at]).astype(bool))
+                # sampling may leave 0 to 1 by the last bit
+                probabilities = np.nan_to_num(region.probabilities).clip(0, 1)
+                calibration.add(probabilities, region.cut(planes[k][at]).astype(bool))
 
 
 def _overlaps(

@@ -53,8 +53,8 @@ def choose(scorer: GridScorer, grid: SettingsGrid, images: Collection[int]) -> C
     for judged, other in ((first, second), (second, first)):
         its = chosen
         if len(combinations) > 1:
-            # where the other half has nothing to measure, there is nothing better than the choice on all
-            its = _best(combinations, scorer.scores(combinations, other), grid.default) or chosen
+            # where the other half has nothing to measure, no choice is honest but the one made before
+            its = _best(combinations, scorer.scores(combinations, other), grid.default) or grid.default
         judged_by |= dict.fromkeys(judged, its)
     return Choice(chosen, operating, judged_by, grid.default, scores)
 

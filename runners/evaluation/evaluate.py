@@ -80,7 +80,7 @@ def evaluate(
     worth, details = judge(val.truth, detections, masks=done.calibration)
     metrics |= worth
     if choice is not None:
-        settings = _setting_scores(choice, aimed, metrics.get(aimed))
+        settings = _setting_scores(choice, grid, aimed, metrics.get(aimed))
         details = replace(details, settings=settings)
         metrics |= _settings_metrics(choice, metrics.get(aimed))
     return Evaluation(metrics, details)
@@ -98,12 +98,16 @@ def _settings_metrics(choice: Choice, judged: float | None) -> dict[str, float]:
     return metrics | {f"settings/{name}": value for name, value in found.items() if value is not None}
 
 
-def _setting_scores(choice: Choice, objective: str, judged: float | None) -> SettingScores | None:
+def _setting_scores(
+    choice: Choice, grid: SettingsGrid, objective: str, judged: float | None
+) -> SettingScores | None:
     """The grid for a heat map; the chosen setting with the value that it is judged by."""
     if judged is None:
         return None
     scores = tuple(
-        _setting_score(one, score.ap) for one, score in choice.scores.items() if score.ap is not None
+        _setting_score(one, score.ap)
+        for one in grid.combinations()
+        if (score := choice.scores[one]).ap is not None
     )
     default = choice.scores[choice.default].ap
     return SettingScores(

@@ -18,8 +18,8 @@ from runners.evaluation.truth import GroundTruth
 from sweeps.core.inference import InferenceSettings, SettingsGrid
 
 BATCH_SIZE = 8
-TIMED_IMAGES = 16
-"""Images on which latency is measured where the pass does more than a plain one would."""
+TIMED_IMAGES = 8
+"""Images that are gone through one by one, with one setting, to measure latency."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def run_pass(
 ) -> Pass:
     """Runs a model once over all inputs, in evaluation mode and fp32.
 
-    Before that it sees the first image alone, to warm up and to measure memory. Only neighbours of the same
+    The first images are seen alone as well, for memory and latency. Only neighbours of the same
     size share a batch: nothing is padded beyond what a single image would be. Soft masks are dropped batch by
     batch, so that memory does not grow with them.
 
@@ -85,30 +85,28 @@ def run_pass(
             for batch in _same_size_batches(inputs, batch_size):
                 if not images:
                     with meter.memory():
-                        _plain(model, batch[:1], plain)
-                if rules == (plain,):
-                    with meter.batch(len(batch)):
-                        unions = infer(model, batch, rules)
-                        placed = [place(*one) for one in zip(batch, unions, strict=True)]
-                else:
-                    if timed < TIMED_IMAGES:
-                        with meter.batch(len(batch)):
-                            _plain(model, batch, plain)
-                        timed += len(batch)
-                    unions = infer(model, batch, rules)
-                    placed = [place(*one) for one in zip(batch, unions, strict=True)]
-                for item, union, its in zip(batch, unions, placed, strict=True):
-                    there = of_image.get(item["image_id"], {})
-                    images.append(candidates_of(item, union, its, thresholds, there))
-                    calibrate(calibration, images[-1], its, there, rule=plain, mask=at)
+                        _plain(model, batch[0], plain)
+                for item in batch[: TIMED_IMAGES - timed]:
+                    with meter.batch(1):
+                        _plain(model, item, plain)
+                    timed += 1
+                for item, union in zip(batch, infer(model, batch, rules), strict=True):
+                    placed, there = place(item, union), of_image.get(item["image_id"], {})
+                    planes = {k: some.decoded() for k, some in there.items()}
+                    found = candidates_of(
+                        item, union, placed, thresholds=thresholds, truths=there, planes=planes
+                    )
+                    calibrate(calibration, found, placed, truths=there, planes=planes, rule=plain, mask=at)
+                    images.append(found)
     finally:
         model.train(training)
     return Pass(thresholds, images, truths, calibration, meter.metrics())
 
 
-def _plain(model: nn.Module, batch: Sequence[Mapping[str, Any]], rule: BoxRule) -> None:
-    for item, union in zip(batch, infer(model, batch, [rule]), strict=True):
-        place(item, union)
+def _plain(model: nn.Module, item: Mapping[str, Any], rule: BoxRule) -> None:
+    """What the model is in use: one image, one setting."""
+    (union,) = infer(model, [item], [rule])
+    place(item, union)
 
 
 def _same_size_batches(

@@ -1,7 +1,7 @@
 """One pass of a model over images that keeps what any setting of a grid would keep."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -16,6 +16,9 @@ from sweeps.core.inference import InferenceSettings, SettingsGrid
 BLOCK = 32
 """Boxes that go through the mask head at a time. Kernels are chosen by a batch's size and give different last
 bits: in blocks of one size a box's mask does not depend on the boxes beside it."""
+
+_MANY_COORDINATES = 4000
+"""Numbers of boxes beyond which torchvision's batched_nms goes class by class on a CPU; see its source."""
 
 BoxRule: TypeAlias = tuple[float, float, int]
 """(score threshold, NMS threshold, detections an image): what decides which boxes are kept."""
@@ -46,8 +49,11 @@ def box_rules(grid: SettingsGrid) -> tuple[BoxRule, ...]:
 
 
 def infer(model: nn.Module, batch: Sequence[Mapping[str, Any]], rules: Sequence[BoxRule]) -> list[Union]:
-    """Runs a Detectron2 model once. For each rule its boxes, scores and classes are those that the model
-    gives with `SCORE_THRESH_TEST`, `NMS_THRESH_TEST` and `DETECTIONS_PER_IMAGE` set to it, bit for bit.
+    """Runs a Detectron2 model once, for all rules.
+
+    Each rule's boxes, their scores and classes are, bit for bit, those that the model gives with
+    `SCORE_THRESH_TEST`, `NMS_THRESH_TEST` and `DETECTIONS_PER_IMAGE` set to it. Masks, and scores that a mask
+    head has changed, may differ in their last bit, as they do between batches.
 
     Args:
         model: A GeneralizedRCNN in evaluation mode.
@@ -55,7 +61,8 @@ def infer(model: nn.Module, batch: Sequence[Mapping[str, Any]], rules: Sequence[
         rules: At least one.
     """
     kept: list[Mapping[BoxRule, tuple[int, ...]]] = []
-    with _all_rules(rules, kept), _in_blocks(model):
+    # One rule's boxes are the model's own, and so is the batch that its mask head sees.
+    with _all_rules(rules, kept), _in_blocks(model) if len(rules) > 1 else nullcontext():
         outputs = model.inference(list(batch), do_postprocess=False)  # type: ignore[operator]
     return [Union(instances, its) for instances, its in zip(outputs, kept, strict=True)]
 
@@ -98,25 +105,31 @@ def _union(
     classes = scores.shape[1]
     clipped = Boxes(boxes.reshape(-1, 4))
     clipped.clip(shape)
-    placed = clipped.tensor.view(len(scores), -1, 4)
+    placed = clipped.tensor.view(len(scores), boxes.shape[1] // 4, 4)
     shared = placed.shape[1] == 1  # one box for all classes
     most = max(limit for _, _, limit in rules)
     rows: dict[int, int] = {}  # proposal and class -> row
     kept: dict[BoxRule, tuple[int, ...]] = {}
-    orders: dict[tuple[int, float], tuple[int, ...]] = {}
+    done: dict[tuple[float, int, float], list[tuple[int, float]]] = {}
     for score in sorted({rule[0] for rule in rules}):
-        above = scores > score
+        above, threshold = scores > score, _as_in(scores, score)
         where = above.nonzero()
         some_boxes = placed[where[:, 0], 0] if shared else placed[above]
         some_scores = scores[above]
+        # NMS never asks worse boxes about better ones: of the best boxes it keeps what it kept of more. But
+        # it tells classes apart by shifting boxes by the largest coordinate, which gives other floats if that
+        # changes, and it takes another way for many boxes.
+        many = some_boxes.numel() > _MANY_COORDINATES
+        largest = float(some_boxes.max()) if len(where) else 0.0
         for nms in sorted({rule[1] for rule in rules if rule[0] == score}):
-            # as many boxes above this threshold as above another are the same boxes
-            key = len(where), nms
-            if key not in orders:
-                keep = batched_nms(some_boxes, some_scores, where[:, 1], nms)[:most]
-                chosen = (where[keep, 0] * classes + where[keep, 1]).tolist()
-                orders[key] = tuple(rows.setdefault(one, len(rows)) for one in chosen)
-            kept |= {rule: orders[key][: rule[2]] for rule in rules if rule[:2] == (score, nms)}
+            key = nms, many, largest
+            if key not in done:
+                keep = batched_nms(some_boxes, some_scores, where[:, 1], nms)
+                keys = (where[keep, 0] * classes + where[keep, 1]).tolist()
+                done[key] = list(zip(keys, some_scores[keep].tolist(), strict=True))
+            best = [one for one, its_score in done[key] if its_score > threshold][:most]
+            order = tuple(rows.setdefault(one, len(rows)) for one in best)
+            kept |= {rule: order[: rule[2]] for rule in rules if rule[:2] == (score, nms)}
     places = torch.tensor(list(rows), dtype=torch.long, device=scores.device)
     proposal, category = places // classes, places % classes
     union = Instances(shape)
@@ -159,6 +172,11 @@ def _in_blocks(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         del heads.forward_with_given_boxes
+
+
+def _as_in(tensor: Tensor, number: float) -> float:
+    """The number as a comparison with the tensor takes it: rounded to its type."""
+    return float(torch.tensor(number, dtype=tensor.dtype))
 
 
 def _without_boxes(instances: Instances) -> Instances:

@@ -240,8 +240,8 @@ def _cost() -> tuple[Metric, ...]:
         cost(
             "latency/ms_per_image",
             "ms",
-            "Median time an image, from pixels in memory to pasted masks, in batches of up to 8, without the"
-            " first batch.",
+            "Median time of one image, from pixels in memory to pasted masks, at the base's own settings:"
+            " over the first images of the validation set, one by one, warm.",
         ),
         cost("latency/ms_per_image_p90", "ms", "90th percentile of the same time."),
         cost(

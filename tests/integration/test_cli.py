@@ -257,9 +257,12 @@ def test_a_sweep_that_a_cluster_cannot_run_is_left_to_go_on_with(tmp_path, parts
     assert done.returncode == 2
     assert "error: a trial needs 3 CPUs and 1 GPUs, but the cluster has 2 and 4\n" in done.stderr
     (sweep,) = json.loads(masksweep("ls", "--home", home, "--json").stdout)["sweeps"]
+    assert (
+        "hint: lower resources.cpus_per_trial or resources.gpus_per_trial; the sweep is kept, go on with: "
+        in done.stderr
+    )
     assert done.stderr.endswith(
-        "hint: lower resources.cpus_per_trial or resources.gpus_per_trial; "
-        f"the sweep is kept, go on with: masksweep resume {sweep['sweep_id']} --home '{home}'\n"
+        f"masksweep resume {sweep['sweep_id']} --ray-address {ray_address} --home '{home}'\n"
     )
 
 

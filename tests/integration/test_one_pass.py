@@ -8,6 +8,7 @@ import torch
 
 from runners.detectron.config import build_config
 from runners.detectron.data import dataset_dicts, register
+from runners.detectron.environment import limit_threads
 from runners.detectron.mapper import TestMapper, TrainMapper
 from runners.detectron.model import build_model
 from runners.detectron.stream import train_loader
@@ -36,12 +37,12 @@ def spec_on(parts: Path):
 
 @pytest.fixture(scope="module")
 def checkpoints(parts, tmp_path_factory):
-    """Models with different mask heads, untrained and trained: (name, model, inputs)."""
+    """Models with different mask heads after more or less training: (name, model, inputs)."""
+    limit_threads()  # more starve each other where something else runs
     spec, made = spec_on(parts), []
     data = register(spec)
     directory = str(tmp_path_factory.mktemp("out"))
     for iterations, params in (
-        (0, {"mask_head.upsample_stride": 2}),
         (20, {"mask_head.upsample_stride": 4, "mask_head.conv_dim": 32}),
         (40, {"mask_head.class_agnostic": True, "mask_head.norm": "GN"}),
     ):
@@ -100,6 +101,7 @@ def test_an_evaluation_at_a_grid_tells_what_it_chose(checkpoints, parts):
     assert metrics["settings/AP_default"] == segm_ap(truth, default) == settings.default.value
     assert metrics["settings/AP_crossfit"] == metrics["segm/AP"] == settings.chosen.value
     assert metrics["settings/AP_best"] == max(score.value for score in settings.scores)
+    assert len(settings.scores) == len(GRID.combinations())
     assert metrics["settings/mask_threshold"] in GRID.mask_thresholds
     assert metrics["settings/score_threshold"] in GRID.score_thresholds
     assert {"lrp/oLRP", "op/F1", "calibration/mask_ECE", "boundary/AP"} <= set(metrics)
@@ -118,6 +120,8 @@ def test_a_mask_does_not_depend_on_the_boxes_beside_it(checkpoints):
                 stock = stock_outputs(model, inputs[:8], rule)
                 alone = infer(model, inputs[:8], [rule])
                 for union, one, expected in zip(together, alone, stock, strict=True):
+                    if not one.kept[rule]:
+                        continue
                     masks = union.instances[list(union.kept[rule])].pred_masks
                     assert torch.equal(masks, one.instances[list(one.kept[rule])].pred_masks), name
                     np.testing.assert_allclose(masks, expected.pred_masks, atol=1e-6, rtol=0)

@@ -105,9 +105,9 @@ def build(name, params, parts):
     assert sum(p.numel() for p in build_model(cfg).parameters()) > 100_000
 
 
-def train_and_evaluate(params, parts, tmp_path):
+def train_and_evaluate(params, parts, tmp_path, name="mask_rcnn_tiny"):
     """Two iterations and an evaluation end with a finite loss and a mask AP."""
-    spec = preset_spec("mask_rcnn_tiny", parts, fidelity={"iterations": 2, "rungs": [2]})
+    spec = preset_spec(name, parts, fidelity={"iterations": 2, "rungs": [2]})
     worker = DetectronWorker(spec, device="cpu")
     directory = str(tmp_path / hashlib.sha256(repr(params).encode()).hexdigest())
     worker.start(Assignment("s", 0, 1, 1, params, 0, (2,), None, 0, directory, str(tmp_path / "pause")))
@@ -142,6 +142,14 @@ def test_any_point_of_all_knobs_builds(name, params, parts):
 def test_any_point_of_the_tiny_space_trains_and_is_measured(params, parts, tmp_path):
     """What the preset suggests by default works from the first step to the score."""
     train_and_evaluate(params, parts, tmp_path)
+
+
+@settings(max_examples=2, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(params=points(load_preset("mask_rcnn_R_50_FPN").space))
+def test_any_point_of_the_resnet_50_space_trains_and_is_measured(params, parts, tmp_path):
+    """The same for the large preset, on images of 64 px, two at a time, for a CPU's sake."""
+    small = {"input.size": 64, "solver.batch_size": 2}
+    train_and_evaluate(params | small, parts, tmp_path, "mask_rcnn_R_50_FPN")
 
 
 @pytest.mark.parametrize("head", ["stock", "strided", "pointrend"])

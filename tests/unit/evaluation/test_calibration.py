@@ -41,21 +41,6 @@ def test_probabilities_that_say_the_truth_have_no_error():
     assert bad.ece() == pytest.approx(50, abs=0.5)
 
 
-def test_parts_merge_into_the_whole():
-    """Added up image by image and merged, it is what one call gives; the part merged in stays as it is."""
-    rng = np.random.default_rng(1)
-    p, t = rng.random((6, 40, 30)).astype(np.float32), rng.random((6, 40, 30)) < 0.5
-    whole, left, right = Calibration(), Calibration(), Calibration()
-    whole.add(p, t)
-    for k in range(6):
-        (left if k < 3 else right).add(p[k], t[k])
-    before = right.bins()
-    left.merge(right)
-    assert right.bins() == before
-    assert [b.count for b in left.bins()] == [b.count for b in whole.bins()]
-    assert left.ece() == pytest.approx(whole.ece(), rel=1e-12)
-
-
 def test_nothing_is_no_measurement():
     """No pixel, no error; an empty region adds none."""
     calibration = MaskCalibration()

@@ -1,11 +1,19 @@
+from contextlib import contextmanager
+
 import hotcoco.mask
 import numpy as np
 import pytest
 import torch
+from detectron2.structures import Boxes, Instances
 
 from runners.detectron.config import build_config
 from runners.detectron.model import build_model
+from runners.evaluation import inference_pass
+from runners.evaluation.calibration import MaskCalibration
+from runners.evaluation.candidates import calibrate, candidates_of, place
+from runners.evaluation.image_truth import truth_by_image
 from runners.evaluation.inference_pass import run_pass
+from runners.evaluation.one_pass import Union
 from sweeps.core.inference import InferenceSettings, SettingsGrid
 from sweeps.testing import make_spec
 from tests.detect import detect, truth_of
@@ -117,18 +125,60 @@ def test_no_images_are_no_measurement(model):
 
 
 @pytest.mark.parametrize("grid", [ONE, SettingsGrid((0.3, 0.5), (0.01,), (0.3, 0.7), (25,), SETTINGS)])
-def test_latency_is_that_of_the_default_settings(model, grid, monkeypatch):
-    """Time and memory are taken of plain inference, however large the grid."""
-    from runners.evaluation import inference_pass
-
-    asked = []
-    real = inference_pass.infer
+def test_cost_is_that_of_the_default_settings(model, grid, monkeypatch):
+    """Time and memory are taken of one image and one setting at a time, however large the grid."""
+    asked, inside = [], []
+    real, meter = inference_pass.infer, inference_pass.CostMeter
 
     def watched(model, batch, rules):
-        asked.append(tuple(rules))
+        asked.append((tuple(inside), len(batch), tuple(rules)))
         return real(model, batch, rules)
 
+    class WatchedMeter(meter):
+        @contextmanager
+        def batch(self, images):
+            inside.append(images)
+            with super().batch(images):
+                yield
+            inside.pop()
+
     monkeypatch.setattr(inference_pass, "infer", watched)
-    done = run_pass(model, truth_of(inputs((64, 64))), inputs((64, 64)), grid)
-    assert asked[0] == ((0.01, 0.5, 25),)
+    monkeypatch.setattr(inference_pass, "CostMeter", WatchedMeter)
+    images = inputs(*[(64, 64)] * 12)
+    done = run_pass(model, truth_of(images), images, grid)
+    plain = ((0.01, 0.5, 25),)
+    assert asked[0] == ((), 1, plain)  # memory
+    timed = [(batch, rules) for counted, batch, rules in asked if counted]
+    assert timed == [(1, plain)] * inference_pass.TIMED_IMAGES
     assert {"latency/ms_per_image", "latency/ms_per_image_p90", "memory/peak_mb"} <= set(done.cost)
+
+
+def test_an_image_without_proposals_has_no_detections(model, monkeypatch):
+    """A model whose proposals came out as NaN finds nothing, as in Detectron2."""
+    with torch.no_grad():
+        saved = model.proposal_generator.rpn_head.anchor_deltas.bias.clone()
+        model.proposal_generator.rpn_head.anchor_deltas.bias.fill_(float("nan"))
+    try:
+        assert [len(item.scores) for item in detect(model, inputs((64, 64)))] == [0]
+    finally:
+        with torch.no_grad():
+            model.proposal_generator.rpn_head.anchor_deltas.bias.copy_(saved)
+
+
+def test_masks_that_are_sure_of_everything_are_measured():
+    """Pasting may leave 0 to 1 by the last bit: the calibration takes it for 1."""
+    jitter = torch.rand(200, 4, generator=torch.Generator().manual_seed(0))
+    found = Instances((100, 100))
+    found.pred_boxes = Boxes(torch.tensor([10.0, 10.0, 50.0, 50.0]) + jitter)
+    found.scores, found.pred_classes = torch.full((200,), 0.9), torch.full((200,), 1)
+    found.pred_masks = torch.ones(200, 1, 14, 14)
+    item, rule = {"image_id": 1, "height": 100, "width": 100}, (0.01, 0.5, 200)
+    there = {k: some for (_, k), some in truth_by_image(truth_of([item])).items()}
+    planes = {k: some.decoded() for k, some in there.items()}
+    placed = place(item, Union(found, {}))
+    beyond = next(row for row, region in enumerate(placed.regions) if region.probabilities.max() > 1)
+    union = Union(found, {rule: (beyond,)})
+    kept = candidates_of(item, union, placed, thresholds=(0.5,), truths=there, planes=planes)
+    calibration = MaskCalibration()
+    calibrate(calibration, kept, placed, truths=there, planes=planes, rule=rule, mask=0)
+    assert calibration.ece() is not None

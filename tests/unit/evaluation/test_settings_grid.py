@@ -102,7 +102,9 @@ def done_pass(truth, thresholds, unions):
         height, width = truth.sizes[image_id]
         item = {"image_id": image_id, "height": height, "width": width}
         there = {k: some for (image, k), some in truths.items() if image == image_id}
-        found.append(candidates_of(item, union, place(item, union), thresholds, there))
+        planes = {k: some.decoded() for k, some in there.items()}
+        placed = place(item, union)
+        found.append(candidates_of(item, union, placed, thresholds=thresholds, truths=there, planes=planes))
     return Pass(thresholds, found, truths, MaskCalibration(), {})
 
 
