@@ -32,6 +32,5 @@ def bin_of_metric(metric: str) -> str | None:
     if not metric.startswith("segm/AP_"):
         return None
     name = metric.removeprefix("segm/AP_")
-    for end in INTERVAL_ENDS:
-        name = name.removesuffix(end)
-    return name
+    end = next((end for end in INTERVAL_ENDS if name.endswith(end)), "")  # one: an end has no ends
+    return name.removesuffix(end)
