@@ -50,11 +50,13 @@ class Needs:
         knob: The other knob.
         values: Its values under which this one acts; none if any will do, as long as it is in the space.
         implied: Whether this knob acts without the other one in the space, which then is what it needs.
+        off: Its values under which this one does nothing, where `values` does not say it.
     """
 
     knob: str
     values: tuple[Value, ...] = ()
     implied: bool = True
+    off: tuple[Value, ...] = ()
 
     def __str__(self) -> str:
         if not self.values:

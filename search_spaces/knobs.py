@@ -218,7 +218,7 @@ KNOBS: tuple[Knob, ...] = (
         "How much copy_paste prefers small instances: an instance's weight is (box area)^-b. 0 is no "
         "preference; at 1 half the side is four times the weight.",
         "Augmentation for small object detection, arXiv:1902.07296",
-        needs=Needs("augment.copy_paste", implied=False),
+        needs=Needs("augment.copy_paste", implied=False, off=(0,)),
     ),
     Knob(
         "sampling.repeat_rare", "DATALOADER.REPEAT_THRESHOLD", "float", "of the images", Between(0, 1), 0.0,

@@ -42,6 +42,12 @@ def need_issues(
 
 def _conditional(name: str, needs: Needs, parsed: Mapping[str, Parameter], at: str) -> Iterator[SpecIssue]:
     parent = parsed[needs.knob]
+    if needs.off:
+        values = _single_values(parent, name, parsed)
+        if values and all(_among(value, needs.off) for value in values):
+            hint = f"give {needs.knob} other values, or leave one of the two out"
+            off = _either([value for value in needs.off if _among(value, values)])
+            yield SpecIssue(at, f"does nothing where {needs.knob} is {off}, as it always is", hint)
     if not needs.values or not isinstance(parent, CategoricalParameter):
         return
     useful = [value for value in parent.choices if _among(value, needs.values)]
@@ -53,6 +59,13 @@ def _conditional(name: str, needs: Needs, parsed: Mapping[str, Parameter], at: s
         condition = shown(useful[0]) if len(useful) == 1 else f"[{', '.join(map(shown, useful))}]"
         hint = f"add `when: {{{needs.knob}: {condition}}}`"
         yield SpecIssue(at, f"acts where {needs} only", hint)
+
+
+def _single_values(parent: Parameter, name: str, parsed: Mapping[str, Parameter]) -> tuple[Value, ...]:
+    """The values of `parent` where `name` is active, or none if it is a range of more than one."""
+    if isinstance(parent, CategoricalParameter):
+        return possible(parent.name, name, parsed)
+    return (parent.low,) if parent.low == parent.high else ()
 
 
 def possible(parent: str, name: str, parsed: Mapping[str, Parameter]) -> tuple[Value, ...]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from search_spaces.aliases import explain_name, knob_meant
@@ -103,8 +103,26 @@ def parse_space(raw: object, path: str = "space") -> tuple[SearchSpace | None, l
     unsure = {name for name in knob_names() if any(_is_about(issue, f"{path}.{name}") for issue in issues)}
     if any(name not in knob_names() for name in raw):  # any knob that is not there may have been meant
         unsure |= {name for name in knob_names() if name not in raw}
+    unsure |= _hanging_on(unsure, raw)
     issues += cycles or need_issues({k: p for k, p in parsed.items() if k not in unsure}, path, unsure)
     return (None, issues) if issues else (SearchSpace(tuple(_ordered(parsed))), [])
+
+
+def _hanging_on(parents: Collection[str], raw: Mapping[object, object]) -> set[str]:
+    """The knobs of a space whose conditions, or those of what they hang on, name one of `parents`."""
+    found: set[str] = set()
+    while True:
+        more = {
+            name
+            for name in knob_names()
+            if name not in found
+            and isinstance(entry := raw.get(name), Mapping)
+            and isinstance(when := entry.get("when"), Mapping)
+            and any(parent in parents or parent in found for parent in when)
+        }
+        if not more:
+            return found
+        found |= more
 
 
 def _is_about(issue: SpecIssue, path: str) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from search_spaces.issues import SpecIssue, did_you_mean, listed
+from sweeps.core.metrics import category_of_metric
 from sweeps.core.size_bins import MIN_INSTANCES, STANDARD_BINS, SizeBins, bin_of_metric
 
 # COCO's area ranges in px², both ends included (pycocotools' Params.areaRng)
@@ -45,8 +46,8 @@ def unmeasurable(
     for path, metric in metrics:
         prefix, name = metric.split("/", 1)
         size_bin = bin_of_metric(metric)
-        if name.startswith("AP-"):
-            category = name.removeprefix("AP-")
+        category = category_of_metric(metric)
+        if category is not None:
             if category not in names:
                 problem = f"got {metric}, but {category} is not one of {listed(names)}"
                 issues.append(SpecIssue(path, problem, did_you_mean(category, names)))

@@ -168,8 +168,11 @@ def build_config(
     cfg = base_config(spec.base)
     base_values = {key: get_key(cfg, key) for key in BASE_KEYS}
     overrides = dict(config_overrides(params, base_values, spec.fidelity.iterations))
-    if overrides.get("MODEL.ROI_MASK_HEAD.NAME") == pointrend.STOCK != cfg.MODEL.ROI_MASK_HEAD.NAME:
+    head, before = overrides.get("MODEL.ROI_MASK_HEAD.NAME"), cfg.MODEL.ROI_MASK_HEAD
+    if head == pointrend.STOCK != before.NAME:
         pointrend.switch_to_pointrend(cfg)
+    elif head not in (None, pointrend.STOCK) and not before.POOLER_TYPE:
+        pointrend.switch_back(cfg)
     for key, value in overrides.items():
         set_key(cfg, key, value)
     for key in _NORM_KEYS:

@@ -62,6 +62,14 @@ def switch_to_pointrend(cfg: CfgNode) -> None:
     head.POINT_HEAD_ON = True
 
 
+def switch_back(cfg: CfgNode) -> None:
+    """Turns a base whose mask head reads the image's features, as PointRend does, into one that pools."""
+    head = cfg.MODEL.ROI_MASK_HEAD
+    head.POOLER_TYPE = "ROIAlignV2"  # that of every Mask R-CNN of the zoo
+    if "POINT_HEAD_ON" in head:
+        head.POINT_HEAD_ON = False
+
+
 def complete(cfg: CfgNode) -> None:
     """Sets what any config of PointRend needs: the classes of the data, and masks of pixels; else nothing."""
     if cfg.MODEL.ROI_MASK_HEAD.NAME in (STOCK, OURS):

@@ -21,7 +21,8 @@ def broken_run_lengths(counts: Sequence[bytes | str], pixels: NDArray[np.int64])
         counts: N compressed run lengths.
         pixels: (N,) of each mask's image.
     """
-    raw = [one if isinstance(one, bytes) else one.encode("utf-8") for one in counts]
+    # Half characters, which JSON can hold and UTF-8 cannot, become bytes above 127: malformed as any such.
+    raw = [one if isinstance(one, bytes) else one.encode("utf-8", "surrogatepass") for one in counts]
     lengths = np.fromiter(map(len, raw), np.int64, len(raw))
     yield from ((index, "got RLE counts that are empty") for index in np.flatnonzero(lengths == 0).tolist())
     kept = np.flatnonzero(lengths)

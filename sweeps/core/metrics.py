@@ -277,6 +277,14 @@ def metric_named(name: str) -> Metric | None:
     return next(exact, next((metric for metric in METRICS if metric.is_family and metric.covers(name)), None))
 
 
+def category_of_metric(name: str) -> str | None:
+    """The category that a metric is about: `gear` for `op/F1-gear`; else None."""
+    metric = metric_named(name)
+    if metric is None or not metric.name.endswith("<category>"):
+        return None
+    return name.removeprefix(metric.name.removesuffix("<category>"))
+
+
 def nearest_metrics(name: str, most: int = 3) -> list[str]:
     """Names like a wrong one, nearest first; before them those that only lack what is before the slash."""
     names = metric_names()

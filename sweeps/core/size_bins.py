@@ -18,6 +18,9 @@ is more than 5 points: more than trials of one sweep usually differ by, so that 
 them.
 """
 
+MAX_BIN_PX = 100_000
+"""Where a bin ends at the latest: COCO's own ranges go up to 1e5 x 1e5 px."""
+
 INTERVAL_ENDS = ("_low", "_high")
 """What the names of an interval's ends add to the name of its metric."""
 
@@ -32,6 +35,5 @@ def bin_of_metric(metric: str) -> str | None:
     if not metric.startswith("segm/AP_"):
         return None
     name = metric.removeprefix("segm/AP_")
-    for end in INTERVAL_ENDS:
-        name = name.removesuffix(end)
-    return name
+    end = next((end for end in INTERVAL_ENDS if name.endswith(end)), "")  # one: an end has no ends
+    return name.removesuffix(end)

@@ -13,7 +13,7 @@ from search_spaces.issues import did_you_mean, shown
 from search_spaces.scalars import as_integer, as_number
 from search_spaces.zoo import ZOO_CONFIGS
 from sweeps.core.metrics import metric_named, nearest_metrics
-from sweeps.core.size_bins import INTERVAL_ENDS, STANDARD_BINS
+from sweeps.core.size_bins import INTERVAL_ENDS, MAX_BIN_PX, STANDARD_BINS
 
 MAX_AXIS = 50
 """Values of one inference setting in a grid."""
@@ -204,6 +204,10 @@ def bin_name(raw: object) -> str:
     if not _BIN_NAME.fullmatch(text) or text.endswith(INTERVAL_ENDS):
         allowed = "up to 30 lower-case letters, digits and _, the first a letter, not ending in _low or _high"
         raise problem(f"got {shown(text)}, but needs {allowed}")
+    count = f"count/gt_{text}"
+    known = metric_named(count)
+    if known is not None and not known.is_family:
+        raise problem(f"{text} is no free name: {count} counts something else", "take another name")
     return text
 
 
@@ -216,6 +220,8 @@ def bin_bounds(raw: object) -> tuple[float, float]:
     low, high = float(numbers[0] or 0), float(numbers[1] or 0)
     if not 0 <= low < high:
         raise problem(f"0 <= low < high must hold, but got (low={low:g}, high={high:g})")
+    if high > MAX_BIN_PX:
+        raise problem(f"got [{low:g}, {shown(numbers[1])}], but needs sizes of up to {MAX_BIN_PX} px")
     return low, high
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sweeps.core.metrics import METRICS, metric_named, nearest_metrics
+from sweeps.core.metrics import METRICS, category_of_metric, metric_named, nearest_metrics
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,24 @@ def test_a_name_finds_its_entry(name, entry):
     """A name of its own or one of a family; what is in no family is unknown."""
     found = metric_named(name)
     assert (found and found.name) == entry
+
+
+@pytest.mark.parametrize(
+    ("name", "category"),
+    [
+        ("segm/AP-bolt", "bolt"),
+        ("bbox/AP-a <b> (c)", "a <b> (c)"),
+        ("op/F1-hex-nut", "hex-nut"),
+        ("op/score_threshold-bolt", "bolt"),
+        ("lrp/oLRP-bolt", "bolt"),
+        ("lrp/oLRP_loc", None),
+        ("segm/AP_tiny", None),
+        ("accuracy-bolt", None),
+    ],
+)
+def test_a_metric_of_one_category_names_it(name, category):
+    """Whatever is measured for each category; other metrics have none."""
+    assert category_of_metric(name) == category
 
 
 def test_every_entry_is_found_by_its_own_name():

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from detectron2.structures import BitMasks, Instances
 
-from runners.detectron.augmentation.targets import Plane
+from runners.detectron.augmentation.targets import Plane, learnt_from
 from runners.detectron.data import DatasetDict, ImageArray
 
 
@@ -38,7 +38,7 @@ class Donation:
 
     Attributes:
         record: Index of the image that they come from.
-        instances: Their places among that image's annotations without crowd regions, no two the same.
+        instances: Their places among that image's annotations that are learnt from, no two the same.
     """
 
     record: int
@@ -81,8 +81,8 @@ class Donors:
 
 
 def _box_areas(record: DatasetDict) -> npt.NDArray[np.float64]:
-    """Of what is no crowd region. COCO's boxes are x, y, width, height."""
-    boxes = [item["bbox"] for item in record["annotations"] if not item.get("iscrowd", 0)]
+    """Of what is learnt from. COCO's boxes are x, y, width, height."""
+    boxes = [item["bbox"] for item in learnt_from(record["annotations"])]
     return np.asarray([box[2] * box[3] for box in boxes], dtype=np.float64)
 
 

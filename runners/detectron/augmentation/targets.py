@@ -29,9 +29,14 @@ class RevealingTransform(T.Transform):  # type: ignore[misc]  # detectron2 has n
     seen: tuple[int, int]
 
 
+def learnt_from(annotations: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of a Detectron2 record that models train on: no crowd regions, nothing without an area."""
+    return [item for item in annotations if not item.get("iscrowd", 0) and _has_area(item["segmentation"])]
+
+
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """The non-crowd annotations of one image, converted once.
+    """The annotations of one image that are learnt from, converted once.
 
     Attributes:
         annotations: The list it was made from, kept alive.
@@ -56,10 +61,8 @@ class Targets:
 
     @staticmethod
     def of(annotations: list[dict[str, Any]]) -> "Targets":
-        """From the annotations of a Detectron2 record: no crowd regions, nothing without an area."""
-        kept = [
-            item for item in annotations if not item.get("iscrowd", 0) and _has_area(item["segmentation"])
-        ]
+        """From those annotations of a Detectron2 record that are learnt from."""
+        kept = learnt_from(annotations)
         boxes = [BoxMode.convert(item["bbox"], item["bbox_mode"], BoxMode.XYXY_ABS) for item in kept]
         points: list[Points] = []
         lengths: list[list[int] | None] = []

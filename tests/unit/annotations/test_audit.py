@@ -419,6 +419,23 @@ def test_sizes_are_those_after_turning(tmp_path: Path, width: int, height: int, 
                 " (hint: did you mean gear?)"
             ],
         ),
+        *(
+            (
+                f"constraints: [{{metric: {family}-gaer, max: 1}}, {{metric: {family}-gear, max: 1}}]",
+                [
+                    f"constraints[0].metric: got {family}-gaer, but gaer is not one of gear, washer"
+                    " (hint: did you mean gear?)"
+                ],
+            )
+            for family in (
+                "op/F1",
+                "op/score_threshold",
+                "lrp/oLRP",
+                "lrp/score_threshold",
+                "boundary/AP",
+                "bbox/AP",
+            )
+        ),
     ],
 )
 def test_metrics_that_the_data_cannot_measure(tmp_path: Path, extra: str, expected: list[str]) -> None:
@@ -447,9 +464,12 @@ def test_a_category_without_instances(tmp_path: Path) -> None:
     documents["val"]["annotations"] = [
         item for item in documents["val"]["annotations"] if item["category_id"] == 1
     ]
-    report = run(tmp_path, documents, "objectives: [{metric: segm/AP-washer}]")
+    metrics = "segm/AP-washer", "op/F1-washer", "lrp/oLRP-washer"
+    extra = f"objectives: [{', '.join(f'{{metric: {metric}}}' for metric in metrics)}]"
+    report = run(tmp_path, documents, extra)
     assert texts(report.issues, tmp_path) == [
-        "objectives[0].metric: segm/AP-washer cannot be measured: no validation instance of washer"
+        f"objectives[{place}].metric: {metric} cannot be measured: no validation instance of washer"
+        for place, metric in enumerate(metrics)
     ]
     assert texts(report.notes, tmp_path) == [f"{VAL}: categories without an instance: washer"]
 

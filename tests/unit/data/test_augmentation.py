@@ -310,6 +310,30 @@ def test_small_instances_can_be_preferred(scene: list[dict[str, Any]]) -> None:
     assert min(shares[1]) > 0.95
 
 
+def test_what_has_no_area_is_not_drawn(scene: list[dict[str, Any]]) -> None:
+    """Places among the annotations that are learnt from: a flat polygon and a crowd region have none."""
+    flat = {
+        "bbox": [5.0, 5.0, 10.0, 1.0],
+        "bbox_mode": BoxMode.XYWH_ABS,
+        "category_id": 0,
+        "segmentation": [[5.0, 5.0, 10.0, 5.0, 15.0, 5.0]],
+    }
+    crowd = {**scene[0]["annotations"][0], "iscrowd": 1}
+    thin = [{**one, "annotations": [flat, crowd, *one["annotations"], flat]} for one in scene]
+    for bias in (0.0, 1.0):
+        sound, donors = Donors(scene, bias), Donors(thin, bias)
+        one, other = np.random.RandomState(3), np.random.RandomState(3)
+        assert [donors.draw(one) for _ in range(50)] == [sound.draw(other) for _ in range(50)]
+    cfg = config(**{"INPUT.COPY_PASTE": 1.0, "INPUT.COPY_PASTE_SMALL_BIAS": 1.0})
+    mapper, expected = TrainMapper(cfg, seed=1, donors=thin), TrainMapper(cfg, seed=1, donors=scene)
+    for position in range(10):
+        got, wanted = mapper(thin[0], position), expected(scene[0], position)
+        assert torch.equal(got["image"], wanted["image"])
+        assert got["instances"].gt_classes.tolist() == wanted["instances"].gt_classes.tolist()
+    with pytest.raises(ValueError, match="no image with an annotation to copy from"):
+        Donors([{"annotations": [flat, crowd]}], 0.0)
+
+
 def test_there_has_to_be_something_to_copy() -> None:
     """Copy-paste without a single instance is an error, not an endless search."""
     with pytest.raises(ValueError, match="no image with an annotation to copy from"):

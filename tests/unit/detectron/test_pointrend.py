@@ -159,3 +159,29 @@ def test_other_heads_leave_no_trace_of_the_project():
     """A portable config of another head has none of the project's keys."""
     cfg = build_config(make_spec(), {}, seed=0, output_dir="out", num_classes=3, device="cpu")
     get_cfg().merge_from_other_cfg(type(cfg).load_cfg(portable_config(cfg)))  # raises at an unknown key
+
+
+@pytest.mark.parametrize(
+    ("params", "head", "side"),
+    [
+        ({"mask_head.upsample_stride": 4}, "StridedMaskHead", 56),
+        ({"mask_head.loss": "dice"}, "StridedMaskHead", 28),
+        ({"mask_head.name": "stock"}, "MaskRCNNConvUpsampleHead", 28),
+        ({"mask_head.name": "strided", "mask_head.num_conv": 3}, "StridedMaskHead", 28),
+    ],
+)
+def test_a_base_of_pointrend_takes_other_heads(tmp_path, params, head, side):
+    """A config file of PointRend makes the trials that ask for another head, trains and evaluates them."""
+    file = tmp_path / "pointrend.yaml"
+    file.write_text(portable_config(build()))
+    spec = make_spec(base={"file": str(file), "weights": "none"}, inference={"score_threshold": 0.01})
+    cfg = build_config(spec, params, seed=0, output_dir="out", num_classes=3, device="cpu")
+    model = build_model(cfg)
+    assert type(model.roi_heads.mask_head).__name__ == head
+    with EventStorage():
+        losses = model(images(2, 0))
+    assert "loss_mask" in losses
+    assert "loss_mask_point" not in losses
+    with torch.inference_mode():
+        raw = model.eval().inference(images(1), do_postprocess=False)
+    assert raw[0].pred_masks.shape[-2:] == (side, side)

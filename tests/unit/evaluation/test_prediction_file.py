@@ -153,6 +153,10 @@ WRONG: dict[str, tuple[Any, str]] = {
         record(segmentation={"size": SIZE, "counts": "=2é40g0"}),
         "image_id 1, category_id 2, score 0.5: got RLE counts that are not run lengths",
     ),
+    "half a character": (
+        record(segmentation={"size": SIZE, "counts": "\ud800"}),
+        "image_id 1, category_id 2, score 0.5: got RLE counts that are not run lengths",
+    ),
     "an odd polygon": (
         record(segmentation=[[1, 2, 3, 4, 5]]),
         "image_id 1, category_id 2, score 0.5: got a polygon of 5 coordinates",

@@ -47,6 +47,10 @@ def test_the_words_say_what_is_wrong():
         2: "got RLE counts that are not run lengths",
         4: "got RLE counts that are not run lengths",
     }
+    assert problems([code, "\ud800", "é"]) == {
+        1: "got RLE counts that are not run lengths",
+        2: "got RLE counts that are not run lengths",
+    }
 
 
 def test_an_empty_mask_is_none_that_is_broken():

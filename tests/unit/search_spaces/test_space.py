@@ -44,6 +44,13 @@ def test_a_range_of_widths_steps_in_multiples() -> None:
     assert [value for value in range(129) if width.contains(value)] == [32, 64, 96, 128]
 
 
+def test_a_preference_of_what_is_pasted_needs_some_pasting() -> None:
+    """One choice or a range that pastes is enough for the preference to act."""
+    bias = {"low": 0, "high": 1}
+    for share in (0.5, {"choices": [0, 0.5]}, {"low": 0, "high": 1}):
+        assert space_of({"augment.copy_paste": share, "augment.copy_paste_small_bias": bias})
+
+
 def test_parents_come_before_their_children() -> None:
     """However a space is written, a sampler meets every parent before what hangs on it."""
     names = [parameter.name for parameter in space_of(BRANCHED).parameters]
