@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runners.evaluation.coco import RECALLS
+
 REPLICATES = 200
 CONFIDENCE = 0.95
 _SEED = 20260  # one set of draws for all evaluations: intervals of trials differ by the trials alone
-_RECALLS = np.linspace(0.0, 1.0, 101)
 _NORMAL = NormalDist()
 
 
@@ -110,9 +111,9 @@ def _category_aps(
         wrong = np.cumsum(per_detection * misses, axis=1)[:, places]
         precision = found / np.maximum(found + wrong, 1)
         envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-        reached = np.searchsorted(_RECALLS, found / np.maximum(truths, 1)[:, None], side="right")
+        reached = np.searchsorted(RECALLS, found / np.maximum(truths, 1)[:, None], side="right")
         steps = np.diff(reached, axis=1, prepend=0)
-        aps += (steps * envelope).sum(axis=1) / len(_RECALLS)
+        aps += (steps * envelope).sum(axis=1) / len(RECALLS)
     mean: NDArray[np.float64] = aps / len(category.hits)
     return mean
 

@@ -21,6 +21,8 @@ COCO_AREAS: Mapping[str, tuple[float, float]] = MappingProxyType(
 )
 """Ranges in px², both ends included (pycocotools' Params.areaRng)."""
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+RECALLS = np.linspace(0.0, 1.0, 101)
+"""At which precision is interpolated (pycocotools' Params.recThrs)."""
 _OF_SIZE = {"s": "small", "m": "medium", "l": "large"}
 _RECALL_LIMITS = (1, 10, 100)
 

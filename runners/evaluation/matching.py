@@ -5,9 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from runners.evaluation.coco import IOU_THRESHOLDS
-
-RECALLS: NDArray[np.float64] = np.linspace(0.0, 1.0, 101)
+from runners.evaluation.coco import IOU_THRESHOLDS, RECALLS
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from runners.evaluation.aim import Aim
 from runners.evaluation.candidates import Candidates
-from runners.evaluation.coco import COCO_AREAS, IOU_THRESHOLDS, MAX_DETECTIONS
+from runners.evaluation.coco import COCO_AREAS, IOU_THRESHOLDS, MAX_DETECTIONS, RECALLS
 from runners.evaluation.image_truth import NOTHING
 from runners.evaluation.inference_pass import Pass
 from runners.evaluation.matching import Matches, match, precisions
@@ -91,7 +91,7 @@ class GridScorer:
             if k not in self._classes or not counted[self._aimed]:
                 continue
             if matched is None or ignored is None:
-                columns.append(np.zeros((masks, len(IOU_THRESHOLDS), 101)))
+                columns.append(np.zeros((masks, len(IOU_THRESHOLDS), len(RECALLS))))
                 continue
             order = np.argsort(-scores, kind="mergesort")
             columns.append(
