@@ -69,6 +69,8 @@ class DetectronWorker:
         self._checkpoint_s = checkpoint_s
         self._curve_every = curve_every
         self._device = device
+        judged_by = [*(o.metric for o in spec.objectives), *(c.metric for c in spec.constraints)]
+        self._judged_by_cost = any(name.startswith(("latency/", "memory/")) for name in judged_by)
         self._data: RegisteredData | None = None
         self._assignment: Assignment | None = None
         self._run: _Run | None = None
@@ -179,7 +181,7 @@ class DetectronWorker:
         finished = trainer.iteration >= last
         # A rung is measured when it is reached: a pause right behind it does not measure it again.
         reached = trainer.iteration in assignment.rungs and trainer.iteration > before
-        found = self._evaluate(run) if reached or finished else None
+        found = self._evaluate(run, last=finished) if reached or finished else None
         metrics = found.metrics if found else None
         name = checkpoint_name(assignment.epoch, assignment.attempt, trainer.iteration)
         path = save_checkpoint(
@@ -200,7 +202,7 @@ class DetectronWorker:
             self._release(failed=False)
         return report
 
-    def _evaluate(self, run: _Run) -> Evaluation:
+    def _evaluate(self, run: _Run, *, last: bool) -> Evaluation:
         assert self._data is not None
         mapper = TestMapper(run.cfg)
         truth = load_ground_truth(Path(self._spec.dataset.val.annotations))
@@ -210,6 +212,8 @@ class DetectronWorker:
             settings_grid(run.cfg, self._spec),
             objective=self._spec.objectives[0].metric,
             size_bins=all_bins(self._spec.metrics.size_bins),
+            # training changes it little: who does not search by it sees that of the finished model
+            cost=last or self._judged_by_cost,
         )
 
     def _unmeasured(self, metrics: Mapping[str, float] | None) -> Failure | None:

@@ -32,7 +32,7 @@ class Pass:
         truths: By (image id, class).
         calibration: Of the soft masks at the default settings.
         cost: What `CostMeter.metrics` gives at the default settings: latency from pixels in memory to pasted
-            masks, peak memory for one image, parameters. Without an image, parameters alone.
+            masks, peak memory for one image, parameters. Without a timed image, parameters alone.
     """
 
     mask_thresholds: tuple[float, ...]
@@ -56,12 +56,12 @@ def run_pass(
     grid: SettingsGrid,
     *,
     batch_size: int = BATCH_SIZE,
+    timed_images: int = TIMED_IMAGES,
 ) -> Pass:
     """Runs a model once over all inputs, in evaluation mode and fp32.
 
-    The first images are seen alone as well, for memory and latency. Only neighbours of the same
-    size share a batch: nothing is padded beyond what a single image would be. Soft masks are dropped batch by
-    batch, so that memory does not grow with them.
+    Only neighbours of the same size share a batch: nothing is padded beyond what a single image would be.
+    Soft masks are dropped batch by batch, so that memory does not grow with them.
 
     Args:
         model: A Detectron2 GeneralizedRCNN with a mask head; left in the mode it was in.
@@ -69,6 +69,8 @@ def run_pass(
         inputs: Detectron2 test inputs with image, height, width and image_id.
         grid: The settings that will be asked for.
         batch_size: Images a batch at most.
+        timed_images: That many are seen alone as well, for latency, and the first one for memory; 0: neither
+            is measured.
     """
     thresholds = tuple(sorted({*grid.mask_thresholds, grid.default.mask_threshold}))
     rules, plain, at = box_rules(grid), rule_of(grid.default), thresholds.index(grid.default.mask_threshold)
@@ -83,10 +85,10 @@ def run_pass(
     try:
         with torch.inference_mode():
             for batch in _same_size_batches(inputs, batch_size):
-                if not images:
+                if timed_images and not images:
                     with meter.memory():
                         _plain(model, batch[0], plain)
-                for item in batch[: TIMED_IMAGES - timed]:
+                for item in batch[: timed_images - timed]:
                     with meter.batch(1):
                         _plain(model, item, plain)
                     timed += 1

@@ -9,7 +9,7 @@ import io
 import logging
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from sweeps.core.details import (
     EvaluationDetails,
@@ -43,11 +43,12 @@ def pictures(details: EvaluationDetails) -> dict[str, bytes]:
     return drawn
 
 
-def _figure(width: float, height: float) -> "Figure":
+def _figure(width: float, height: float, *, layout: Literal["none", "constrained"] = "none") -> "Figure":
+    """A figure in inches. To let matplotlib find the margins takes as long again as to draw."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns of building its cache of fonts
     from matplotlib.figure import Figure  # noqa: PLC0415  (half a second, and only when there is a picture)
 
-    return Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
+    return Figure(figsize=(width, height), dpi=_DPI, layout=layout)
 
 
 def _png(figure: "Figure") -> bytes:
@@ -73,6 +74,7 @@ def _operating_points(points: OperatingPoints) -> bytes:
     best = [each for each in (curve.best_f1, curve.best_lrp) if each is not None]
     known = sorted({p.score_threshold: p for p in (*curve.points, *best)}.items())
     figure = _figure(8.5, 5.2)
+    figure.subplots_adjust(left=0.08, right=0.98, bottom=0.11, top=0.86)
     axes = figure.add_subplot()
     _plain(axes)
     lines: tuple[tuple[str, str, str, str, Callable[[OperatingPoint], float | None]], ...] = (
@@ -126,6 +128,7 @@ def _mark(axes: "Axes", point: OperatingPoint, value: float, name: str, colour: 
 
 def _reliability(reliability: Reliability) -> bytes:
     figure = _figure(10, 6)
+    figure.subplots_adjust(left=0.065, right=0.985, bottom=0.09, top=0.94, wspace=0.14, hspace=0.1)
     upper, lower = figure.subplots(2, 2, sharex=True, height_ratios=(3, 1))
     _diagram(
         upper[0], lower[0], "Mask pixels", "probability", [("the object's", reliability.mask, BLUE, "o", "-")]
@@ -199,7 +202,7 @@ def _settings(settings: SettingScores) -> bytes:
     nms = sorted({each.nms_threshold for each in shown})
     values = {(each.nms_threshold, each.mask_threshold): each.value for each in shown}
     low, high = min(values.values()), max(values.values())
-    figure = _figure(max(7.5, 2.6 + 0.95 * len(masks)), 2.9 + 0.75 * len(nms))
+    figure = _figure(max(7.5, 2.6 + 0.95 * len(masks)), 2.9 + 0.75 * len(nms), layout="constrained")
     axes = figure.add_subplot()
     grid = [[values.get((n, m), math.nan) for m in masks] for n in nms]
     image = axes.imshow(grid, cmap="viridis", aspect="auto", origin="lower")

@@ -138,6 +138,15 @@ def test_a_rung_is_measured_and_a_checkpoint_between_rungs_is_not(place):
     measured |= {"count/gt_tiny", "overlap/split_rate", "latency/ms_per_image"}
     measured |= {"latency/ms_per_image_p90", "memory/peak_mb", "model/parameters"}
     assert measured <= set(reports[-1].metrics)
+    first = next(r.metrics for r in reports if r.metrics is not None)
+    assert measured - set(first) == {"latency/ms_per_image", "latency/ms_per_image_p90", "memory/peak_mb"}
+
+
+def test_time_and_memory_are_measured_at_each_rung_where_they_decide(place):
+    """A constraint on one of them has its say at every rung."""
+    worker = place.worker(constraints=[{"metric": "memory/peak_mb", "max": 1e6}])
+    reports = run(worker, place.assignment())
+    assert [r.metrics["memory/peak_mb"] > 0 for r in reports] == [True, True]
 
 
 def test_the_disk_holds_two_checkpoints_of_a_trial_at_most(place):

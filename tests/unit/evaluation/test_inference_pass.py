@@ -124,6 +124,14 @@ def test_no_images_are_no_measurement(model):
     assert set(done.cost) == {"model/parameters"}
 
 
+def test_cost_need_not_be_measured(model):
+    """No image is seen twice then."""
+    images = inputs((64, 64), (64, 64))
+    done = run_pass(model, truth_of(images), images, ONE, timed_images=0)
+    assert set(done.cost) == {"model/parameters"}
+    assert len(done.images) == 2
+
+
 @pytest.mark.parametrize("grid", [ONE, SettingsGrid((0.3, 0.5), (0.01,), (0.3, 0.7), (25,), SETTINGS)])
 def test_cost_is_that_of_the_default_settings(model, grid, monkeypatch):
     """Time and memory are taken of one image and one setting at a time, however large the grid."""
