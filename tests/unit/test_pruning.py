@@ -241,7 +241,7 @@ def test_without_a_pruner_nothing_stops():
 
 
 def test_patience_ends_with_a_rung_that_is_worse():
-    """One rung that is worse is borne with a patience of 1, the second is not; a dip within min_delta is none."""
+    """With a patience of 1 one worse rung is borne, a second is not; a dip within min_delta is none."""
     pruner = {"type": "patient", "patience": 1, "min_delta": 2}
     game = Game(spec_of(pruner=pruner, fidelity=FIVE))
     for values in ((20, 17, 17), (20, 19, 18.5), (20, 17, 19), (10, 20, 17)):
