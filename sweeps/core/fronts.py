@@ -7,6 +7,7 @@ algorithm: NSGA-II, IEEE Transactions on Evolutionary Computation 6(2), 2002.
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from operator import ge
 
 from sweeps.core.ranking import dominates
 
@@ -94,6 +95,11 @@ def _first_front(points: Sequence[Vector]) -> tuple[list[Vector], list[Vector]]:
     """Points that none dominates, and the rest in order; `points` differ and descend."""
     front: list[Vector] = []
     rest: list[Vector] = []
+    two, highest = len(points[0]) == 2, float("-inf")
     for point in points:
-        (rest if any(dominates(better, point) for better in front) else front).append(point)
+        if two:  # all before it are as good in the first objective: the second decides
+            behind, highest = point[1] <= highest, max(highest, point[1])
+        else:
+            behind = any(all(map(ge, better, point)) for better in front)
+        (rest if behind else front).append(point)
     return front, rest
