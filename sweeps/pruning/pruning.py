@@ -7,11 +7,11 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 
 from sweeps.core.details import EvaluationDetails
-from sweeps.core.hopeless import hopeless
 from sweeps.core.ranking import bounds_of
 from sweeps.core.spec import SweepSpec
 from sweeps.core.states import TrialState
 from sweeps.core.trial import Measurement
+from sweeps.core.unmendable import unmendable
 from sweeps.pruning.image_rule import ImageRule
 from sweeps.pruning.optuna_rule import OptunaRule, step_of
 from sweeps.pruning.rank_rules import DominanceRule, RankRule
@@ -77,7 +77,7 @@ class Pruning:
         reading = self._take(number, iteration, metrics, details)
         if reading is None or iteration == self._spec.fidelity.rungs[-1] or self._spec.pruner.type == "none":
             return None
-        why = hopeless(reading.metrics, self._bounds)
+        why = unmendable(reading.metrics, self._bounds)
         if why is None and all(name in reading.metrics for name in self._objectives):
             why = self._rule.against(number, reading.rung)
         return why and f"{self._values(reading)} at iteration {iteration}: {why}".removeprefix(" ")

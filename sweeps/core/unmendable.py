@@ -14,8 +14,8 @@ DRIFT: Mapping[str, float] = {
 """Metrics that training hardly changes -> by what share of a bound they may still come back within it."""
 
 
-def hopeless(metrics: Mapping[str, float], bounds: Bounds) -> str | None:
-    """Which constraint training cannot mend any more, in words; None if there is hope.
+def unmendable(metrics: Mapping[str, float], bounds: Bounds) -> str | None:
+    """Which constraint training cannot mend any more, in words; None if it may mend all.
 
     Args:
         metrics: Of a rung, finite; what is absent breaks nothing here.
