@@ -1,4 +1,4 @@
-"""Suggestions and early stopping: the only module that knows Optuna.
+"""Suggestions, and what Optuna knows of a sweep; early stopping is `sweeps.pruning`.
 
 The study lives in memory and is rebuilt from the store's rows. Each trial gets a sampler of its own, seeded
 from the sweep's seed and the trial's number, so that a suggestion depends on nothing but the seed and the
@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, assert_never
 
 import optuna
@@ -26,7 +25,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
+from optuna.pruners import NopPruner
 from optuna.samplers import BaseSampler, NSGAIISampler, QMCSampler, RandomSampler, TPESampler
 from optuna.storages import InMemoryStorage
 from optuna.study import Study
@@ -36,8 +35,11 @@ from optuna.trial import TrialState as OptunaState
 from search_spaces.parameters import CategoricalParameter, FloatParameter, IntParameter, Parameter, Value
 from sweeps.core.states import TrialState
 from sweeps.core.trial import Measurement, Suggestion
+from sweeps.pruning.brackets import STUDY
+from sweeps.pruning.pruning import Pruning
 
 if TYPE_CHECKING:
+    from sweeps.core.details import EvaluationDetails
     from sweeps.core.spec import SweepSpec
     from sweeps.records import TrialRecord
 
@@ -46,7 +48,6 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 _RELATIVE = "tpe:relative_params:0"
 _INFEASIBLE = "constraints:infeasible"
 _STUDY = "study:"
-_WORST = sys.float_info.max
 
 
 def trial_seed(seed: int, number: int) -> int:
@@ -67,20 +68,17 @@ class OptunaSampler:
         self._spec, self._seed = spec, seed
         self._parameters: tuple[Parameter, ...] = spec.space.parameters
         self._distributions = {p.name: _distribution(p) for p in self._parameters}
-        self._rungs: tuple[int, ...] = tuple(spec.fidelity.rungs)
         self._objectives = tuple(o.metric for o in spec.objectives)
-        self._maximize = spec.objectives[0].goal == "maximize"
-        self._factor = spec.pruner.reduction_factor
-        self._pruner = _pruner(spec)
         self._storage = InMemoryStorage()
         self._study = optuna.create_study(
             storage=self._storage,
-            study_name="sweep",
+            study_name=STUDY,
             directions=[o.goal for o in spec.objectives],
             sampler=RandomSampler(seed=0),
-            pruner=self._pruner,
+            pruner=NopPruner(),  # with Hyperband's here, samplers would learn from a trial's bracket alone
         )
-        self._study_id = self._storage.get_study_id_from_name("sweep")
+        self._study_id = self._storage.get_study_id_from_name(STUDY)
+        self._pruning = Pruning(spec, self._study, self._storage)
         self._asked: dict[int, dict[str, Any]] = {}  # what each trial's suggestion left in the study
 
     @property
@@ -97,7 +95,7 @@ class OptunaSampler:
         """
         values: dict[int, dict[int, float]] = {}
         for m in measurements:
-            step, value = self._step(m.iteration), self._value(m.metrics)
+            step, value = self._pruning.step(m.iteration), self._value(m.metrics)
             if step is not None and value is not None:
                 values.setdefault(m.number, {})[step] = value
         for trial in trials:
@@ -119,6 +117,11 @@ class OptunaSampler:
             )
             if self._frozen(trial.number).params != dict(trial.params):
                 raise AssertionError(f"trial {trial.number} did not come back as it was stored")
+        self._pruning.replay(trials, measurements)
+
+    def recall(self, details_of: Callable[[int], Mapping[int, EvaluationDetails]]) -> None:
+        """After `replay`: reads what the pruner needs of some trials' details, given by iteration."""
+        self._pruning.recall(details_of)
 
     def suggest(self, number: int) -> Suggestion:
         """Parameters for the next trial, which is then RUNNING for the sampler.
@@ -142,20 +145,24 @@ class OptunaSampler:
         self._asked[number] = {k: v for k, v in after.items() if k not in before or before[k] != v}
         return Suggestion(number, params, trial_seed(self._seed, number))
 
-    def observe(self, number: int, iteration: int, metrics: Mapping[str, float]) -> bool:
-        """Takes a rung's evaluation in; True if the trial should be pruned.
+    def observe(
+        self,
+        number: int,
+        iteration: int,
+        metrics: Mapping[str, float],
+        details: EvaluationDetails | None = None,
+    ) -> str | None:
+        """Takes a rung's evaluation in; why the trial should be pruned, or None.
 
         A rung that was observed already keeps its value. Without the objective among the metrics, nothing
-        is learnt and nothing pruned. The last rung prunes nothing.
+        is learnt and nothing compared. The last rung prunes nothing.
         """
-        step, value = self._step(iteration), self._value(metrics)
-        if step is None or value is None or step in self._frozen(number).intermediate_values:
-            return False
-        self._storage.set_trial_intermediate_value(self._id(number), step, value)
-        if iteration >= self._rungs[-1] or len(self._objectives) > 1:
-            return False
-        self._skip_unmeasured(number, step)
-        return self._pruner.prune(self._study, self._frozen(number))
+        if self._pruning.knows(number, iteration):
+            return None
+        step, value = self._pruning.step(iteration), self._value(metrics)
+        if step is not None and value is not None:
+            self._storage.set_trial_intermediate_value(self._id(number), step, value)
+        return self._pruning.observe(number, iteration, metrics, details)
 
     def attrs(self, number: int) -> dict[str, Any]:
         """What has to be stored for this trial, so that `replay` makes the same study again. JSON."""
@@ -172,6 +179,7 @@ class OptunaSampler:
         for key, value in more.items():
             self._storage.set_trial_system_attr(self._id(number), key, value)
         self._storage.set_trial_state_values(self._id(number), told, scores)
+        self._pruning.end(number, state, metrics)
 
     # -- details
 
@@ -181,24 +189,16 @@ class OptunaSampler:
     def _frozen(self, number: int) -> FrozenTrial:
         return self._storage.get_trial(self._id(number))
 
-    def _step(self, iteration: int) -> int | None:
-        """Rung k is step factor**k for Optuna: our rungs are the pruner's, whatever their spacing."""
-        return self._factor ** self._rungs.index(iteration) if iteration in self._rungs else None
-
     def _value(self, metrics: Mapping[str, float]) -> float | None:
-        value = metrics.get(self._objectives[0])
-        return None if value is None or not math.isfinite(value) else float(value)
+        """What the study has of a rung: the objective, or None if it was not measured.
 
-    def _skip_unmeasured(self, number: int, step: int) -> None:
-        """Marks rungs that had no value as lost, lest a later, longer trained value compete in them."""
-        if not isinstance(self._pruner, SuccessiveHalvingPruner):
-            return
-        trial = self._frozen(number)
-        for k in range(len(self._rungs)):
-            key, at = f"completed_rung_{k}", self._factor**k
-            if at < step and key not in trial.system_attrs and at not in trial.intermediate_values:
-                worst = -_WORST if self._maximize else _WORST
-                self._storage.set_trial_system_attr(self._id(number), key, worst)
+        Several objectives are no one value: NaN then says how far the trial came. TPE orders pruned trials by
+        that, and would look for a single direction if there was a number.
+        """
+        values = [metrics.get(name, math.nan) for name in self._objectives]
+        if not all(map(math.isfinite, values)):
+            return None
+        return float(values[0]) if len(values) == 1 else math.nan
 
     def _told(
         self, state: TrialState, metrics: Mapping[str, float]
@@ -289,17 +289,3 @@ def _suggested(trial: optuna.Trial, parameter: Parameter) -> Value:
             return value
         case _:
             assert_never(parameter)
-
-
-def _pruner(spec: SweepSpec) -> BasePruner:
-    pruner = spec.pruner
-    match pruner.type:
-        case "successive_halving":
-            return SuccessiveHalvingPruner(min_resource=1, reduction_factor=pruner.reduction_factor)
-        case "median":
-            first = pruner.reduction_factor**pruner.warmup_rungs if pruner.warmup_rungs else 0
-            return MedianPruner(n_startup_trials=pruner.startup_trials, n_warmup_steps=first)
-        case "none":
-            return NopPruner()
-        case _:
-            assert_never(pruner.type)

@@ -85,6 +85,7 @@ class Search:
         self._measured = {(m.number, m.iteration) for m in measurements}
         self._sampler = OptunaSampler(self._spec, self._spec.sampler.seed)
         self._sampler.replay(list(self._trials.values()), measurements)
+        self._sampler.recall(lambda number: service.details(claim.sweep_id, number))
         self._heard_at: dict[int, float] = {}
         self._pausing = False
         self._over: str | None = None
@@ -198,17 +199,15 @@ class Search:
 
     def _judged(self, trial: TrialRecord, report: Report, first: bool) -> Outcome:
         """What becomes of a trial that made progress; `first`: this is a rung's first measurement."""
-        pruned = False
+        why = None
         if first and report.metrics is not None:
-            pruned = self._sampler.observe(report.number, report.iteration, report.metrics)
+            why = self._sampler.observe(report.number, report.iteration, report.metrics, report.details)
         if report.iteration >= self._rungs[-1] and report.metrics is not None:
             return Outcome(TrialState.COMPLETED, None, Decision.STOP)
         after = after_report(trial, report, _GOES_ON, trial.sampler_attrs, first)
         self._check_budget(after)
-        if pruned and not self._target_reached(after):
-            value = report.metrics[self._objectives[0][0]] if report.metrics else float("nan")
-            reason = f"{self._objectives[0][0]} {value:.4g} at iteration {report.iteration}"
-            return Outcome(TrialState.PRUNED, reason, Decision.STOP)
+        if why and not self._target_reached(after):
+            return Outcome(TrialState.PRUNED, why, Decision.STOP)
         if self._over:
             return Outcome(TrialState.CANCELLED, self._over, Decision.STOP)
         if report.paused or self._pausing:

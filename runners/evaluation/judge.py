@@ -1,4 +1,4 @@
-"""What detections are worth in use: operating points and calibration, from one matching."""
+"""What detections are worth in use: operating points, calibration and scores of images, from one matching."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,7 @@ from runners.evaluation import calibration, operating_points
 from runners.evaluation.calibration import MaskCalibration
 from runners.evaluation.coco import GroundTruth
 from runners.evaluation.detections import Detections
+from runners.evaluation.image_scores import image_scores
 from runners.evaluation.outcomes import IOU_THRESHOLD, outcomes
 from sweeps.core.details import EvaluationDetails
 
@@ -17,7 +18,7 @@ def judge(
     masks: MaskCalibration | None = None,
     iou_threshold: float = IOU_THRESHOLD,
 ) -> tuple[dict[str, float], EvaluationDetails]:
-    """The metrics `op/...`, `lrp/...` and `calibration/...`, and the curves and diagrams behind them.
+    """The metrics `op/...`, `lrp/...` and `calibration/...`, what is behind them, and a score of each image.
 
     Args:
         truth: The annotations.
@@ -32,4 +33,5 @@ def judge(
     found = outcomes(truth, detections, iou_threshold)
     points, curves = operating_points.judge(found, truth.names)
     gaps, diagrams = calibration.judge(found, masks)
-    return points | gaps, EvaluationDetails(operating_points=curves, reliability=diagrams)
+    images = image_scores(found, points.get("lrp/score_threshold"))
+    return points | gaps, EvaluationDetails(operating_points=curves, reliability=diagrams, images=images)

@@ -54,6 +54,9 @@ class Outcomes:
         ious: (N,) mask IoU with the matched object, 0 for a wrong detection.
         right: (N,) whether it was matched with an object.
         objects: (C,) number of objects of each class, without crowds.
+        images: (N,) which of the images it is a detection of, from 0.
+        image_ids: (I,) in the annotations.
+        image_objects: (I,) number of objects of each image, without crowds.
     """
 
     iou_threshold: float
@@ -62,6 +65,9 @@ class Outcomes:
     ious: NDArray[np.float64]
     right: NDArray[np.bool_]
     objects: NDArray[np.int64]
+    images: NDArray[np.int64]
+    image_ids: tuple[int, ...]
+    image_objects: NDArray[np.int64]
 
 
 def objects_of(truth: GroundTruth, image_id: int) -> Objects:
@@ -139,14 +145,17 @@ def outcomes(
     classes = [np.zeros(0, np.int64)]
     ious = [np.zeros(0)]
     rights = [np.zeros(0, np.bool_)]
+    images = [np.zeros(0, np.int64)]
     counts = np.zeros(len(truth.category_ids), np.int64)
-    for item in detections:
+    image_objects = np.zeros(len(detections), np.int64)
+    for place, item in enumerate(detections):
         if item.image_id not in truth.sizes:
             raise ValueError(f"detections of image {item.image_id}: no such image in the annotations")
         if not np.isfinite(item.scores).all():
             raise ValueError(f"detections of image {item.image_id}: a score is not finite")
         objects = objects_of(truth, item.image_id)
         counts += np.bincount(objects.classes[~objects.crowd], minlength=len(counts))
+        image_objects[place] = np.count_nonzero(~objects.crowd)
         matches = match(objects, item, iou_threshold)
         right = matches.objects >= 0
         counted = np.ones(len(right), np.bool_)
@@ -155,6 +164,7 @@ def outcomes(
         classes.append(item.classes[counted])
         ious.append(matches.ious[counted])
         rights.append(right[counted])
+        images.append(np.full(len(rights[-1]), place, np.int64))
     return Outcomes(
         iou_threshold,
         np.concatenate(scores),
@@ -162,4 +172,7 @@ def outcomes(
         np.concatenate(ious),
         np.concatenate(rights),
         counts,
+        np.concatenate(images),
+        tuple(item.image_id for item in detections),
+        image_objects,
     )

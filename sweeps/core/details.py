@@ -145,12 +145,38 @@ class SettingScores:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageScores:
+    """How well each image is segmented.
+
+    Attributes:
+        image_ids: Ids in the annotations file, each once.
+        scores: One an image, 0 to 100; 100 is perfect. `runners.evaluation.image_scores` defines it.
+    """
+
+    image_ids: tuple[int, ...]
+    scores: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not len(set(self.image_ids)) == len(self.image_ids) == len(self.scores):
+            raise ValueError(
+                f"ImageScores: got {len(self.scores)} scores for {len(set(self.image_ids))} images"
+            )
+        for score in self.scores:
+            if not 0 <= score <= 100:  # NaN fails as well
+                raise ValueError(f"ImageScores.scores: got {score}, but needs numbers from 0 to 100")
+
+
+@dataclass(frozen=True, slots=True)
 class EvaluationDetails:
-    """Everything that one evaluation tells beyond its metrics; a part that was not measured is None."""
+    """Everything that one evaluation tells beyond its metrics; a part that was not measured is None.
+
+    Stored documents are never changed: a part that they do not have yet, such as `images`, is None as well.
+    """
 
     operating_points: OperatingPoints | None = None
     reliability: Reliability | None = None
     settings: SettingScores | None = None
+    images: ImageScores | None = None
 
 
 def details_document(details: EvaluationDetails) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from sweeps.core.pruner import Pruner
 from sweeps.core.spec_fields import WEIGHT_WORDS
 from sweeps.core.spec_model import (
     BaseSpec,
@@ -14,7 +15,6 @@ from sweeps.core.spec_model import (
     Inference,
     Metrics,
     Objective,
-    Pruner,
     Resources,
     Sampler,
     Split,

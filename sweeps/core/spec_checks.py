@@ -9,16 +9,13 @@ from search_spaces.presets import load_preset
 from search_spaces.scalars import as_integer
 from search_spaces.zoo import WITH_WEIGHTS
 from sweeps.core.metrics import metric_named
+from sweeps.core.pruner import PRUNER_OPTIONS, objective_issues, options_read, rung_issues
 from sweeps.core.size_bins import all_bins, bin_of_metric
 from sweeps.core.spec_model import BaseSpec, Budget, Constraint, Fidelity, Objective
 
-_OPTIONS = {
+_OPTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "sampler": {"tpe": ("startup_trials",), "nsga2": ("startup_trials",), "random": (), "qmc": ()},
-    "pruner": {
-        "successive_halving": ("reduction_factor",),
-        "median": ("startup_trials", "warmup_rungs"),
-        "none": (),
-    },
+    "pruner": PRUNER_OPTIONS,
 }
 
 
@@ -33,9 +30,12 @@ def option_issues(raw: Mapping[Any, Any]) -> Iterator[SpecIssue]:
             continue
         for name in given:
             users = [other for other, options in types.items() if name in options]
-            if users and kind not in users:
+            read = options_read(given, kind) if section == "pruner" else types[kind]
+            if users and name not in read:
                 problem = f"{kind} has no such option, it is for {', '.join(users)}"
-                yield SpecIssue(f"{section}.{name}", problem)
+                inner = next((user for user in users if user in ("median", "percentile")), None)
+                hint = f"inner: {inner} reads it" if kind == "patient" and inner else None
+                yield SpecIssue(f"{section}.{name}", problem, hint)
 
 
 def cross_issues(good: Mapping[str, Any], raw: Mapping[Any, Any]) -> Iterator[SpecIssue]:
@@ -51,6 +51,10 @@ def cross_issues(good: Mapping[str, Any], raw: Mapping[Any, Any]) -> Iterator[Sp
         yield from _fidelity(good["fidelity"])
     elif "fidelity" in raw:
         yield from _ascending(_whole_rungs(raw["fidelity"]))
+    if "pruner" in good and "objectives" in good:
+        yield from objective_issues(good["pruner"], [(o.metric, o.goal) for o in good["objectives"]])
+    if "pruner" in good and "fidelity" in good:
+        yield from rung_issues(good["pruner"], len(good["fidelity"].rungs))
     if "budget" in good and "objectives" in good:
         yield from _target(good["budget"], good["objectives"])
 

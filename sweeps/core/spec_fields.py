@@ -15,6 +15,9 @@ from search_spaces.zoo import ZOO_CONFIGS
 from sweeps.core.metrics import metric_named, nearest_metrics
 from sweeps.core.size_bins import INTERVAL_ENDS, MAX_BIN_PX, STANDARD_BINS
 
+MAX_TRIALS = 100_000
+"""Of a sweep: a sampler replays all of them."""
+
 MAX_AXIS = 50
 """Values of one inference setting in a grid."""
 

@@ -18,8 +18,10 @@ from search_spaces.space import SearchSpace, parse_space, space_document
 from sweeps.core.errors import SpecInvalid
 from sweeps.core.inference import InferenceSettings, SettingsGrid
 from sweeps.core.metrics import metric_named
+from sweeps.core.pruner import Pruner
 from sweeps.core.spec_fields import (
     LEAST_SHARE,
+    MAX_TRIALS,
     ascending,
     axis,
     bin_bounds,
@@ -45,9 +47,6 @@ from sweeps.core.spec_fields import (
 
 MAX_ITERATIONS = 10_000_000
 """Of a trial: ten times what Detectron2's longest schedules take. More is a slip of the finger."""
-
-MAX_TRIALS = 100_000
-"""Of a sweep: a sampler replays all of them."""
 
 _Path = Annotated[str, BeforeValidator(path_value)]
 _Metric = Annotated[str, BeforeValidator(metric_value)]
@@ -191,23 +190,6 @@ class Sampler(_Section):
     type: Annotated[Literal["tpe", "random", "qmc", "nsga2"], one_of("tpe", "random", "qmc", "nsga2")] = "tpe"
     seed: Annotated[int, whole(0, 2**31 - 1)] = 0
     startup_trials: Annotated[int, whole(1, MAX_TRIALS)] = 10
-
-
-class Pruner(_Section):
-    """Which trials stop early.
-
-    Attributes:
-        reduction_factor: Successive halving lets one trial in so many pass a rung.
-        startup_trials: The median rule stops nothing before so many trials have ended.
-        warmup_rungs: The median rule stops nothing at a trial's first so many rungs.
-    """
-
-    type: Annotated[
-        Literal["successive_halving", "median", "none"], one_of("successive_halving", "median", "none")
-    ] = "successive_halving"
-    reduction_factor: Annotated[int, whole(2, 100)] = 3
-    startup_trials: Annotated[int, whole(1, MAX_TRIALS)] = 5
-    warmup_rungs: Annotated[int, whole(0, 1000)] = 0
 
 
 class Fidelity(_Section):

@@ -4,11 +4,13 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from sweeps.core.details import (
     EvaluationDetails,
+    ImageScores,
     OperatingCurve,
     OperatingPoint,
     OperatingPoints,
@@ -29,6 +31,7 @@ WHOLE = EvaluationDetails(
     OperatingPoints(0.5, CURVE, {'gear "M3"': CURVE, "Ünterlegscheibe": NOTHING}),
     Reliability(BINS, BINS[:1], BINS[1:]),
     SettingScores("lrp/oLRP", (SETTING,), SETTING, SETTING),
+    ImageScores((4012, 7), (100.0, 33.333)),
 )
 
 
@@ -74,3 +77,25 @@ def test_reports_are_imported_without_pydantic():
     script = "import sys, sweeps.core.details; print('pydantic' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_a_document_from_before_images_had_scores_is_read():
+    """What an older masksweep stored lacks the part, and has all the others."""
+    document = json.loads(details_document(WHOLE))
+    del document["images"]
+    assert details_from_document(json.dumps(document)) == replace(WHOLE, images=None)
+
+
+@pytest.mark.parametrize(
+    ("image_ids", "scores", "problem"),
+    [
+        ((1, 2), (50.0,), "got 1 scores for 2 images"),
+        ((1, 1), (50.0, 60.0), "got 2 scores for 1 images"),
+        ((1,), (100.5,), "got 100.5, but needs numbers from 0 to 100"),
+        ((1,), (math.nan,), "got nan, but needs numbers from 0 to 100"),
+    ],
+)
+def test_image_scores_that_pair_with_nothing_are_refused(image_ids, scores, problem):
+    """A test compares two trials image by image: each needs one score of its own."""
+    with pytest.raises(ValueError, match=problem):
+        ImageScores(image_ids, scores)

@@ -3,6 +3,7 @@
 import pytest
 
 from sweeps.bootstrap import open_service
+from sweeps.core.details import EvaluationDetails, ImageScores
 from sweeps.core.states import TrialState
 from sweeps.core.trial import Assignment, Decision, Failure, FailureKind
 from sweeps.records import Claim
@@ -310,3 +311,73 @@ def test_a_pause_before_the_first_rung_is_no_failure(driver):
     driver.measure(trial, 40, metrics=None, paused=True)
     assert driver.search.next() is Turn.FINISHED
     assert driver.search.ending() == Ending(paused=True, failed=False, reason=None)
+
+
+def images(*scores):
+    return EvaluationDetails(images=ImageScores(tuple(range(len(scores))), scores))
+
+
+def test_a_pruned_trial_is_stored_with_its_iteration_and_why(tmp_path):
+    """PRUNED, never COMPLETED: the row, the attempt and the event say where and for what reason."""
+    driver = Driver(tmp_path, pruner={"type": "successive_halving"})
+    first, second = driver.search.next(), driver.search.next()
+    assert driver.measure(first, 75, ap=20.0) is Decision.CONTINUE
+    assert driver.measure(second, 75, ap=10.0) is Decision.STOP
+    row = driver.service.trials(driver.sweep_id)[1]
+    why = "segm/AP 10 at iteration 75: not in the best 1/3 there"
+    assert (row.state, row.iteration, row.measured_iteration, row.reason) == (TrialState.PRUNED, 75, 75, why)
+    assert row.ended_at is not None
+    assert [a.reason for a in driver.service.attempts(driver.sweep_id)] == [None, why]
+    *_, last = (event for event in driver.service.events(driver.sweep_id) if event.number == 1)
+    assert (last.kind, last.data["iteration"], last.data["reason"]) == ("trial.pruned", 75, why)
+
+
+def test_a_retry_that_passes_a_rung_again_changes_no_decision(tmp_path):
+    """The first value of a rung stays what others are compared with, also in the next driver."""
+    driver = Driver(tmp_path, workers=3, budget={"trials": 9}, pruner={"type": "successive_halving"})
+    first = driver.search.next()
+    assert driver.measure(first, 75, ap=20.0) is Decision.CONTINUE
+    driver.search.fail(first.number, first.attempt, Failure(FailureKind.LOST, "the worker died"))
+    again = driver.search.next()
+    assert driver.measure(again, 75, ap=1.0) is Decision.CONTINUE
+    assert driver.measure(driver.search.next(), 75, ap=19.0) is Decision.STOP
+    driver.search = driver.claimed()
+    resumed = driver.search.next()
+    assert driver.measure(resumed, 75, ap=1.0) is Decision.CONTINUE
+    assert driver.measure(driver.search.next(), 75, ap=19.5) is Decision.STOP
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_image_scores_are_compared_as_the_store_has_them(tmp_path, restart):
+    """After a restart a trial is judged by the stored scores of the best trial, as before it."""
+    pruner = {"type": "wilcoxon", "startup_trials": 1}
+    driver = Driver(tmp_path, workers=2, pruner=pruner)
+    best = driver.search.next()
+    for iteration in (75, 150, 300):
+        driver.measure(best, iteration, ap=40.0, details=images(*[50.125 + k for k in range(20)]))
+    other = driver.search.next()
+    if restart:
+        driver.search = driver.claimed()
+        other = driver.search.next()
+    said = driver.measure(other, 75, ap=39.0, details=images(*[50.0 + k for k in range(20)]))
+    assert said is Decision.STOP
+    row = driver.service.trials(driver.sweep_id)[1]
+    assert (row.state, row.iteration) == (TrialState.PRUNED, 75)
+    assert "worse than those of trial 0 there, on the same 20 images" in row.reason
+
+
+@pytest.mark.parametrize(("kind", "read"), [("wilcoxon", [0, 2]), ("median", [])])
+def test_stored_details_are_read_only_where_they_are_compared(tmp_path, monkeypatch, kind, read):
+    """A restart reads those of open trials and of the best one, and none for other pruners."""
+    driver = Driver(tmp_path, workers=1, pruner={"type": kind, "startup_trials": 9})
+    for ap in (40.0, 30.0):
+        trial = driver.search.next()
+        for iteration in (75, 150, 300):
+            driver.measure(trial, iteration, ap=ap, details=images(*[ap] * 20))
+    driver.measure(driver.search.next(), 75, ap=20.0, details=images(*[20.0] * 20))
+    asked, details = [], driver.service.details
+    monkeypatch.setattr(
+        driver.service, "details", lambda sweep, number: asked.append(number) or details(sweep, number)
+    )
+    driver.claimed()
+    assert asked == read

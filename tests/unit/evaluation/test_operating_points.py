@@ -21,6 +21,9 @@ def outcomes_of(*found: tuple[float, int, float], objects: tuple[int, ...]) -> O
         np.asarray(ious, np.float64),
         np.asarray(ious) > 0,
         np.array(objects),
+        np.zeros(len(scores), np.int64),
+        (1,),
+        np.array([sum(objects)]),
     )
 
 
