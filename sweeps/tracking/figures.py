@@ -43,7 +43,7 @@ def pictures(details: EvaluationDetails) -> dict[str, bytes]:
     return drawn
 
 
-def _figure(width: float, height: float, *, layout: Literal["none", "constrained"] = "none") -> "Figure":
+def _figure(width: float, height: float, *, layout: Literal["constrained"] | None = None) -> "Figure":
     """A figure in inches. To let matplotlib find the margins takes as long again as to draw."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns of building its cache of fonts
     from matplotlib.figure import Figure  # noqa: PLC0415  (half a second, and only when there is a picture)
