@@ -1,7 +1,8 @@
 """The sweep service: one method is one transaction.
 
-Readers may be anybody. A driver claims a sweep, which gives it an epoch; each of its writes is fenced by it,
-compares the old state before it sets the new one, and leaves an event.
+Reading is `sweeps.store.reader`, here is what changes the store. A driver claims a sweep, which gives it an
+epoch; each of its writes is fenced by it, compares the old state before it sets the new one, and leaves an
+event.
 """
 
 from __future__ import annotations
@@ -17,33 +18,24 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from sweeps.core.details import EvaluationDetails, details_from_document
 from sweeps.core.errors import StaleEpoch, WrongState
 from sweeps.core.states import SweepState, TrialState
-from sweeps.core.trial import Decision, Measurement, Report, Suggestion
-from sweeps.records import (
-    AttemptRecord,
-    Claim,
-    CurveRecord,
-    Driver,
-    EventRecord,
-    Outcome,
-    SweepRecord,
-    TrialRecord,
-)
+from sweeps.core.trial import Report, Suggestion
+from sweeps.records import Claim, Driver, Outcome, SweepRecord, TrialRecord
 from sweeps.store import rows, sql
-from sweeps.store.engine import Patience, impatient, reading, writing
-from sweeps.store.find import find_sweep, find_trial, trials_of
+from sweeps.store.engine import Patience, impatient, writing
+from sweeps.store.find import find_sweep, find_trial
 from sweeps.store.handover import cancel, cancel_open, check_claimable, release_running, take
+from sweeps.store.reader import StoreReader
 from sweeps.store.reports import LateReportError, take_report
-from sweeps.store.tables import attempts, curves, details, events, measurements, sweeps
+from sweeps.store.tables import sweeps
 
 if TYPE_CHECKING:
     from sweeps.core.spec import SweepSpec
 
 
-class SweepService:
-    """Sweeps, trials, attempts and what they measured, in a store whose schema is up to date.
+class SweepService(StoreReader):
+    """Everything that may be done to a store: what `StoreReader` reads, and every write.
 
     What takes a claim raises StaleEpoch if another driver has taken the sweep over, and WrongState if this
     one has left it PAUSED or ended; nothing is changed then.
@@ -54,81 +46,8 @@ class SweepService:
     """
 
     def __init__(self, engine: Engine, patience: Patience = impatient) -> None:
-        self._engine, self._patience = engine, patience
-
-    @property
-    def engine(self) -> Engine:
-        """The store's engine."""
-        return self._engine
-
-    # -- reading
-
-    def sweeps(self) -> list[SweepRecord]:
-        """All sweeps, newest first."""
-        with reading(self._engine) as connection:
-            query = sa.select(sweeps).order_by(sweeps.c.created_at.desc(), sweeps.c.sweep_id)
-            return [rows.sweep_record(row) for row in connection.execute(query).mappings()]
-
-    def sweep(self, sweep_id: str) -> SweepRecord:
-        """One sweep, by its id or by a prefix that only it has.
-
-        Raises:
-            UnknownSweep: None, or more than one, begins like that.
-        """
-        with reading(self._engine) as connection:
-            return find_sweep(connection, sweep_id)
-
-    def trials(self, sweep_id: str) -> list[TrialRecord]:
-        """A sweep's trials by number."""
-        with reading(self._engine) as connection:
-            return [rows.trial_record(row) for row in connection.execute(trials_of(sweep_id)).mappings()]
-
-    def attempts(self, sweep_id: str) -> list[AttemptRecord]:
-        """A sweep's attempts by trial and attempt."""
-        t = attempts
-        query = sa.select(t).where(t.c.sweep_id == sweep_id).order_by(t.c.number, t.c.attempt)
-        with reading(self._engine) as connection:
-            return [rows.attempt_record(row) for row in connection.execute(query).mappings()]
-
-    def measurements(self, sweep_id: str, number: int | None = None) -> list[Measurement]:
-        """What was measured at the rungs, by trial and iteration; of one trial if `number` is given."""
-        t = measurements
-        query = sa.select(t).where(t.c.sweep_id == sweep_id).order_by(t.c.number, t.c.iteration)
-        if number is not None:
-            query = query.where(t.c.number == number)
-        with reading(self._engine) as connection:
-            return [rows.measurement(row) for row in connection.execute(query).mappings()]
-
-    def decisions(self, sweep_id: str) -> dict[tuple[int, int], Decision]:
-        """What was decided at each rung, by (trial number, iteration)."""
-        t = measurements
-        query = sa.select(t.c.number, t.c.iteration, t.c.decision).where(t.c.sweep_id == sweep_id)
-        with reading(self._engine) as connection:
-            return {(number, at): Decision(said) for number, at, said in connection.execute(query)}
-
-    def details(self, sweep_id: str, number: int) -> dict[int, EvaluationDetails]:
-        """What a trial's evaluations told beyond their metrics, by ascending iteration of the rung."""
-        t = details
-        query = sa.select(t.c.iteration, t.c.document).where(t.c.sweep_id == sweep_id, t.c.number == number)
-        with reading(self._engine) as connection:
-            found = connection.execute(query.order_by(t.c.iteration))
-            return {iteration: details_from_document(document) for iteration, document in found}
-
-    def curves(self, sweep_id: str, number: int | None = None) -> list[CurveRecord]:
-        """Training curves by trial, attempt and iteration; of one trial if `number` is given."""
-        t = curves
-        query = sa.select(t).where(t.c.sweep_id == sweep_id).order_by(t.c.number, t.c.attempt, t.c.iteration)
-        if number is not None:
-            query = query.where(t.c.number == number)
-        with reading(self._engine) as connection:
-            return [rows.curve_record(row) for row in connection.execute(query).mappings()]
-
-    def events(self, sweep_id: str, after: int = 0) -> list[EventRecord]:
-        """What happened, in order; only what came after the event with that id."""
-        t = events
-        query = sa.select(t).where(t.c.sweep_id == sweep_id, t.c.event_id > after).order_by(t.c.event_id)
-        with reading(self._engine) as connection:
-            return [rows.event_record(row) for row in connection.execute(query).mappings()]
+        super().__init__(engine)
+        self._patience = patience
 
     # -- a sweep's life
 

@@ -1,0 +1,97 @@
+"""Reads the store: anybody may, at any time, and blocks no writer."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+
+from sweeps.core.details import EvaluationDetails, details_from_document
+from sweeps.core.trial import Decision, Measurement
+from sweeps.records import AttemptRecord, CurveRecord, EventRecord, SweepRecord, TrialRecord
+from sweeps.store import rows
+from sweeps.store.engine import reading
+from sweeps.store.find import find_sweep, trials_of
+from sweeps.store.tables import attempts, curves, details, events, measurements, sweeps
+
+
+class StoreReader:
+    """Sweeps, trials, attempts and what they measured, as the store has them.
+
+    Args:
+        engine: Of a store whose schema is up to date.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @property
+    def engine(self) -> Engine:
+        """The store's engine."""
+        return self._engine
+
+    def sweeps(self) -> list[SweepRecord]:
+        """All sweeps, newest first."""
+        with reading(self._engine) as connection:
+            query = sa.select(sweeps).order_by(sweeps.c.created_at.desc(), sweeps.c.sweep_id)
+            return [rows.sweep_record(row) for row in connection.execute(query).mappings()]
+
+    def sweep(self, sweep_id: str) -> SweepRecord:
+        """One sweep, by its id or by a prefix that only it has.
+
+        Raises:
+            UnknownSweep: None, or more than one, begins like that.
+        """
+        with reading(self._engine) as connection:
+            return find_sweep(connection, sweep_id)
+
+    def trials(self, sweep_id: str) -> list[TrialRecord]:
+        """A sweep's trials by number."""
+        with reading(self._engine) as connection:
+            return [rows.trial_record(row) for row in connection.execute(trials_of(sweep_id)).mappings()]
+
+    def attempts(self, sweep_id: str) -> list[AttemptRecord]:
+        """A sweep's attempts by trial and attempt."""
+        t = attempts
+        query = sa.select(t).where(t.c.sweep_id == sweep_id).order_by(t.c.number, t.c.attempt)
+        with reading(self._engine) as connection:
+            return [rows.attempt_record(row) for row in connection.execute(query).mappings()]
+
+    def measurements(self, sweep_id: str, number: int | None = None) -> list[Measurement]:
+        """What was measured at the rungs, by trial and iteration; of one trial if `number` is given."""
+        t = measurements
+        query = sa.select(t).where(t.c.sweep_id == sweep_id).order_by(t.c.number, t.c.iteration)
+        if number is not None:
+            query = query.where(t.c.number == number)
+        with reading(self._engine) as connection:
+            return [rows.measurement(row) for row in connection.execute(query).mappings()]
+
+    def decisions(self, sweep_id: str) -> dict[tuple[int, int], Decision]:
+        """What was decided at each rung, by (trial number, iteration)."""
+        t = measurements
+        query = sa.select(t.c.number, t.c.iteration, t.c.decision).where(t.c.sweep_id == sweep_id)
+        with reading(self._engine) as connection:
+            return {(number, at): Decision(said) for number, at, said in connection.execute(query)}
+
+    def details(self, sweep_id: str, number: int) -> dict[int, EvaluationDetails]:
+        """What a trial's evaluations told beyond their metrics, by ascending iteration of the rung."""
+        t = details
+        query = sa.select(t.c.iteration, t.c.document).where(t.c.sweep_id == sweep_id, t.c.number == number)
+        with reading(self._engine) as connection:
+            found = connection.execute(query.order_by(t.c.iteration))
+            return {iteration: details_from_document(document) for iteration, document in found}
+
+    def curves(self, sweep_id: str, number: int | None = None) -> list[CurveRecord]:
+        """Training curves by trial, attempt and iteration; of one trial if `number` is given."""
+        t = curves
+        query = sa.select(t).where(t.c.sweep_id == sweep_id).order_by(t.c.number, t.c.attempt, t.c.iteration)
+        if number is not None:
+            query = query.where(t.c.number == number)
+        with reading(self._engine) as connection:
+            return [rows.curve_record(row) for row in connection.execute(query).mappings()]
+
+    def events(self, sweep_id: str, after: int = 0) -> list[EventRecord]:
+        """What happened, in order; only what came after the event with that id."""
+        t = events
+        query = sa.select(t).where(t.c.sweep_id == sweep_id, t.c.event_id > after).order_by(t.c.event_id)
+        with reading(self._engine) as connection:
+            return [rows.event_record(row) for row in connection.execute(query).mappings()]
