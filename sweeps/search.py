@@ -17,7 +17,7 @@ from sweeps.core.spec import SweepSpec
 from sweeps.core.states import TrialState
 from sweeps.core.trial import Assignment, Decision, Failure, Report
 from sweeps.records import Claim, Outcome, TrialRecord
-from sweeps.sampler import OptunaSampler
+from sweeps.samplers.sampler import OptunaSampler
 from sweeps.service import SweepService
 from sweeps.store.reports import after_report
 

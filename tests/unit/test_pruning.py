@@ -12,7 +12,7 @@ from optuna.trial import TrialState as OptunaState
 from sweeps.core.details import EvaluationDetails, ImageScores
 from sweeps.core.states import TrialState
 from sweeps.pruning.brackets import STUDY, bracket_of
-from sweeps.sampler import OptunaSampler
+from sweeps.samplers.sampler import OptunaSampler
 from sweeps.testing import make_spec
 from tests.unit.test_sampler import BOUND, RUNGS, TWO, Game
 

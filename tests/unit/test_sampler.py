@@ -13,7 +13,8 @@ from sweeps.core.details import EvaluationDetails, ImageScores
 from sweeps.core.states import TrialState
 from sweeps.core.trial import Measurement
 from sweeps.records import TrialRecord
-from sweeps.sampler import OptunaSampler, trial_seed
+from sweeps.samplers.sampler import OptunaSampler
+from sweeps.samplers.seeds import trial_seed
 from sweeps.testing import SPACE, make_spec
 
 RUNGS = (75, 150, 300)
