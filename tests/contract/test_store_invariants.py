@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -14,13 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sweeps.core.errors import StaleEpoch, WrongState
-from sweeps.core.states import AttemptState, SweepState, TrialState
+from sweeps.core.states import SweepState, TrialState
 from sweeps.core.trial import Decision, Suggestion
 from sweeps.records import Outcome
 from sweeps.service import SweepService
 from sweeps.store.engine import open_engine
 from sweeps.store.migrations import upgrade
 from sweeps.testing import GOES_ON, LOST, PAUSED, PRUNED, RETRIED, make_report, make_spec, store_url
+from tests.store_rows import check_rows
 
 SPEC = make_spec()
 ENDS = [Outcome(state, "over", Decision.STOP) for state in TrialState if state.terminal]
@@ -37,34 +37,6 @@ def engine(url) -> Iterator[sa.Engine]:
     upgrade(engine)
     yield engine
     engine.dispose()
-
-
-def check(service: SweepService, sweep_id: str) -> None:
-    """The invariants of one sweep's rows."""
-    sweep, trials = service.sweep(sweep_id), service.trials(sweep_id)
-    attempts, events = service.attempts(sweep_id), service.events(sweep_id)
-    newest = {a.number: a for a in attempts}  # by trial and attempt: the last of each trial
-    assert [t.number for t in trials] == list(range(len(trials)))
-    assert Counter(a.number for a in attempts) == {t.number: t.attempt for t in trials}
-    assert Counter(a.state for a in attempts)[AttemptState.RUNNING] == sum(
-        t.state is TrialState.RUNNING for t in trials
-    )
-    for trial in trials:
-        assert (newest[trial.number].state is AttemptState.RUNNING) == (trial.state is TrialState.RUNNING)
-        assert (trial.ended_at is not None) == trial.state.terminal
-        assert trial.checkpoint_iteration <= trial.iteration or trial.checkpoint is None
-        told = [e.kind for e in events if e.number == trial.number]
-        running = ("trial.started", "trial.measured", "trial.progressed")
-        assert told[-1] in (
-            running if trial.state is TrialState.RUNNING else [f"trial.{trial.state.lower()}"]
-        )
-        measured = service.measurements(sweep_id, trial.number)
-        assert trial.metrics in [m.metrics for m in measured] or (trial.metrics == {} and not measured)
-    worked = [sweep.worker_s, sum(t.worker_s for t in trials), sum(a.worker_s for a in attempts)]
-    assert worked == [worked[0]] * 3
-    assert max(e.epoch for e in events) == sweep.epoch
-    if sweep.state.terminal:
-        assert all(t.state.terminal for t in trials)
 
 
 STEPS = st.lists(
@@ -124,7 +96,7 @@ def test_no_order_of_steps_breaks_the_rows(engine, steps):
         except (StaleEpoch, WrongState, sa.exc.IntegrityError):
             assert service.trials(sweep_id) == before
         if now % 4 == 0 or now == len(steps):
-            check(service, sweep_id)
+            check_rows(service, sweep_id)
         now_ended = {t.number: t for t in service.trials(sweep_id) if t.state.terminal}
         assert {n: now_ended[n] for n in ended} == ended
         now_measured = {(m.number, m.iteration): m for m in service.measurements(sweep_id)}
@@ -160,9 +132,9 @@ def test_a_killed_driver_leaves_whole_transactions(engine, url):
             done = [int(driver.stdout.readline()) for _ in range(20)]
             os.kill(driver.pid, signal.SIGKILL)
             done += [int(line) for line in driver.stdout.read().splitlines()]
-        check(service, sweep_id)
+        check_rows(service, sweep_id)
         trials = service.trials(sweep_id)
         assert {trials[number].state for number in done} == {TrialState.COMPLETED}
         assert service.sweep(sweep_id).epoch == life
     service.finish(service.claim(sweep_id, 9.0), SweepState.COMPLETED, None, 9.0)
-    check(service, sweep_id)
+    check_rows(service, sweep_id)

@@ -6,15 +6,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from sweeps.bootstrap import open_service
-from sweeps.core.states import AttemptState, SweepState, TrialState
 from sweeps.settings import Settings
 from sweeps.testing import make_spec
+from tests.failure.lives import lives
+from tests.failure.verdict import assert_nothing_lost, course
 
 pytestmark = pytest.mark.slow  # starts and kills real drivers
 
@@ -34,37 +34,34 @@ def kill_at_line(command, number, env):
     return lines
 
 
-def test_a_driver_killed_again_and_again_ends_with_the_same_trials(tmp_path, mlflow_uri, ray_address):
+@pytest.mark.parametrize(("workers", "deaths"), [(1, (1, 6)), (2, (4, 7))])
+def test_a_driver_killed_again_ends_with_the_same_trials(tmp_path, mlflow_uri, ray_address, workers, deaths):
     """Drivers die at their start, between rungs and near the end; the last one finishes what they began.
 
-    An iteration is done again only if no later checkpoint was kept: at most one rung's way a lost attempt.
+    With one worker that is what a driver to which nothing happened suggests, measures and prunes.
     """
     env = {**os.environ, "MLFLOW_TRACKING_URI": mlflow_uri}
     settings = Settings.load(tmp_path, environ=env)
     service = open_service(settings, create=True)
     spec = make_spec(
-        fidelity={"iterations": RUNGS[-1], "rungs": RUNGS}, budget={"trials": TRIALS}, pruner={"type": "none"}
+        fidelity={"iterations": RUNGS[-1], "rungs": RUNGS},
+        budget={"trials": TRIALS},
+        resources={"max_concurrent": workers},
     )
     sweep_id = service.create(spec, fingerprint="0" * 64, now=time.time()).sweep_id
     command = [sys.executable, str(DRIVER), str(tmp_path), sweep_id, ray_address]
-    for line in (1, 4, 7):
+    for line in deaths:
         kill_at_line([*command, "0.05"], line, env)
     subprocess.run([*command, "0"], check=True, env=env, stdout=subprocess.DEVNULL)
-
-    trials = service.trials(sweep_id)
-    assert service.sweep(sweep_id).state is SweepState.COMPLETED
-    assert [(t.number, t.state, t.iteration) for t in trials] == [
-        (number, TrialState.COMPLETED, RUNGS[-1]) for number in range(TRIALS)
-    ]
-    measured = [(m.number, m.iteration) for m in service.measurements(sweep_id)]
-    assert measured == [(number, rung) for number in range(TRIALS) for rung in RUNGS]
-    attempts = service.attempts(sweep_id)
-    assert AttemptState.RUNNING not in {a.state for a in attempts}
-    done = Counter(tuple(map(int, line.split()[::3])) for line in (tmp_path / "iterations.log").open())
-    assert set(done) == {(number, i) for number in range(TRIALS) for i in range(1, RUNGS[-1] + 1)}
-    lost = [a for a in attempts if a.state is AttemptState.LOST]
-    longest_gap = max(b - a for a, b in zip([0, *RUNGS], RUNGS, strict=False))
-    assert sum(done.values()) - len(done) <= len(lost) * longest_gap
+    assert service.sweep(sweep_id).epoch == 3
+    undisturbed = None
+    if workers == 1:
+        twin = service.create(spec, fingerprint="0" * 64, now=time.time()).sweep_id
+        with lives() as source:
+            assert source.live(settings.store_url, twin, settings.sweep_directory(twin)).code == 0
+        undisturbed = course(service, twin)
+    log = tmp_path / "iterations.log"
+    assert_nothing_lost(service, sweep_id, log, undisturbed=undisturbed, mlflow=mlflow_uri)
 
 
 def test_a_killed_run_is_finished_by_resume(tmp_path, ray_address, parts):
