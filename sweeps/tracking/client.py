@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweeps.tracking.database import prepare
 from sweeps.tracking.errors import MirrorUnavailable, RunGone
 from sweeps.tracking.links import redacted, without_secrets
 from sweeps.tracking.picture import ATTEMPT_TAG, SWEEP_TAG, TRIAL_TAG, DatasetPicture, Point, RunPicture
@@ -193,6 +194,7 @@ def _open(tracking_uri: str) -> Any:
             logger.setLevel(level)
     from mlflow import MlflowClient  # noqa: PLC0415
 
+    prepare(tracking_uri, MlflowClient)
     return MlflowClient(tracking_uri)
 
 

@@ -1,5 +1,9 @@
 """A mirror that is killed, or is not alone, ends with the same picture."""
 
+import signal
+import subprocess
+import sys
+import textwrap
 import threading
 
 import pytest
@@ -89,3 +93,28 @@ def test_two_mirrors_at_once_make_each_run_once(backend, tmp_path):
     for thread in threads:
         thread.join()
     assert len(shown(uri, story.sweep_id, tmp_path)) == 6
+
+
+MAKER = """
+    import sys
+    from sweeps.tracking.client import Tracker
+    print("begun", flush=True)
+    Tracker(sys.argv[1])
+"""
+
+
+def test_a_driver_killed_while_mlflows_database_is_made_leaves_none(tmp_path):
+    """Half of MLflow's migrations could never be finished: the file appears when all are through."""
+    path = tmp_path / "mlflow.db"
+    command = [sys.executable, "-c", textwrap.dedent(MAKER), f"sqlite:///{path}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as maker:
+        while not (tmp_path / "mlflow.db.new").exists():
+            assert maker.poll() is None
+        maker.kill()
+    assert maker.returncode == -signal.SIGKILL
+    assert not path.exists()
+    story = Story(tmp_path)
+    story.short()
+    Mirror(story.service, f"sqlite:///{path}", artifact_root=str(tmp_path / "artifacts")).sync(story.sweep_id)
+    assert len(shown(f"sqlite:///{path}", story.sweep_id, tmp_path)) == 3
+    assert not (tmp_path / "mlflow.db.new").exists()
