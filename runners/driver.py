@@ -2,26 +2,28 @@
 
 import contextlib
 import os
-import socket
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from runners.cluster import Pool, head_address, plan_pool, ray_cluster
 from runners.display import Display
 from runners.guard import Guard
-from runners.heartbeat import STALE_AFTER_S, Heartbeat
+from runners.heartbeat import Heartbeat
 from runners.interrupts import Interrupts
 from runners.ray_watch import RayWatch
 from runners.retention import Retention
-from sweeps.core.errors import StaleEpoch, UserError
+from sweeps.core.errors import StaleEpoch, UserError, WrongState
 from sweeps.core.progress import Progress
+from sweeps.core.requests import Request
 from sweeps.core.states import SweepState
 from sweeps.core.trial import WorkerFactory
 from sweeps.invocation import command, resume_command
 from sweeps.launchers.runner import DriveOrder
+from sweeps.liveness import STALE_AFTER_S, is_dead
 from sweeps.patience import Waiting
-from sweeps.records import Claim, Driver
+from sweeps.records import Claim
 from sweeps.search import Ending, Search
 from sweeps.service import SweepService
 from sweeps.tracking.mirror import Mirror
@@ -57,13 +59,14 @@ def drive(order: DriveOrder, factory: WorkerFactory) -> None:
         try:
             with ray_cluster(order.ray_address, interrupts.starting()):
                 pool = _pool(order, sweep_id, display)
-                claim = service.claim(sweep_id, time.time(), stale_after_s=STALE_AFTER_S, is_dead=_is_dead)
+                claim = service.claim(sweep_id, time.time(), stale_after_s=STALE_AFTER_S, is_dead=is_dead)
                 mirror.start()
                 try:
                     _run(_Epoch(order, service, claim, factory, pool, mirror, display), interrupts)
                 except KeyboardInterrupt:  # nothing runs yet
                     interrupts.ignore()
-                    service.finish(claim, SweepState.PAUSED, "interrupted", time.time())
+                    with contextlib.suppress(WrongState):  # it was STOPPING: the next driver ends it
+                        service.finish(claim, SweepState.PAUSED, "interrupted", time.time())
         finally:
             # Ray has shut down in the meantime, while the mirror went on.
             interrupts.let_go()
@@ -110,24 +113,14 @@ def _run(epoch: _Epoch, interrupts: Interrupts) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     for leftover in directory.glob("pause-e*"):
         leftover.unlink()
-    retention = Retention(directory / "trials")
-
-    def on_change(progress: Progress) -> None:
-        retention(progress)
-        epoch.mirror.notify()
-        display.progress(progress)
-
-    search = Search(
-        service,
-        claim,
-        directory=directory,
-        workers=epoch.pool.workers,
-        devices=epoch.pool.gpus,
-        clock=time.time,
-        on_change=on_change,
-    )
+    search = _search(epoch, directory)
     guard = Guard(on_error=search.abandon)
-    heartbeat = Heartbeat(lambda: epoch.order.service.beat(claim, time.time()), guard.trip)
+
+    def beat() -> None:
+        epoch.order.service.beat(claim, time.time())
+        search.heed()
+
+    heartbeat = Heartbeat(beat, guard.trip)
 
     def pause() -> None:
         search.pause()
@@ -168,6 +161,29 @@ def _run(epoch: _Epoch, interrupts: Interrupts) -> None:
     service.finish(claim, state, reason, time.time())
 
 
+def _search(epoch: _Epoch, directory: Path) -> Search:
+    retention = Retention(directory / "trials")
+
+    def on_change(progress: Progress) -> None:
+        retention(progress)
+        epoch.mirror.notify()
+        epoch.display.progress(progress)
+
+    def on_request(request: Request) -> None:
+        epoch.display.note(f"{request.by} asked to {request.kind} the sweep: stopping at the next checkpoint")
+
+    return Search(
+        epoch.service,
+        epoch.claim,
+        directory=directory,
+        workers=epoch.pool.workers,
+        devices=epoch.pool.gpus,
+        clock=time.time,
+        on_change=on_change,
+        on_request=on_request,
+    )
+
+
 def _quit() -> None:
     """Ends the process while its main thread waits inside Ray, hears no signal and would be aborted later."""
     if os.isatty(2):
@@ -177,30 +193,10 @@ def _quit() -> None:
 
 def _outcome(ending: Ending, *, cut_short: bool) -> tuple[SweepState, str | None]:
     """What a search's end makes of its sweep; `cut_short`: its workers were not waited for."""
-    if ending.failed:
-        return SweepState.FAILED, ending.reason
-    if ending.paused:
-        return SweepState.PAUSED, "interrupted" if cut_short else ending.reason
-    return SweepState.COMPLETED, ending.reason
+    if cut_short and ending.state is SweepState.PAUSED:
+        return ending.state, "interrupted"
+    return ending.state, ending.reason
 
 
 def _cause(error: Exception) -> str:
     return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-
-
-def _is_dead(driver: Driver) -> bool:
-    """Whether a driver ran on this machine and is seen to be gone: it need not be waited for."""
-    return driver.host == socket.gethostname() and not _alive(driver.pid)
-
-
-def _alive(pid: int) -> bool:
-    """Whether a process other than this one has that id."""
-    if pid == os.getpid():
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from sweeps.core.errors import StaleEpoch
 
 BEAT_S = 5.0
-STALE_AFTER_S = 30.0
-"""A driver on another machine counts as dead when nothing was heard of it for so long."""
 
 
 class Heartbeat(threading.Thread):

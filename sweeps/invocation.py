@@ -1,8 +1,10 @@
 """How to call this program, and its neighbours, in a hint that can be typed as it is printed."""
 
+import getpass
 import os
 import shlex
 import shutil
+import socket
 import sys
 from pathlib import Path
 
@@ -26,6 +28,15 @@ def resume_command(settings: Settings, sweep_id: str, ray_address: str | None) -
     """The command that goes on with a sweep, on the same home and cluster."""
     cluster = () if ray_address is None else ("--ray-address", ray_address)
     return command(settings, "resume", sweep_id, *cluster)
+
+
+def caller() -> str:
+    """Who runs this program, as `user@host`."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container's user without a name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
 
 
 def program(name: str, called_as: str | None = None, path: str | None = None) -> str:

@@ -13,13 +13,15 @@ from pathlib import Path
 from sweeps.core.budget import Spent, exhausted, limits_of, target_reached
 from sweeps.core.progress import Progress, progress
 from sweeps.core.ranking import bounds_of, leader, objectives_of, violation
+from sweeps.core.requests import Request
 from sweeps.core.spec import SweepSpec
-from sweeps.core.states import TrialState
+from sweeps.core.states import SweepState, TrialState
 from sweeps.core.trial import Assignment, Decision, Failure, Report
 from sweeps.records import Claim, Outcome, TrialRecord
 from sweeps.samplers.sampler import OptunaSampler
 from sweeps.service import SweepService
 from sweeps.store.reports import after_report
+from sweeps.wishes import Wishes
 
 MAX_FAILURES = 3
 """Lost or failed attempts after which a trial is FAILED."""
@@ -40,10 +42,9 @@ class Turn(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How the search ended: `paused` by a person, `failed` if no trial could be measured, else complete."""
+    """What the search leaves its sweep in: PAUSED, CANCELLED, COMPLETED, or FAILED without a measurement."""
 
-    paused: bool
-    failed: bool
+    state: SweepState
     reason: str | None
 
 
@@ -58,6 +59,7 @@ class Search:
         devices: Share of a GPU that a trial holds: its assignment says so, and GPU hours count by it.
         clock: Seconds since the Unix epoch.
         on_change: Called with the progress after each verb that changed something.
+        on_request: Called with each thing that somebody asks of the sweep, from the thread that sees it.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Search:
         devices: float,
         clock: Callable[[], float],
         on_change: Callable[[Progress], None] = lambda _: None,
+        on_request: Callable[[Request], None] = lambda _: None,
     ) -> None:
         sweep = service.sweep(claim.sweep_id)
         self._service, self._claim, self._clock, self._on_change = service, claim, clock, on_change
@@ -88,7 +91,9 @@ class Search:
         self._sampler.recall(lambda number: service.details(claim.sweep_id, number))
         self._heard_at: dict[int, float] = {}
         self._pausing = False
-        self._over: str | None = None
+        self._wishes = Wishes(service, claim.sweep_id, on_request)
+        self._stopping = sweep.state is SweepState.STOPPING
+        self._over: str | None = (sweep.reason or "its last driver was ending it") if self._stopping else None
         self._abandoned = False
 
     # -- the three verbs
@@ -101,7 +106,9 @@ class Search:
         what runs may fail and come back.
         """
         running = self._count(TrialState.RUNNING)
+        self.heed()
         self._check_budget()
+        self._stop()
         if self._pausing or self._over or self._abandoned:
             if running == 0 and self._over and not self._abandoned:
                 self._cancel_queued(self._over)
@@ -130,6 +137,7 @@ class Search:
         A report of an attempt that is no longer the trial's changes nothing and is told to stop.
         """
         trial = self._trials[report.number]
+        self.heed()
         if self._abandoned or trial.state is not TrialState.RUNNING or trial.attempt != report.attempt:
             return Decision.STOP
         first = report.metrics is not None and (report.number, report.iteration) not in self._measured
@@ -148,6 +156,7 @@ class Search:
         self._heard_at[trial.number] = self._clock()
         if trial.state.terminal:
             self._sampler.finish(trial.number, trial.state, trial.metrics)
+        self._stop()
         self._on_change(self.progress(trial))
         return outcome.decision
 
@@ -167,6 +176,13 @@ class Search:
         self._pausing = True
         self._ask_workers_to_pause()
 
+    def heed(self) -> None:
+        """Looks for what people asked of the sweep. From any thread; it is done at the next report."""
+        if self._abandoned or not self._wishes.look():
+            return
+        self._pausing = self._pausing or self._wishes.pause is not None
+        self._ask_workers_to_pause()
+
     def abandon(self) -> None:
         """Gives up without another word to the store: its epoch is lost, or it cannot be written."""
         self._abandoned = True
@@ -174,13 +190,15 @@ class Search:
 
     def ending(self) -> Ending:
         """How the search ended, once `next` has said FINISHED; a spent budget leaves nothing to resume."""
+        if self._wishes.cancel:
+            return Ending(SweepState.CANCELLED, self._wishes.cancel)
         if self._hopeless():
-            return Ending(False, True, self._over)
+            return Ending(SweepState.FAILED, self._over)
         if self._pausing and self._unfinished() and not self._over:
-            return Ending(True, False, None)
+            return Ending(SweepState.PAUSED, self._wishes.pause)
         if self._any_measured():
-            return Ending(False, False, self._over)
-        return Ending(False, True, f"no trial could be measured: {self._last_reason()}")
+            return Ending(SweepState.COMPLETED, self._over)
+        return Ending(SweepState.FAILED, f"no trial could be measured: {self._last_reason()}")
 
     def progress(self, changed: TrialRecord | None = None) -> Progress:
         """The sweep at this moment, with the trial that it is news of."""
@@ -224,6 +242,7 @@ class Search:
 
     def _check_budget(self, changed: TrialRecord | None = None) -> None:
         """Looks whether a limit is reached, with a trial as its newest report leaves it."""
+        self._over = self._wishes.cancel or self._over
         if self._over:
             return
         trials = {**self._trials, changed.number: changed} if changed else self._trials
@@ -238,6 +257,12 @@ class Search:
             self._over = f"the first {HOPELESS_AFTER} trials failed: {self._last_reason()}"
         if self._over:
             self._ask_workers_to_pause()
+
+    def _stop(self) -> None:
+        """Tells the store that the sweep ends, after the report that ends it."""
+        if self._over and not self._stopping and not self._abandoned:
+            self._service.finish(self._claim, SweepState.STOPPING, self._over, self._clock())
+            self._stopping = True
 
     def _target_reached(self, trial: TrialRecord) -> str | None:
         """Why the sweep may end with this trial; one that breaks a constraint is not what was looked for."""

@@ -23,6 +23,7 @@ from sweeps.core.states import SweepState, TrialState
 from sweeps.core.trial import Report, Suggestion
 from sweeps.records import Claim, Driver, Outcome, SweepRecord, TrialRecord
 from sweeps.store import rows, sql
+from sweeps.store.asked import answer, overruled
 from sweeps.store.engine import Patience, impatient, writing
 from sweeps.store.find import find_sweep, find_trial
 from sweeps.store.handover import cancel, cancel_open, check_claimable, release_running, take
@@ -124,7 +125,8 @@ class SweepService(StoreReader):
     def finish(self, claim: Claim, state: SweepState, reason: str | None, now: float) -> None:
         """Leaves a sweep PAUSED, STOPPING or ended.
 
-        What still runs is QUEUED again if the sweep is PAUSED; what is open when it ends is CANCELLED.
+        What still runs is QUEUED again if the sweep is PAUSED; what is open when it ends is CANCELLED. A
+        sweep that would be PAUSED, and that somebody asked to cancel, is CANCELLED.
 
         Raises:
             WrongState: The sweep's state does not allow it.
@@ -132,6 +134,7 @@ class SweepService(StoreReader):
         with writing(self._engine, self._patience) as connection:
             sql.fence(connection, claim, now)
             old = find_sweep(connection, claim.sweep_id).state
+            state, reason = overruled(connection, claim.sweep_id, state, reason)
             if state is old:
                 raise WrongState(f"sweep {claim.sweep_id} is {old.value} already")
             values = {"reason": reason, "ended_at": now if state.terminal else None}
@@ -142,6 +145,8 @@ class SweepService(StoreReader):
                 release_running(connection, claim, reason or "the sweep is paused", now, held_until=now)
             data = {"from": old.value, "reason": reason}
             sql.add_sweep_event(connection, claim, f"sweep.{state.value.lower()}", now, data)
+            if state is not SweepState.STOPPING:
+                answer(connection, claim.sweep_id, state, now)
 
     # -- a trial's life
 

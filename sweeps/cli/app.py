@@ -10,6 +10,7 @@ import typer
 from sweeps.bootstrap import open_service
 from sweeps.cli.output import data, print_error, print_json, words
 from sweeps.core.errors import StaleEpoch, UserError
+from sweeps.core.requests import RequestKind
 from sweeps.invocation import command
 from sweeps.launchers.runner import IouType
 from sweeps.settings import Settings
@@ -27,6 +28,7 @@ HomeOption = Annotated[
     typer.Option("--home", help="Directory for everything kept; else MASKSWEEP_HOME, else ./masksweep-home."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+WaitOption = Annotated[bool, typer.Option("--wait", help="Return only once it is carried out.")]
 RayOption = Annotated[
     str | None, typer.Option("--ray-address", help="A running Ray cluster; else one is started here.")
 ]
@@ -71,6 +73,35 @@ def resume(
     from sweeps.cli.run import resume_sweep  # noqa: PLC0415 - `ls` and `show` need less
 
     raise typer.Exit(resume_sweep(sweep_id, Settings.load(home), as_json=as_json, ray_address=ray_address))
+
+
+@app.command()
+def pause(
+    sweep_id: Annotated[str, typer.Argument(help="The sweep's id, or a unique beginning of it.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    wait: WaitOption = False,
+) -> None:
+    """Stop a sweep at its next checkpoints; `resume` goes on from there."""
+    from sweeps.cli.requests import ask  # noqa: PLC0415 - only this and `cancel` ask
+
+    ask(RequestKind.PAUSE, sweep_id, Settings.load(home), as_json=as_json, wait=wait)
+
+
+@app.command()
+def cancel(
+    sweep_id: Annotated[str, typer.Argument(help="The sweep's id, or a unique beginning of it.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    wait: WaitOption = False,
+    reason: Annotated[
+        str | None, typer.Option(help="Why; the sweep and its trials tell it.", show_default=False)
+    ] = None,
+) -> None:
+    """End a sweep for good: what runs stops at its next iteration, and nothing more is tried."""
+    from sweeps.cli.requests import ask  # noqa: PLC0415 - only this and `pause` ask
+
+    ask(RequestKind.CANCEL, sweep_id, Settings.load(home), as_json=as_json, wait=wait, reason=reason)
 
 
 @app.command()

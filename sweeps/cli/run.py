@@ -146,6 +146,8 @@ def _drive(
             return EXIT_OK
         case SweepState.FAILED:
             return EXIT_FAILED
+        case SweepState.CANCELLED:
+            return EXIT_INTERRUPTED
         case _:
             words.print(f"\nhint: {resume}", markup=False)
             return EXIT_INTERRUPTED

@@ -51,6 +51,19 @@ def find_sweep(connection: Connection, sweep_id: str) -> SweepRecord:
     raise UnknownSweep(f"no sweep {sweep_id!r}", hint)
 
 
+def lock_sweep(connection: Connection, sweep_id: str) -> SweepRecord:
+    """The same, and nobody else changes it before the transaction ends.
+
+    On SQLite every writer has the whole store to itself.
+
+    Raises:
+        UnknownSweep: There is none, or more than one.
+    """
+    found = find_sweep(connection, sweep_id).sweep_id
+    connection.execute(sa.select(sweeps.c.sweep_id).where(sweeps.c.sweep_id == found).with_for_update())
+    return find_sweep(connection, found)
+
+
 def find_trial(connection: Connection, sweep_id: str, number: int) -> TrialRecord:
     """The trial of that number.
 

@@ -25,27 +25,36 @@ def check_claimable(
         raise WrongState(
             f"sweep {sweep.sweep_id} is {sweep.state.value}: nothing is left to run", "start another one"
         )
-    driver = sweep.driver
-    if driver is None or sweep.state not in (SweepState.RUNNING, SweepState.STOPPING) or is_dead(driver):
-        return
-    silent_s = now - driver.beat_at
-    if abs(silent_s) < stale_after_s:  # a beat from the far future is of a clock that was set back
+    driver = living_driver(sweep, now, stale_after_s, is_dead)
+    if driver is not None:
         raise WrongState(
             f"sweep {sweep.sweep_id} is being run by another driver "
-            f"(pid {driver.pid} on {driver.host}, seen {max(0.0, silent_s):.0f} s ago)",
+            f"(pid {driver.pid} on {driver.host}, seen {max(0.0, now - driver.beat_at):.0f} s ago)",
             f"stop that one, or try again once it has been silent for {stale_after_s:.0f} s",
         )
+
+
+def living_driver(
+    sweep: SweepRecord, now: float, stale_after_s: float, is_dead: Callable[[Driver], bool]
+) -> Driver | None:
+    """Who drives a sweep: it was seen less than `stale_after_s` ago and is not dead. None if nobody does."""
+    driver = sweep.driver
+    if driver is None or sweep.state not in (SweepState.RUNNING, SweepState.STOPPING) or is_dead(driver):
+        return None
+    # a beat from the far future is of a clock that was set back
+    return driver if abs(now - driver.beat_at) < stale_after_s else None
 
 
 def take(connection: Connection, sweep: SweepRecord, values: Mapping[str, Any]) -> bool:
     """The compare-and-set of a claim; False if another driver was faster.
 
-    A RUNNING or STOPPING sweep stays what it is.
+    A RUNNING or STOPPING sweep stays what it is, the latter with the reason for which it stops.
     """
     idle = sweep.state in (SweepState.PENDING, SweepState.PAUSED)
     state = SweepState.RUNNING if idle else sweep.state
     held = Claim(sweep.sweep_id, sweep.epoch)
-    return sql.move_sweep(connection, held, sweep.state, state, {**values, "reason": None})
+    reason = sweep.reason if state is SweepState.STOPPING else None
+    return sql.move_sweep(connection, held, sweep.state, state, {**values, "reason": reason})
 
 
 def release_running(

@@ -6,12 +6,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from sweeps.core.details import EvaluationDetails, details_from_document
+from sweeps.core.requests import Request, RequestState
 from sweeps.core.trial import Decision, Measurement
 from sweeps.records import AttemptRecord, CurveRecord, EventRecord, SweepRecord, TrialRecord
 from sweeps.store import rows
 from sweeps.store.engine import reading
 from sweeps.store.find import find_sweep, trials_of
-from sweeps.store.tables import attempts, curves, details, events, measurements, sweeps
+from sweeps.store.tables import attempts, curves, details, events, measurements, requests, sweeps
 
 
 class StoreReader:
@@ -95,3 +96,21 @@ class StoreReader:
         query = sa.select(t).where(t.c.sweep_id == sweep_id, t.c.event_id > after).order_by(t.c.event_id)
         with reading(self._engine) as connection:
             return [rows.event_record(row) for row in connection.execute(query).mappings()]
+
+    def requests(self, sweep_id: str) -> list[Request]:
+        """What was asked of a sweep, in order."""
+        query = sa.select(requests).where(requests.c.sweep_id == sweep_id).order_by(requests.c.request_id)
+        with reading(self._engine) as connection:
+            return [rows.request(row) for row in connection.execute(query).mappings()]
+
+    def open_requests(self, sweep_id: str) -> list[Request]:
+        """What was asked of a sweep and is not carried out yet; cheap, for a driver looks often."""
+        with reading(self._engine) as connection:
+            return [rows.request(row) for row in connection.execute(_OPEN, {"of": sweep_id}).mappings()]
+
+
+_OPEN = (
+    sa.select(requests)
+    .where(requests.c.sweep_id == sa.bindparam("of"), requests.c.state == RequestState.OPEN.value)
+    .order_by(requests.c.request_id)
+)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import RowMapping
 
+from sweeps.core.requests import Request, RequestKind, RequestState
 from sweeps.core.states import AttemptState, SweepState, TrialState
 from sweeps.core.trial import AttemptFacts, Measurement
 from sweeps.records import AttemptRecord, CurveRecord, Driver, EventRecord, SweepRecord, TrialRecord
@@ -117,6 +118,20 @@ def event_record(row: RowMapping) -> EventRecord:
     """A row of `events`."""
     return EventRecord(
         row["event_id"], row["kind"], row["number"], row["attempt"], row["epoch"], row["at"], row["data"]
+    )
+
+
+def request(row: RowMapping) -> Request:
+    """A row of `requests`."""
+    return Request(
+        row["request_id"],
+        row["sweep_id"],
+        RequestKind(row["kind"]),
+        RequestState(row["state"]),
+        row["reason"],
+        row["by"],
+        row["at"],
+        row["answered_at"],
     )
 
 

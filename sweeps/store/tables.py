@@ -159,6 +159,20 @@ events = sa.Table(
     sa.Index(None, "sweep_id", "event_id"),
 )
 
+requests = sa.Table(  # what people ask of a sweep; a row is made once, and answered once
+    "requests",
+    metadata,
+    sa.Column("request_id", sa.Integer, primary_key=True),
+    sa.Column("sweep_id", sa.Text, sa.ForeignKey("sweeps.sweep_id"), nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),  # OPEN -> DONE | VOID
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("answered_at", sa.Double),
+    sa.Index(None, "sweep_id", "state"),
+)
+
 mirrored = sa.Table(  # what a display already shows; deleting these rows makes it be built again
     "mirrored",
     metadata,

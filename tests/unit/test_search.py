@@ -1,14 +1,18 @@
 """The three verbs on a real store, with a clock of the test's and nobody executing."""
 
+from pathlib import Path
+
 import pytest
 
 from sweeps.bootstrap import open_service
 from sweeps.core.details import EvaluationDetails, ImageScores
-from sweeps.core.states import TrialState
+from sweeps.core.requests import RequestKind
+from sweeps.core.states import SweepState, TrialState
 from sweeps.core.trial import Assignment, Decision, Failure, FailureKind
 from sweeps.records import Claim
 from sweeps.search import Ending, Search, Turn
 from sweeps.settings import Settings
+from sweeps.store.control import SweepControl
 from sweeps.testing import FakeClock, make_report, make_spec
 
 
@@ -125,7 +129,7 @@ def test_a_pause_queues_what_runs_and_a_new_driver_goes_on(driver):
     assert driver.search.next() is Turn.WAIT
     assert driver.measure(trial, 40, metrics=None, paused=True) is Decision.STOP
     assert driver.search.next() is Turn.FINISHED
-    assert driver.search.ending().paused
+    assert driver.search.ending().state is SweepState.PAUSED
     assert driver.states() == [TrialState.QUEUED]
     driver.search = driver.claimed()
     again = driver.search.next()
@@ -254,7 +258,7 @@ def test_a_spent_budget_is_not_paused(tmp_path):
     driver.measure(driver.search.next(), 75, ap=45.0)
     driver.search.pause()
     assert driver.search.next() is Turn.FINISHED
-    assert not driver.search.ending().paused
+    assert driver.search.ending().state is SweepState.COMPLETED
     assert driver.search.ending().reason == "target reached: segm/AP 45"
 
 
@@ -278,9 +282,8 @@ def test_a_sweep_that_measured_nothing_has_failed(driver):
     for number in range(3):
         infeasible(driver, f"no such norm {number}")
     assert driver.search.next() is Turn.FINISHED
-    assert driver.search.ending() == Ending(
-        paused=False, failed=True, reason="no trial could be measured: does_not_build: no such norm 2"
-    )
+    reason = "no trial could be measured: does_not_build: no such norm 2"
+    assert driver.search.ending() == Ending(SweepState.FAILED, reason)
 
 
 def test_a_sweep_with_one_measurement_is_complete(driver):
@@ -289,7 +292,7 @@ def test_a_sweep_with_one_measurement_is_complete(driver):
     driver.measure(driver.search.next(), 300)
     infeasible(driver)
     assert driver.search.next() is Turn.FINISHED
-    assert driver.search.ending() == Ending(paused=False, failed=False, reason=None)
+    assert driver.search.ending() == Ending(SweepState.COMPLETED, None)
 
 
 def test_a_budget_that_ends_before_the_first_rung_is_told(tmp_path):
@@ -299,7 +302,7 @@ def test_a_budget_that_ends_before_the_first_rung_is_told(tmp_path):
     driver.clock.tick(70)
     assert driver.measure(trial, 40, metrics=None) is Decision.STOP
     assert driver.search.next() is Turn.FINISHED
-    assert driver.search.ending().failed
+    assert driver.search.ending().state is SweepState.FAILED
     assert driver.search.ending().reason == "no trial could be measured: wall time of 60 s used up"
 
 
@@ -310,7 +313,83 @@ def test_a_pause_before_the_first_rung_is_no_failure(driver):
     driver.search.pause()
     driver.measure(trial, 40, metrics=None, paused=True)
     assert driver.search.next() is Turn.FINISHED
-    assert driver.search.ending() == Ending(paused=True, failed=False, reason=None)
+    assert driver.search.ending() == Ending(SweepState.PAUSED, None)
+
+
+@pytest.fixture
+def ask(driver):
+    """Asks something of the driver's sweep from outside."""
+    control = SweepControl(driver.service.engine, is_dead=lambda _: False)
+    return lambda kind: control.ask(driver.sweep_id, kind, by="ann@lab", now=driver.clock.tick())
+
+
+def test_a_pause_that_was_asked_for_is_seen_at_the_next_verb(driver, ask):
+    """The workers are told to come in, what runs is QUEUED, and the sweep says who wanted it."""
+    trial = driver.search.next()
+    ask(RequestKind.PAUSE)
+    assert not Path(trial.pause_file).exists()
+    assert driver.search.next() is Turn.WAIT
+    assert Path(trial.pause_file).exists()
+    assert driver.measure(trial, 75) is Decision.STOP
+    assert driver.search.next() is Turn.FINISHED
+    assert driver.states() == [TrialState.QUEUED]
+    assert driver.search.ending() == Ending(SweepState.PAUSED, "paused by ann@lab")
+
+
+def test_a_pause_is_seen_between_verbs_too(driver, ask):
+    """The driver's heartbeat looks: a rung may take hours."""
+    trial = driver.search.next()
+    ask(RequestKind.PAUSE)
+    driver.search.heed()
+    assert Path(trial.pause_file).exists()
+
+
+def test_a_cancel_ends_what_runs_and_what_waits(driver, ask):
+    """The sweep is STOPPING until its workers are in, then everything open is CANCELLED with the reason."""
+    lost, trial = driver.search.next(), driver.search.next()
+    driver.search.fail(lost.number, lost.attempt, Failure(FailureKind.LOST, "the worker died"))
+    ask(RequestKind.CANCEL)
+    assert driver.search.next() is Turn.WAIT
+    assert driver.service.sweep(driver.sweep_id).state is SweepState.STOPPING
+    assert driver.measure(trial, 40, metrics=None, paused=True) is Decision.STOP
+    assert driver.search.next() is Turn.FINISHED
+    assert driver.search.ending() == Ending(SweepState.CANCELLED, "cancelled by ann@lab")
+    assert [(t.state, t.reason) for t in driver.service.trials(driver.sweep_id)] == [
+        (TrialState.CANCELLED, "cancelled by ann@lab")
+    ] * 2
+
+
+def test_a_cancel_that_comes_with_the_last_result_keeps_it(driver, ask):
+    """A trial that completes meanwhile is COMPLETED."""
+    trial = driver.search.next()
+    ask(RequestKind.CANCEL)
+    assert driver.measure(trial, 300) is Decision.STOP
+    assert driver.states() == [TrialState.COMPLETED]
+    assert driver.search.next() is Turn.FINISHED
+
+
+@pytest.mark.parametrize("kind", [RequestKind.PAUSE, RequestKind.CANCEL])
+def test_what_was_asked_of_a_driver_that_died_is_done_by_the_next(driver, ask, kind):
+    """kill -9 between a request and its taking loses nothing."""
+    trial = driver.search.next()
+    driver.measure(trial, 75)
+    ask(kind)
+    driver.search = driver.claimed()
+    assert driver.search.next() is Turn.FINISHED
+    assert driver.search.ending().state is kind.aim
+
+
+def test_a_sweep_whose_driver_died_while_it_stopped_is_only_finished(tmp_path):
+    """The next driver starts nothing, whatever the limits now say, and keeps the reason."""
+    driver = Driver(tmp_path, budget={"trials": 30, "target": {"segm/AP": 40}})
+    running, best = driver.search.next(), driver.search.next()
+    driver.measure(running, 75)
+    driver.measure(best, 75, ap=45.0)
+    assert driver.service.sweep(driver.sweep_id).state is SweepState.STOPPING
+    driver.search = driver.claimed()
+    assert driver.search.next() is Turn.FINISHED
+    assert driver.search.ending() == Ending(SweepState.COMPLETED, "target reached: segm/AP 45")
+    assert driver.states() == [TrialState.CANCELLED] * 2
 
 
 def images(*scores):

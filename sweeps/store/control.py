@@ -1,0 +1,130 @@
+"""What people ask of a sweep, whoever drives it: one method is one transaction.
+
+A living driver finds the request in the store and carries it out at its next checkpoints. Where nobody drives
+the sweep, it is carried out here and now. Either way it is written down first, with an event: whatever dies
+in between, the next driver, or the same command again, finds it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy.engine import Connection, Engine
+
+from sweeps.core.errors import WrongState
+from sweeps.core.requests import Request, RequestKind, RequestState, refusal
+from sweeps.liveness import STALE_AFTER_S, is_dead
+from sweeps.records import Driver, SweepRecord
+from sweeps.store.asked import carry_out, find_request, open_request, write_down
+from sweeps.store.engine import writing
+from sweeps.store.find import find_sweep, lock_sweep
+from sweeps.store.handover import living_driver
+
+
+class Answer(StrEnum):
+    """What became of a request at once."""
+
+    DONE = "done"  # it is carried out
+    ASKED = "asked"  # the driver will carry it out
+    ALREADY = "already"  # the sweep was in that state before
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to a request.
+
+    Attributes:
+        answer: What became of it.
+        sweep: The sweep afterwards.
+        request: As the store has it; None if nothing had to be asked.
+        driver: Who will carry it out, or None.
+    """
+
+    answer: Answer
+    sweep: SweepRecord
+    request: Request | None
+    driver: Driver | None = None
+
+
+class SweepControl:
+    """Takes requests.
+
+    Args:
+        engine: Of a store whose schema is up to date.
+        stale_after_s: A driver seen less than this many seconds ago lives,
+        is_dead: unless it is known to be gone.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        stale_after_s: float = STALE_AFTER_S,
+        is_dead: Callable[[Driver], bool] = is_dead,
+    ) -> None:
+        self._engine, self._stale_after_s, self._is_dead = engine, stale_after_s, is_dead
+
+    def ask(
+        self, sweep_id: str, kind: RequestKind, *, by: str, now: float, reason: str | None = None
+    ) -> Reply:
+        """Asks for something. The same request twice is one request.
+
+        Args:
+            sweep_id: An id or a unique prefix.
+            kind: What is asked for.
+            by: Who asks, `user@host`.
+            now: Seconds since the Unix epoch.
+            reason: Why; by default who asked.
+
+        Raises:
+            UnknownSweep: There is no such sweep.
+            WrongState: The sweep is in no state for it.
+            StaleEpoch: A driver claimed the sweep at the same moment.
+        """
+        with writing(self._engine) as connection:
+            sweep = lock_sweep(connection, sweep_id)
+            if sweep.state is kind.aim:
+                return Reply(Answer.ALREADY, sweep, None)
+            self._check(connection, sweep, kind)
+            request = open_request(connection, sweep.sweep_id, kind)
+            if request is None:
+                why = reason or f"{kind.aim.value.lower()} by {by}"
+                request = write_down(connection, sweep, kind, why, by=by, now=now)
+            return self._pursued(connection, sweep, request, now)
+
+    def look(self, request: Request, now: float) -> Reply:
+        """How a request stands; one whose driver has died in the meantime is carried out.
+
+        Raises:
+            WrongState: The sweep came to another end first.
+            StaleEpoch: A driver claimed the sweep at the same moment.
+        """
+        with writing(self._engine) as connection:
+            sweep = lock_sweep(connection, request.sweep_id)
+            request = find_request(connection, request.request_id)
+            match request.state:
+                case RequestState.OPEN:
+                    return self._pursued(connection, sweep, request, now)
+                case RequestState.DONE:
+                    return Reply(Answer.DONE, sweep, request)
+                case RequestState.VOID:
+                    reason = f", {sweep.reason}" if sweep.reason else ""
+                    problem = f"it was {sweep.state} before it could be {request.kind.aim}{reason}"
+                    raise WrongState(f"sweep {sweep.sweep_id}: {problem}")
+
+    def _check(self, connection: Connection, sweep: SweepRecord, kind: RequestKind) -> None:
+        why = refusal(kind, sweep.state, sweep.reason)
+        if why is not None:
+            raise WrongState(f"sweep {sweep.sweep_id} is {sweep.state}: {why}")
+        wish = open_request(connection, sweep.sweep_id, RequestKind.CANCEL)
+        if kind is RequestKind.PAUSE and wish is not None:
+            raise WrongState(f"sweep {sweep.sweep_id} is being cancelled, as {wish.by} asked")
+
+    def _pursued(self, connection: Connection, sweep: SweepRecord, request: Request, now: float) -> Reply:
+        """The request left to the driver, or carried out where there is none."""
+        driver = living_driver(sweep, now, self._stale_after_s, self._is_dead)
+        if driver is not None:
+            return Reply(Answer.ASKED, sweep, request, driver)
+        carry_out(connection, sweep, request.kind, request.reason, now)
+        found = find_sweep(connection, sweep.sweep_id)
+        return Reply(Answer.DONE, found, find_request(connection, request.request_id))

@@ -1,0 +1,276 @@
+"""What people ask of a sweep, on SQLite and on a real PostgreSQL."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+
+from sweeps.core.errors import StaleEpoch, UnknownSweep, WrongState
+from sweeps.core.requests import RequestKind, RequestState
+from sweeps.core.states import AttemptState, SweepState, TrialState
+from sweeps.core.trial import Suggestion
+from sweeps.records import Claim
+from sweeps.service import SweepService
+from sweeps.store.control import Answer, SweepControl
+from sweeps.store.engine import open_engine
+from sweeps.store.migrations import upgrade
+from sweeps.testing import COMPLETED, make_report, make_spec, store_url
+
+SPEC = make_spec()
+PAUSE, CANCEL = RequestKind.PAUSE, RequestKind.CANCEL
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def engine(request, tmp_path_factory) -> Iterator[sa.Engine]:
+    engine = open_engine(store_url(request.param, tmp_path_factory.mktemp("store"), "requests"))
+    upgrade(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def service(engine) -> SweepService:
+    return SweepService(engine)
+
+
+@pytest.fixture
+def sweep_id(service) -> str:
+    return service.create(SPEC, fingerprint="", now=1.0).sweep_id
+
+
+@pytest.fixture
+def claim(service, sweep_id) -> Claim:
+    """A driver since second 100, with trial 0 RUNNING and a checkpoint of it, seen at second 105."""
+    claim = service.claim(sweep_id, 100.0)
+    service.add_trial(claim, Suggestion(0, {"mask_head.num_conv": 4}, 5), {}, 101.0)
+    report = make_report(iteration=75, checkpoint="/c/75", worker_s=3.0)
+    service.record(claim, report, outcome=COMPLETED, sampler_attrs=None, now=105.0)
+    service.add_trial(claim, Suggestion(1, {"mask_head.num_conv": 4}, 5), {}, 105.0)
+    return claim
+
+
+@pytest.fixture
+def driven(engine) -> SweepControl:
+    """Asks while every driver lives."""
+    return SweepControl(engine, stale_after_s=1e9, is_dead=lambda _: False)
+
+
+@pytest.fixture
+def orphaned(engine) -> SweepControl:
+    """Asks when every driver is dead."""
+    return SweepControl(engine, is_dead=lambda _: True)
+
+
+def kinds(service, sweep_id):
+    return [(event.kind, event.epoch) for event in service.events(sweep_id)]
+
+
+def states(service, sweep_id):
+    return [trial.state for trial in service.trials(sweep_id)]
+
+
+def test_a_driver_finds_what_was_asked(service, driven, claim):
+    """A request to a driven sweep changes nothing but leaves a row and an event: who, what, when and why."""
+    reply = driven.ask(claim.sweep_id, CANCEL, by="ann@lab", now=110.0, reason="too slow")
+    assert (reply.answer, reply.sweep.state) == (Answer.ASKED, SweepState.RUNNING)
+    (request,) = service.open_requests(claim.sweep_id)
+    assert request == reply.request
+    assert (request.kind, request.by, request.at, request.reason) == (CANCEL, "ann@lab", 110.0, "too slow")
+    event = service.events(claim.sweep_id)[-1]
+    assert (event.kind, event.epoch, event.at) == ("sweep.cancel_asked", 1, 110.0)
+    assert event.data == {"request_id": request.request_id, "by": "ann@lab", "reason": "too slow"}
+    service.beat(claim, 111.0)  # the driver has lost nothing
+
+
+def test_the_same_request_twice_is_one(service, driven, claim):
+    """Asking again changes no row and no event."""
+    first = driven.ask(claim.sweep_id, PAUSE, by="ann@lab", now=110.0)
+    before = kinds(service, claim.sweep_id)
+    again = driven.ask(claim.sweep_id, PAUSE, by="bob@lab", now=120.0, reason="me too")
+    assert again == first
+    assert kinds(service, claim.sweep_id) == before
+    assert len(service.requests(claim.sweep_id)) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "left", "stands"),
+    [
+        (PAUSE, SweepState.PAUSED, RequestState.DONE),
+        (PAUSE, SweepState.COMPLETED, RequestState.VOID),
+        (CANCEL, SweepState.CANCELLED, RequestState.DONE),
+        (CANCEL, SweepState.COMPLETED, RequestState.VOID),
+        (CANCEL, SweepState.FAILED, RequestState.VOID),
+    ],
+)
+def test_a_driver_that_leaves_answers(service, driven, claim, kind, left, stands):
+    """What the driver made of the sweep is the answer, and whoever waits for it hears it."""
+    request = driven.ask(claim.sweep_id, kind, by="ann@lab", now=110.0).request
+    service.finish(claim, left, "so it came", 120.0)
+    (answered,) = service.requests(claim.sweep_id)
+    assert (answered.state, answered.answered_at) == (stands, 120.0)
+    if stands is RequestState.DONE:
+        assert driven.look(request, 121.0).answer is Answer.DONE
+    else:
+        problem = f"sweep {claim.sweep_id}: it was {left} before it could be {kind.aim}, so it came"
+        with pytest.raises(WrongState, match=problem):
+            driven.look(request, 121.0)
+
+
+def test_a_driver_on_its_way_to_the_end_answers_nothing_yet(service, driven, claim):
+    """STOPPING is no end: the request stays open for the next driver, should this one die."""
+    driven.ask(claim.sweep_id, CANCEL, by="ann@lab", now=110.0)
+    service.finish(claim, SweepState.STOPPING, "cancelled by ann@lab", 111.0)
+    assert [r.kind for r in service.open_requests(claim.sweep_id)] == [CANCEL]
+    again = service.claim(claim.sweep_id, 200.0)
+    sweep = service.sweep(claim.sweep_id)
+    assert (sweep.state, sweep.reason) == (SweepState.STOPPING, "cancelled by ann@lab")
+    service.finish(again, SweepState.CANCELLED, "cancelled by ann@lab", 201.0)
+    assert service.open_requests(claim.sweep_id) == []
+
+
+def test_a_sweep_that_pauses_for_another_reason_is_cancelled_if_that_was_asked(service, driven, claim):
+    """A driver that is stopped before it saw the request cannot make it undone."""
+    driven.ask(claim.sweep_id, CANCEL, by="ann@lab", now=110.0)
+    service.finish(claim, SweepState.PAUSED, "interrupted", 120.0)
+    sweep = service.sweep(claim.sweep_id)
+    assert (sweep.state, sweep.reason) == (SweepState.CANCELLED, "cancelled by ann@lab")
+    assert states(service, claim.sweep_id) == [TrialState.COMPLETED, TrialState.CANCELLED]
+
+
+def test_a_dead_drivers_sweep_is_paused_at_once(service, orphaned, claim):
+    """Nobody is there to be asked: what ran is QUEUED from its checkpoint, as when a driver takes over."""
+    reply = orphaned.ask(claim.sweep_id, PAUSE, by="ann@lab", now=500.0)
+    assert (reply.answer, reply.sweep.state) == (Answer.DONE, SweepState.PAUSED)
+    assert (reply.sweep.reason, reply.sweep.ended_at) == ("paused by ann@lab", None)
+    assert states(service, claim.sweep_id) == [TrialState.COMPLETED, TrialState.QUEUED]
+    assert service.attempts(claim.sweep_id)[-1].state is AttemptState.LOST
+    assert kinds(service, claim.sweep_id)[-3:] == [
+        ("sweep.pause_asked", 1),
+        ("trial.queued", 2),
+        ("sweep.paused", 2),
+    ]
+    with pytest.raises(StaleEpoch):
+        service.beat(claim, 501.0)  # it was not dead after all
+    assert service.claim(claim.sweep_id, 600.0).epoch == 3
+
+
+def test_a_dead_drivers_sweep_is_cancelled_at_once(service, orphaned, claim):
+    """What ran is CANCELLED with the reason; worker time counts up to the driver's last sign of life."""
+    reply = orphaned.ask(claim.sweep_id, CANCEL, by="ann@lab", now=500.0, reason="too slow")
+    assert (reply.answer, reply.sweep.state) == (Answer.DONE, SweepState.CANCELLED)
+    assert (reply.sweep.reason, reply.sweep.ended_at) == ("too slow", 500.0)
+    trial = service.trials(claim.sweep_id)[1]
+    assert (trial.state, trial.reason, trial.ended_at) == (TrialState.CANCELLED, "too slow", 500.0)
+    assert service.sweep(claim.sweep_id).worker_s == 3.0  # trial 1 began with the last sign of life
+
+
+@pytest.mark.parametrize("stopping", [False, True])
+def test_a_request_outlives_its_driver(service, driven, orphaned, claim, stopping):
+    """The driver is killed between request and answer: who waits carries it out."""
+    request = driven.ask(claim.sweep_id, CANCEL, by="ann@lab", now=110.0).request
+    if stopping:
+        service.finish(claim, SweepState.STOPPING, "cancelled by ann@lab", 111.0)
+    assert driven.look(request, 112.0).answer is Answer.ASKED
+    assert orphaned.look(request, 113.0).answer is Answer.DONE
+    assert service.sweep(claim.sweep_id).state is SweepState.CANCELLED
+    assert [r.state for r in service.requests(claim.sweep_id)] == [RequestState.DONE]
+
+
+def test_a_silent_driver_elsewhere_is_asked_until_it_counts_as_dead(engine, service, claim):
+    """A driver on another machine may only be slow."""
+    control = SweepControl(engine, stale_after_s=30.0, is_dead=lambda _: False)
+    assert control.ask(claim.sweep_id, PAUSE, by="ann@lab", now=134.0).answer is Answer.ASKED
+    assert control.ask(claim.sweep_id, PAUSE, by="ann@lab", now=136.0).answer is Answer.DONE
+
+
+def test_a_sweep_that_has_not_started_can_be_cancelled(service, driven, sweep_id):
+    """Nobody drives it yet, and nobody can afterwards."""
+    assert driven.ask(sweep_id, CANCEL, by="ann@lab", now=5.0).answer is Answer.DONE
+    with pytest.raises(WrongState, match="is CANCELLED: nothing is left to run"):
+        service.claim(sweep_id, 6.0)
+
+
+def test_a_paused_sweep_can_be_cancelled(service, driven, claim):
+    """What waits QUEUED is CANCELLED."""
+    service.finish(claim, SweepState.PAUSED, None, 110.0)
+    assert driven.ask(claim.sweep_id, CANCEL, by="ann@lab", now=120.0).answer is Answer.DONE
+    assert states(service, claim.sweep_id) == [TrialState.COMPLETED, TrialState.CANCELLED]
+
+
+@pytest.mark.parametrize("kind", [PAUSE, CANCEL])
+def test_what_is_so_already_is_no_mistake(service, driven, claim, kind):
+    """Pausing what is PAUSED, and cancelling what is CANCELLED, changes nothing."""
+    service.finish(claim, kind.aim, "before", 110.0)
+    before = kinds(service, claim.sweep_id)
+    reply = driven.ask(claim.sweep_id, kind, by="ann@lab", now=120.0)
+    assert (reply.answer, reply.sweep.reason, reply.request) == (Answer.ALREADY, "before", None)
+    assert kinds(service, claim.sweep_id) == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "problem"),
+    [
+        (PAUSE, SweepState.STOPPING, "is STOPPING: it ends at the next checkpoints, why"),
+        (PAUSE, SweepState.COMPLETED, "is COMPLETED: there is nothing to pause"),
+        (PAUSE, SweepState.CANCELLED, "is CANCELLED: there is nothing to pause"),
+        (CANCEL, SweepState.COMPLETED, "is COMPLETED: there is nothing to cancel"),
+        (CANCEL, SweepState.FAILED, "is FAILED: there is nothing to cancel"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(service, driven, claim, kind, state, problem):
+    """The state and the reason are named, and nothing is written."""
+    service.finish(claim, state, "why", 110.0)
+    with pytest.raises(WrongState, match=f"sweep {claim.sweep_id} {problem}"):
+        driven.ask(claim.sweep_id, kind, by="ann@lab", now=120.0)
+    assert service.requests(claim.sweep_id) == []
+
+
+def test_what_has_not_started_cannot_pause(driven, sweep_id):
+    """There is nothing to go on with later."""
+    with pytest.raises(WrongState, match="is PENDING: it has not started, there is nothing to pause"):
+        driven.ask(sweep_id, PAUSE, by="ann@lab", now=5.0)
+
+
+def test_a_cancel_overtakes_a_pause_and_not_the_reverse(service, driven, claim):
+    """The stronger wish counts, in whatever order they come."""
+    driven.ask(claim.sweep_id, PAUSE, by="ann@lab", now=110.0)
+    driven.ask(claim.sweep_id, CANCEL, by="bob@lab", now=111.0)
+    with pytest.raises(WrongState, match="is being cancelled, as bob@lab asked"):
+        driven.ask(claim.sweep_id, PAUSE, by="ann@lab", now=112.0)
+    service.finish(claim, SweepState.CANCELLED, "cancelled by bob@lab", 113.0)
+    assert [(r.kind, r.state) for r in service.requests(claim.sweep_id)] == [
+        (PAUSE, RequestState.VOID),
+        (CANCEL, RequestState.DONE),
+    ]
+
+
+def test_an_unknown_sweep_is_asked_nothing(driven):
+    """The usual answer to an id that is none."""
+    with pytest.raises(UnknownSweep, match="no sweep 'nobody'"):
+        driven.ask("nobody", PAUSE, by="ann@lab", now=5.0)
+
+
+def test_many_ask_while_the_driver_leaves(engine, service, driven):
+    """Requests from eight processes' worth of threads race with the end: none stays open on an ended sweep."""
+    for _ in range(5):
+        claim = service.claim(service.create(SPEC, fingerprint="", now=1.0).sweep_id, 100.0)
+        refused: list[BaseException] = []
+
+        def ask(kind, claim=claim, refused=refused):
+            try:
+                driven.ask(claim.sweep_id, kind, by="ann@lab", now=110.0)
+            except WrongState as error:
+                refused.append(error)
+
+        threads = [threading.Thread(target=ask, args=(kind,)) for kind in (PAUSE, CANCEL) * 4]
+        for thread in threads:
+            thread.start()
+        service.finish(claim, SweepState.COMPLETED, None, 111.0)
+        for thread in threads:
+            thread.join()
+        asked = service.requests(claim.sweep_id)
+        assert service.sweep(claim.sweep_id).state is SweepState.COMPLETED
+        assert {r.state for r in asked} <= {RequestState.VOID}
+        assert len(asked) <= 2
+        assert len(asked) > 0 or len(refused) == len(threads)

@@ -1,0 +1,123 @@
+"""Pause and cancel from another process, while a real driver trains on a real Ray, and when it was killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sweeps.bootstrap import open_service
+from sweeps.core.states import SweepState, TrialState
+from sweeps.settings import Settings
+from sweeps.testing import make_spec
+
+pytestmark = pytest.mark.slow  # starts real drivers
+
+DRIVER = Path(__file__).with_name("drive_curves.py")
+
+
+class Home:
+    """A sweep of two trials that would take minutes, with a checkpoint at iteration 2."""
+
+    def __init__(self, directory, mlflow_uri, address):
+        self.directory, self.env = directory, {**os.environ, "MLFLOW_TRACKING_URI": mlflow_uri}
+        self.service = open_service(Settings.load(directory, environ=self.env), create=True)
+        spec = make_spec(
+            fidelity={"iterations": 5000, "rungs": [2, 5000]}, budget={"trials": 2}, pruner={"type": "none"}
+        )
+        self.sweep_id = self.service.create(spec, fingerprint="0" * 64, now=time.time()).sweep_id
+        self.command = [sys.executable, str(DRIVER), str(directory), self.sweep_id, address, "0.02"]
+
+    def drive(self):
+        """A driver, once its first trial is at iteration 2."""
+        process = subprocess.Popen(self.command, stdout=subprocess.PIPE, text=True, env=self.env)
+        for line in process.stdout:
+            if line == "trial 0 RUNNING 2\n":
+                return process
+        raise AssertionError("the driver ended early")
+
+    def masksweep(self, *words):
+        """The exit code, stdout and stderr of a command on this sweep."""
+        command = [sys.executable, "-m", "sweeps.cli", words[0], self.sweep_id, *words[1:]]
+        done = subprocess.run(
+            [*command, "--home", str(self.directory)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=self.env,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    @property
+    def sweep(self):
+        return self.service.sweep(self.sweep_id)
+
+    @property
+    def states(self):
+        return {trial.state for trial in self.service.trials(self.sweep_id)}
+
+
+@pytest.fixture
+def home(tmp_path, mlflow_uri, ray_address):
+    return Home(tmp_path, mlflow_uri, ray_address)
+
+
+def test_a_live_driver_pauses_when_another_process_asks(home):
+    """`pause --wait` returns when every worker is in, at a checkpoint between two rungs; then it cancels."""
+    with home.drive() as driver:
+        code, out, _ = home.masksweep("pause", "--wait", "--json")
+        document = json.loads(out)
+        said = driver.stdout.read()
+    assert (code, driver.returncode) == (0, 0)
+    assert (document["answer"], document["state"], document["request"]) == ("done", "PAUSED", "pause")
+    assert home.sweep.reason == document["reason"] == f"paused by {document['by']}"
+    assert f"{document['by']} asked to pause the sweep: stopping at the next checkpoint" in said
+    trials = home.service.trials(home.sweep_id)
+    assert home.states == {TrialState.QUEUED}
+    assert trials[0].checkpoint_iteration == trials[0].iteration >= 2
+    assert trials[0].iteration < 5000
+
+    code, out, err = home.masksweep("pause")
+    assert (code, out) == (0, "")
+    assert err.startswith(f"sweep {home.sweep_id} is PAUSED already: paused by ")
+    assert f"hint: masksweep resume {home.sweep_id}" in err.replace(f"{Path(sys.executable).parent}/", "")
+    code, _, err = home.masksweep("cancel", "--reason", "not worth it")
+    assert (code, err) == (0, f"sweep {home.sweep_id} is CANCELLED: not worth it\n")
+    code, _, err = home.masksweep("pause")
+    assert code == 2
+    assert err.startswith(f"error: sweep {home.sweep_id} is CANCELLED: there is nothing to pause\n")
+
+
+def test_a_live_driver_cancels_when_another_process_asks(home):
+    """What runs stops at its next iteration, and everything open is CANCELLED with the reason given."""
+    with home.drive() as driver:
+        code, _, err = home.masksweep("cancel", "--wait", "--reason", "too slow")
+    assert (code, driver.returncode) == (0, 0)
+    assert err.splitlines() == [
+        f"sweep {home.sweep_id}: its driver (pid {driver.pid} on {os.uname().nodename}) "
+        "will cancel it at the next checkpoints",
+        f"sweep {home.sweep_id} is CANCELLED: too slow",
+    ]
+    assert (home.sweep.state, home.sweep.reason) == (SweepState.CANCELLED, "too slow")
+    assert home.states == {TrialState.CANCELLED}
+
+
+@pytest.mark.parametrize("waiting", [False, True])
+def test_a_driver_killed_before_it_saw_the_request(home, waiting):
+    """kill -9 between the request and its taking: the next driver, or whoever waits, carries it out."""
+    with home.drive() as driver:
+        driver.send_signal(signal.SIGSTOP)
+        code, out, _ = home.masksweep("cancel", "--json")
+        assert (code, json.loads(out)["answer"], home.sweep.state) == (0, "asked", SweepState.RUNNING)
+        driver.kill()
+        driver.stdout.close()
+    if waiting:
+        assert home.masksweep("cancel", "--wait")[0] == 0
+    else:
+        subprocess.run(home.command, check=True, env=home.env, stdout=subprocess.DEVNULL, timeout=60)
+    assert home.sweep.state is SweepState.CANCELLED
+    assert home.states == {TrialState.CANCELLED}
