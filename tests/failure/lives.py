@@ -79,7 +79,6 @@ def drive(order: dict[str, Any], committed: Any) -> None:
     """Claims a sweep, runs it to its end with one worker, and leaves it."""
     from runners.retention import Retention
     from runners.testing import CurveWorker
-    from sweeps.core.states import SweepState
     from sweeps.core.trial import Decision
     from sweeps.search import Search, Turn
     from sweeps.service import SweepService
@@ -119,8 +118,7 @@ def drive(order: dict[str, Any], committed: Any) -> None:
         while search.report(worker.step()) is Decision.CONTINUE:
             pass
     ending = search.ending()
-    assert not ending.failed
-    service.finish(claim, SweepState.COMPLETED, ending.reason, time.time())
+    service.finish(claim, ending.state, ending.reason, time.time())
     engine.dispose()
 
 
