@@ -1,9 +1,11 @@
-"""The Detectron2 runner, found by the service through the entry point `masksweep.runners`."""
+"""The runner, found by the service through the entry point `masksweep.runners`."""
 
 from functools import partial
 from pathlib import Path
 
 from runners.annotations.audit import audit
+from runners.curves.objective import fingerprint
+from runners.curves.worker import AnalyticWorker
 from runners.weights import weights_issue
 from search_spaces.issues import SpecIssue
 from sweeps.core.spec import WEIGHT_WORDS, SweepSpec, spec_document, spec_from_document
@@ -15,10 +17,16 @@ CURVE_POINTS = 50
 
 
 class DetectronRunner:
-    """Trains Mask R-CNN on Ray workers."""
+    """Trains Mask R-CNN on Ray workers, or what stands for it."""
 
     def preflight(self, spec: SweepSpec) -> Preflight:
-        """Audits the data set; builds the base's model where it is not one of ours."""
+        """Audits the data set; builds the base's model where it is not one of ours.
+
+        A synthetic base has neither.
+        """
+        if spec.base.synthetic is not None:
+            unread = SpecIssue("dataset", f"not read: {spec.base.synthetic} train on no data")
+            return Preflight((), (str(unread),) if spec.dataset else (), fingerprint(spec.base))
         report = audit(spec)
         issues, notes = _check_base(spec, max(1, len(report.categories)))
         return Preflight(report.issues + issues, tuple(map(str, report.notes + notes)), report.fingerprint)
@@ -53,9 +61,11 @@ class DetectronRunner:
 
 def make_worker(document: str) -> TrialWorker:
     """A worker for the spec in `document`; runs in an actor's process, where the heavy imports belong."""
+    spec = spec_from_document(document)
+    if spec.base.synthetic is not None:
+        return AnalyticWorker(spec)
     from runners.detectron.worker import DetectronWorker  # noqa: PLC0415 - torch, only in workers
 
-    spec = spec_from_document(document)
     return DetectronWorker(spec, curve_every=max(1, min(20, spec.fidelity.iterations // CURVE_POINTS)))
 
 

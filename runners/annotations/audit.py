@@ -64,7 +64,7 @@ def audit(spec: SweepSpec) -> DataReport:
     findings, notes = Findings(), Findings()
     digest = hashlib.sha256()
     halves: dict[str, tuple[CocoFile | None, ImageFiles]] = {}
-    for name, split in (("train", spec.dataset.train), ("val", spec.dataset.val)):
+    for name, split in (("train", spec.data.train), ("val", spec.data.val)):
         halves[name] = _read_half(name, split, findings, notes, digest)
     (train, train_files), (val, val_files) = halves["train"], halves["val"]
     if train is not None and val is not None:
@@ -81,7 +81,7 @@ def audit(spec: SweepSpec) -> DataReport:
         issues += unmeasurable(_metrics(spec), list(val.categories.values()), areas, bins)
     overlaps = [(path, metric) for path, metric in _metrics(spec) if metric.startswith("overlap/")]
     if overlaps and not issues:  # masks that are broken overlap with nothing
-        issues += unmeasurable_overlaps(overlaps, _overlap_counts(Path(spec.dataset.val.annotations)))
+        issues += unmeasurable_overlaps(overlaps, _overlap_counts(Path(spec.data.val.annotations)))
     source = train or val
     return DataReport(
         tuple(issues),

@@ -72,7 +72,7 @@ def register(spec: "SweepSpec") -> RegisteredData:
         OSError: A JSON file cannot be read.
         ValueError: The two halves do not have the same categories.
     """
-    halves = spec.dataset.train, spec.dataset.val
+    halves = spec.data.train, spec.data.val
     train, val = (_register(Path(half.annotations), Path(half.images)) for half in halves)
     categories = _categories(train)
     if categories != _categories(val):

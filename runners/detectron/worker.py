@@ -121,7 +121,7 @@ class DetectronWorker:
         if self._device == "cpu":
             keep_freed_memory()
         self._data = register(self._spec)
-        load_ground_truth(Path(self._spec.dataset.val.annotations))
+        load_ground_truth(Path(self._spec.data.val.annotations))
         gc.collect()
         gc.freeze()  # libraries and annotations live as long as the process: collections need not visit them
 
@@ -205,7 +205,7 @@ class DetectronWorker:
     def _evaluate(self, run: _Run, *, last: bool) -> Evaluation:
         assert self._data is not None
         mapper = TestMapper(run.cfg)
-        truth = load_ground_truth(Path(self._spec.dataset.val.annotations))
+        truth = load_ground_truth(Path(self._spec.data.val.annotations))
         return evaluate(
             run.trainer.model,
             ValidationSet(truth, map(mapper, dataset_dicts(self._data.val))),

@@ -93,4 +93,4 @@ def _base(good: Mapping[str, Any], raw: object, context: Mapping[str, Any]) -> B
         base: BaseSpec = good["base"]
         return base
     bare = _part(BaseSpec, {**raw, "weights": "none"}, context) if isinstance(raw, Mapping) else None
-    return bare or BaseSpec(**_DEFAULT_BASE, weights="none")
+    return bare or BaseSpec.model_validate({**_DEFAULT_BASE, "weights": "none"})

@@ -11,7 +11,7 @@ from search_spaces.zoo import WITH_WEIGHTS
 from sweeps.core.metrics import metric_named
 from sweeps.core.pruner import PRUNER_OPTIONS, objective_issues, options_read, rung_issues
 from sweeps.core.size_bins import all_bins, bin_of_metric
-from sweeps.core.spec_model import BaseSpec, Budget, Constraint, Fidelity, Objective
+from sweeps.core.spec_model import SYNTHETIC_DEFAULTS, BaseSpec, Budget, Constraint, Fidelity, Objective
 
 _OPTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "sampler": {"tpe": ("startup_trials",), "nsga2": ("startup_trials",), "random": (), "qmc": ()},
@@ -60,6 +60,14 @@ def cross_issues(good: Mapping[str, Any], raw: Mapping[Any, Any]) -> Iterator[Sp
 
 
 def _base(base: BaseSpec) -> Iterator[SpecIssue]:
+    if base.synthetic is not None:
+        if base.weights != "none":
+            problem = f"{base.synthetic} is no model, and takes no weights"
+            yield SpecIssue("base.weights", problem, "leave it out")
+        return
+    for name in SYNTHETIC_DEFAULTS:
+        if getattr(base, name) is not None:
+            yield SpecIssue(f"base.{name}", "is an option of base.synthetic", "synthetic: curves reads it")
     if base.weights == "file" and base.file is None:
         which = f"the preset {base.preset}" if base.preset else "a config of the zoo"
         word = "zoo" if base.zoo in WITH_WEIGHTS else "none, a path or a URL"

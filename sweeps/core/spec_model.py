@@ -1,5 +1,6 @@
 """The fields of a spec, section by section, with what each may hold and its default."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -58,6 +59,18 @@ _Counts = Annotated[
     tuple[Annotated[int, whole(1, 1000)], ...], axis(whole_value(1, 1000)), AfterValidator(ascending)
 ]
 _POSITIVE = number(" above 0", lambda value: value > 0)
+_AT_LEAST_0 = number(" of at least 0", lambda value: value >= 0)
+_SHARE = number(" of at least 0 and below 1", lambda value: 0 <= value < 1)
+
+SYNTHETIC_DEFAULTS: Mapping[str, float] = {
+    "landscape": 0,
+    "noise": 0.3,
+    "crashes": 0.02,
+    "nans": 0.05,
+    "out_of_memory": 0.02,
+    "step_s": 0,
+}
+"""Options of `base.synthetic`, and what they are unless a spec says otherwise."""
 
 
 class _Section(BaseModel):
@@ -84,7 +97,7 @@ class Dataset(_Section):
 
 
 class BaseSpec(_Section):
-    """The model that every trial starts from. Exactly one of `preset`, `zoo` and `file` is set.
+    """The model that every trial starts from. Exactly one of `preset`, `zoo`, `file` and `synthetic` is set.
 
     Attributes:
         preset: One of masksweep's presets.
@@ -92,19 +105,39 @@ class BaseSpec(_Section):
         file: Absolute path of a Detectron2 YAML config.
         weights: `none`, `zoo`, `file` (those that the config file names), a URL (http, https or detectron2),
             or the absolute path of a checkpoint.
+        synthetic: An analytic function in place of a model; the options below are its own, each set if it is.
+        landscape: Which function, 0 to 2**31 - 1: where the optimum lies, and how far each knob matters.
+        noise: Standard deviation of a measured AP, in points.
+        crashes: Share of attempts that end with an error or a lost worker, below 1; they are retried.
+        nans: Share of the space in which training diverges, below 1.
+        out_of_memory: Share of the space whose models do not fit into memory, below 1.
+        step_s: Seconds that an iteration takes.
     """
 
     preset: Annotated[str | None, one_of(*preset_names())] = None
     zoo: Annotated[str | None, BeforeValidator(zoo_value)] = None
     file: Annotated[str | None, BeforeValidator(config_file)] = None
     weights: Annotated[str, BeforeValidator(weights_value)]
+    synthetic: Annotated[Literal["curves"] | None, one_of("curves")] = None
+    landscape: Annotated[int | None, whole(0, 2**31 - 1)] = None
+    noise: Annotated[float | None, _AT_LEAST_0] = None
+    crashes: Annotated[float | None, _SHARE] = None
+    nans: Annotated[float | None, _SHARE] = None
+    out_of_memory: Annotated[float | None, _SHARE] = None
+    step_s: Annotated[float | None, _AT_LEAST_0] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _synthetic_defaults(cls, raw: Any) -> Any:
+        return {**SYNTHETIC_DEFAULTS, **raw} if isinstance(raw, dict) and "synthetic" in raw else raw
 
     @model_validator(mode="after")
     def _one_base(self) -> Self:
-        given = [name for name in ("preset", "zoo", "file") if getattr(self, name) is not None]
+        kinds = ("preset", "zoo", "file", "synthetic")
+        given = [name for name in kinds if getattr(self, name) is not None]
         if len(given) != 1:
             got = f"got {' and '.join(given)}, but " if given else ""
-            raise problem(f"{got}needs exactly one of preset, zoo, file")
+            raise problem(f"{got}needs exactly one of {', '.join(kinds)}")
         return self
 
 
@@ -256,11 +289,14 @@ def _space_value(raw: object) -> SearchSpace:
 
 
 class SweepSpec(_Section):
-    """A whole sweep, version 1. Every path in it is absolute and every default filled in."""
+    """A whole sweep, version 1. Every path in it is absolute and every default filled in.
+
+    Only a synthetic base does without a `dataset`.
+    """
 
     version: Annotated[Literal[1], BeforeValidator(version_value)]
     name: Annotated[str, BeforeValidator(name_value)]
-    dataset: Dataset
+    dataset: Dataset | None = None
     base: BaseSpec
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1)]
     constraints: tuple[Constraint, ...] = ()
@@ -273,3 +309,10 @@ class SweepSpec(_Section):
     budget: Budget = Budget()
     resources: Resources = Resources()
     tracking: Tracking
+
+    @property
+    def data(self) -> Dataset:
+        """The data set of a sweep whose base is not synthetic."""
+        if self.dataset is None:
+            raise ValueError(f"{self.name}: there is no data set")
+        return self.dataset

@@ -66,6 +66,8 @@ def read_sections(raw: Mapping[Any, Any], directory: Path) -> tuple[dict[str, An
                 issues += [_issue(name, each) for each in error.errors(include_url=False) if _counts(each)]
         elif name == "tracking" and "name" in good:
             good[name] = Tracking(experiment=good["name"])
+        elif name == "dataset" and not _is_synthetic(raw.get("base")):
+            issues.append(SpecIssue(name, "missing", _MISSING_HINTS[name]))
         elif name != "tracking" and field.is_required():
             issues.append(SpecIssue(name, "missing", _MISSING_HINTS.get(name)))
     return good, issues
@@ -95,6 +97,11 @@ def _with_defaults(raw: Mapping[Any, Any]) -> dict[str, Any]:
     if raw.get("tracking") == {}:
         del filled["tracking"]
     return filled
+
+
+def _is_synthetic(base: object) -> bool:
+    """Whether a base as written does without data, sound or not."""
+    return isinstance(base, Mapping) and "synthetic" in base
 
 
 def _preset(base: object) -> Preset | None:

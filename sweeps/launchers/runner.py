@@ -37,7 +37,7 @@ class Preflight:
     Attributes:
         issues: Why it cannot run; empty if it can.
         notes: What a person should know, but need not mend.
-        fingerprint: SHA-256 of the data set, in hex.
+        fingerprint: SHA-256 of the data set, or of the function that a synthetic base is, in hex.
     """
 
     issues: tuple[SpecIssue, ...]

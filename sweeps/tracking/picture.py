@@ -148,8 +148,10 @@ def curve_points(point: CurveRecord) -> list[Point]:
 
 
 def dataset_pictures(sweep: SweepRecord) -> list[DatasetPicture]:
-    """The training and the validation set, both under the fingerprint of the pair."""
+    """The training and the validation set, both under the fingerprint of the pair; none if none is read."""
     dataset = sweep.spec.dataset
+    if dataset is None or sweep.spec.base.synthetic is not None:
+        return []
     files = {"train": dataset.train, "val": dataset.val}
     stems = {context: PurePath(part.annotations).stem for context, part in files.items()}
     alike = stems["train"] == stems["val"]  # MLflow would take the two for one
