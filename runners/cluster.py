@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
@@ -94,7 +94,7 @@ def check_pool(resources: Resources, address: str | None) -> None:
     if address is not None:
         probe(address)
     elif totals := _own_totals():
-        plan_pool(resources, totals, shared=False)
+        plan_pool(resources, [totals], shared=False)
 
 
 def _quiet_ray() -> None:
@@ -122,19 +122,19 @@ def head_address() -> str | None:
     return str(ray.get_runtime_context().gcs_address)
 
 
-def plan_pool(resources: Resources, totals: dict[str, float], *, shared: bool) -> Pool:
-    """How many trials fit at a time.
+def plan_pool(resources: Resources, nodes: Sequence[Mapping[str, float]], *, shared: bool) -> Pool:
+    """How many trials fit at a time, counted node by node: a trial spans neither nodes nor devices.
 
     Args:
         resources: What the spec asks for.
-        totals: `ray.cluster_resources()`.
+        nodes: Of each node, how many `CPU` and `GPU` it has; from `node_resources`.
         shared: Whether the cluster was there before; a GPU that it lacks is then an error, while a sweep
             on one's own machine without any goes on with its CPUs and says so.
 
     Raises:
         UserError: Not even one trial fits.
     """
-    cpus, devices = totals.get("CPU", 0.0), totals.get("GPU", 0.0)
+    devices = sum(node.get("GPU", 0.0) for node in nodes)
     note = None
     gpus = resources.gpus_per_trial
     if gpus is None:
@@ -142,14 +142,34 @@ def plan_pool(resources: Resources, totals: dict[str, float], *, shared: bool) -
     elif gpus and not devices and not shared:
         note = f"no GPU here: resources.gpus_per_trial {gpus:g} is left out, trials run on the CPU"
         gpus = 0.0
-    fits = int((cpus + 1e-6) // resources.cpus_per_trial)
-    if gpus:
-        # A trial never spans two devices, so shares are counted device by device.
-        fits = min(fits, int(devices) * int((1 + 1e-6) // gpus))
+    fits = sum(_fits(node, resources.cpus_per_trial, gpus) for node in nodes)
     if fits < 1:
+        needs = f"a trial needs {resources.cpus_per_trial:g} CPUs and {gpus:g} GPUs"
         raise UserError(
-            f"a trial needs {resources.cpus_per_trial:g} CPUs and {gpus:g} GPUs, "
-            f"but {'the cluster' if shared else 'this machine'} has {cpus:g} and {devices:g}",
+            f"{needs}, {_but(nodes, shared=shared)}",
             "lower resources.cpus_per_trial or resources.gpus_per_trial",
         )
     return Pool(min(fits, resources.max_concurrent or fits), resources.cpus_per_trial, gpus, note)
+
+
+def _fits(node: Mapping[str, float], cpus: float, gpus: float) -> int:
+    """Trials that one node holds at a time."""
+    fits = int((node.get("CPU", 0.0) + 1e-6) // cpus)
+    if gpus:
+        fits = min(fits, int(node.get("GPU", 0.0)) * int((1 + 1e-6) // gpus))
+    return fits
+
+
+def _but(nodes: Sequence[Mapping[str, float]], *, shared: bool) -> str:
+    """What there is instead; of a large cluster, some of it."""
+    found = [f"{node.get('CPU', 0.0):g} and {node.get('GPU', 0.0):g}" for node in nodes[:8]]
+    if len(nodes) == 1:
+        return f"but {'the cluster' if shared else 'this machine'} has {found[0]}"
+    return f"but no node of the cluster has both: they have {', '.join(found)}{', ...' if nodes[8:] else ''}"
+
+
+def node_resources() -> list[dict[str, float]]:
+    """What each living node of the cluster that we have joined has in all, used or not."""
+    import ray  # noqa: PLC0415 - reads the environment as it is imported
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from runners.cluster import Pool, head_address, plan_pool, ray_cluster
+from runners.cluster import Pool, head_address, node_resources, plan_pool, ray_cluster
 from runners.display import Display
 from runners.guard import Guard
 from runners.heartbeat import Heartbeat
@@ -89,10 +89,8 @@ class _Epoch:
 
 
 def _pool(order: DriveOrder, sweep_id: str, display: Display) -> Pool:
-    import ray  # noqa: PLC0415 - only once its environment is set
-
     resources = order.service.sweep(sweep_id).spec.resources
-    pool = plan_pool(resources, ray.cluster_resources(), shared=order.ray_address is not None)
+    pool = plan_pool(resources, node_resources(), shared=order.ray_address is not None)
     if pool.note:
         display.note(pool.note)
     return pool

@@ -12,6 +12,8 @@ from pathlib import Path
 from search_spaces.parameters import Value
 from sweeps.core.trial import Assignment, Failure, FailureKind, Report
 
+_PATIENCE_S = 180.0
+
 
 @dataclass
 class CurveWorker:
@@ -26,8 +28,11 @@ class CurveWorker:
             any `FailureKind` is reported.
         always: Whether later attempts go wrong too.
         step_s: Seconds an iteration takes.
-        devices: File that gets a line with the visible GPUs for each attempt (`all` if nothing hides any), or
-            None.
+        devices: File that gets a line `start number pid node gpus` at an attempt's first step, and `end ...`
+            when it ends by itself; the GPUs are those that its process sees, `-` for none. None writes none.
+            (Tune makes processes whose trial a warm one takes over: they start it and make no step.)
+        together: Trials below this number make their first step when all of them are about to, so that what
+            fits runs at once however slowly processes start; needs `devices`.
     """
 
     log: Path | None = None
@@ -35,17 +40,17 @@ class CurveWorker:
     always: bool = False
     step_s: float = 0.0
     devices: Path | None = None
+    together: int = 0
     _assignment: Assignment | None = None
     _iteration: int = 0
     _chain: str = ""
+    _told: bool = False
 
     def start(self, assignment: Assignment) -> None:
         """Takes an assignment, from its checkpoint if it has one."""
         self._assignment, self._iteration = assignment, 0
         self._chain = _digest(json.dumps(dict(assignment.params), sort_keys=True))
-        if self.devices is not None:
-            with self.devices.open("a") as lines:
-                lines.write(os.environ.get("CUDA_VISIBLE_DEVICES", "all") + "\n")
+        self._told = False
         if assignment.checkpoint:
             state = json.loads((Path(assignment.checkpoint) / "state.json").read_text())
             self._iteration, self._chain = state["iteration"], state["chain"]
@@ -54,6 +59,11 @@ class CurveWorker:
         """Goes on to the next rung, or stops before it when asked to pause."""
         assert self._assignment is not None
         assignment, began = self._assignment, time.monotonic()
+        if not self._told:
+            self._told = True
+            self._tell_devices("start", assignment)
+            if assignment.number < self.together:
+                self._wait_for_the_others()
         rung = min(r for r in assignment.rungs if r > self._iteration)
         while self._iteration < rung and not os.path.exists(assignment.pause_file):
             self._advance(assignment)
@@ -63,6 +73,8 @@ class CurveWorker:
         if fault == "exit":
             os._exit(1)
         metrics = {"segm/AP": self._value(assignment.params)} if reached and fault is None else None
+        if fault is not None or not reached or rung == assignment.rungs[-1]:
+            self._tell_devices("end", assignment)
         return Report(
             number=assignment.number,
             attempt=assignment.attempt,
@@ -85,6 +97,23 @@ class CurveWorker:
                 lines.write(
                     f"{assignment.number} {assignment.attempt} {assignment.epoch} {self._iteration}\n"
                 )
+
+    def _tell_devices(self, what: str, assignment: Assignment) -> None:
+        """One short line, appended in one write: the order of the lines is that of the events."""
+        if self.devices is None:
+            return
+        import ray  # noqa: PLC0415 - only an actor of Ray's has a node
+
+        node = ray.get_runtime_context().get_node_id()
+        gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "all") or "-"
+        with self.devices.open("a") as lines:
+            lines.write(f"{what} {assignment.number} {os.getpid()} {node} {gpus}\n")
+
+    def _wait_for_the_others(self) -> None:
+        assert self.devices is not None
+        until = time.monotonic() + _PATIENCE_S
+        while self.devices.read_text().count("start ") < self.together and time.monotonic() < until:
+            time.sleep(0.02)
 
     def _value(self, params: Mapping[str, Value]) -> float:
         distance = sum(abs(math.log10(v) + 3) for v in params.values() if isinstance(v, float) and v > 0)

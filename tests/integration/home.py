@@ -1,0 +1,45 @@
+"""A sweep of analytic trials, driven on a real Ray cluster."""
+
+import time
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+from runners.driver import drive
+from runners.testing import CurveWorker
+from sweeps.bootstrap import open_service
+from sweeps.launchers.runner import DriveOrder
+from sweeps.settings import Settings
+from sweeps.testing import make_spec
+
+
+class Home:
+    """A home with one sweep of short curves, and a log of every iteration that a worker did."""
+
+    def __init__(self, directory: Path, mlflow_uri: str, **sections):
+        self.settings = Settings.load(directory, environ={"MLFLOW_TRACKING_URI": mlflow_uri})
+        self.service = open_service(self.settings, create=True)
+        sections = {"fidelity": {"iterations": 9, "rungs": [1, 3, 9]}, "budget": {"trials": 6}, **sections}
+        sweep = self.service.create(make_spec(**sections), fingerprint="0" * 64, now=time.time())
+        self.sweep_id = sweep.sweep_id
+        self.log = directory / "iterations.log"
+        self.notes: list[str] = []
+
+    def drive(self, address, *, on_progress=lambda _: None, **worker):
+        order = DriveOrder(
+            self.service, self.settings, self.sweep_id, address, on_progress, self.notes.append
+        )
+        drive(order, partial(CurveWorker, log=self.log, **worker))
+
+    @property
+    def state(self):
+        return self.service.sweep(self.sweep_id).state
+
+    @property
+    def trials(self):
+        return self.service.trials(self.sweep_id)
+
+    def iterations(self):
+        """How often each (trial, iteration) was done."""
+        lines = (line.split() for line in self.log.read_text().splitlines())
+        return Counter((int(number), int(iteration)) for number, _, _, iteration in lines)
