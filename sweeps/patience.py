@@ -12,7 +12,7 @@ _T = TypeVar("_T")
 
 
 class Waiting:
-    """Makes an attempt again until it succeeds or time is up.
+    """Makes an attempt again until it succeeds or time is up; what waiting does not mend is raised at once.
 
     Args:
         clock: Seconds on any clock that does not go back.
@@ -41,6 +41,8 @@ class Waiting:
             try:
                 return attempt()
             except StoreUnavailable as error:
+                if not error.passing:
+                    raise
                 if until is None:
                     until = self._clock() + self._patience_s
                     self._on_wait(f"{error}; trying again for {self._patience_s / 60:.0f} min")

@@ -13,7 +13,7 @@ import secrets
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -24,15 +24,18 @@ from sweeps.core.trial import Report, Suggestion
 from sweeps.records import Claim, Driver, Outcome, SweepRecord, TrialRecord
 from sweeps.store import rows, sql
 from sweeps.store.asked import answer, overruled
-from sweeps.store.engine import Patience, impatient, writing
+from sweeps.store.engine import Patience, impatient
 from sweeps.store.find import find_sweep, find_trial
 from sweeps.store.handover import cancel, cancel_open, check_claimable, release_running, take
 from sweeps.store.reader import StoreReader
 from sweeps.store.reports import LateReportError, take_report
 from sweeps.store.tables import sweeps
+from sweeps.store.write import write
 
 if TYPE_CHECKING:
     from sweeps.core.spec import SweepSpec
+
+_T = TypeVar("_T")
 
 
 class SweepService(StoreReader):
@@ -43,12 +46,11 @@ class SweepService(StoreReader):
 
     Args:
         engine: From `sweeps.store.engine.open_engine`.
-        patience: What a write does while the store does not answer.
+        patience: What is done while the store does not answer. A write that is tried again takes effect once.
     """
 
     def __init__(self, engine: Engine, patience: Patience = impatient) -> None:
-        super().__init__(engine)
-        self._patience = patience
+        super().__init__(engine, patience)
 
     # -- a sweep's life
 
@@ -68,10 +70,13 @@ class SweepService(StoreReader):
             "worker_s": 0.0,
             "active_s": 0.0,
         }
-        with writing(self._engine, self._patience) as connection:
+
+        def body(connection: Connection) -> SweepRecord:
             connection.execute(sa.insert(sweeps), row)
             sql.add_sweep_event(connection, held, "sweep.created", now)
             return find_sweep(connection, held.sweep_id)
+
+        return self._write(body)
 
     def claim(
         self,
@@ -96,7 +101,8 @@ class SweepService(StoreReader):
             StaleEpoch: Another driver claimed it at the same moment.
         """
         host, pid = socket.gethostname(), os.getpid()
-        with writing(self._engine, self._patience) as connection:
+
+        def body(connection: Connection) -> Claim:
             sweep = find_sweep(connection, sweep_id)
             check_claimable(sweep, now, stale_after_s, is_dead)
             claim = Claim(sweep.sweep_id, sweep.epoch + 1)
@@ -115,12 +121,13 @@ class SweepService(StoreReader):
             )
             data = {"host": host, "pid": pid, "requeued": requeued}
             sql.add_sweep_event(connection, claim, "sweep.claimed", now, data)
-        return claim
+            return claim
+
+        return self._write(body)
 
     def beat(self, claim: Claim, now: float) -> None:
         """A driver's sign of life; the only write without an event."""
-        with writing(self._engine, self._patience) as connection:
-            sql.fence(connection, claim, now)
+        self._write(lambda connection: sql.fence(connection, claim, now))
 
     def finish(self, claim: Claim, state: SweepState, reason: str | None, now: float) -> None:
         """Leaves a sweep PAUSED, STOPPING or ended.
@@ -131,22 +138,25 @@ class SweepService(StoreReader):
         Raises:
             WrongState: The sweep's state does not allow it.
         """
-        with writing(self._engine, self._patience) as connection:
+
+        def body(connection: Connection) -> None:
             sql.fence(connection, claim, now)
             old = find_sweep(connection, claim.sweep_id).state
-            state, reason = overruled(connection, claim.sweep_id, state, reason)
-            if state is old:
+            left, why = overruled(connection, claim.sweep_id, state, reason)
+            if left is old:
                 raise WrongState(f"sweep {claim.sweep_id} is {old.value} already")
-            values = {"reason": reason, "ended_at": now if state.terminal else None}
-            sql.move_sweep(connection, claim, old, state, values)
-            if state.terminal:
-                cancel_open(connection, claim, reason or f"the sweep is {state.value}", now)
-            elif state is SweepState.PAUSED:
-                release_running(connection, claim, reason or "the sweep is paused", now, held_until=now)
-            data = {"from": old.value, "reason": reason}
-            sql.add_sweep_event(connection, claim, f"sweep.{state.value.lower()}", now, data)
-            if state is not SweepState.STOPPING:
-                answer(connection, claim.sweep_id, state, now)
+            values = {"reason": why, "ended_at": now if left.terminal else None}
+            sql.move_sweep(connection, claim, old, left, values)
+            if left.terminal:
+                cancel_open(connection, claim, why or f"the sweep is {left.value}", now)
+            elif left is SweepState.PAUSED:
+                release_running(connection, claim, why or "the sweep is paused", now, held_until=now)
+            data = {"from": old.value, "reason": why}
+            sql.add_sweep_event(connection, claim, f"sweep.{left.value.lower()}", now, data)
+            if left is not SweepState.STOPPING:
+                answer(connection, claim.sweep_id, left, now)
+
+        self._write(body)
 
     # -- a trial's life
 
@@ -176,12 +186,15 @@ class SweepService(StoreReader):
             "sampler_attrs": dict(sampler_attrs),
             "metrics": {},
         }
-        with writing(self._engine, self._patience) as connection:
+
+        def body(connection: Connection) -> None:
             sql.fence(connection, claim, now)
             sql.add_trial(connection, claim, row)
             sql.add_attempt(connection, claim, key, 0, now)
             data = {"params": row["params"]}
             sql.add_trial_event(connection, claim, key, "trial.started", now, data=data)
+
+        self._write(body)
         return rows.trial_record({**row, "measured_iteration": 0})
 
     def start_attempt(self, claim: Claim, number: int, now: float) -> TrialRecord:
@@ -190,7 +203,8 @@ class SweepService(StoreReader):
         Raises:
             WrongState: The trial is not QUEUED.
         """
-        with writing(self._engine, self._patience) as connection:
+
+        def body(connection: Connection) -> TrialRecord:
             sql.fence(connection, claim, now)
             trial = _queued(connection, claim, number)
             attempt, start = trial.attempt + 1, trial.checkpoint_iteration
@@ -201,7 +215,9 @@ class SweepService(StoreReader):
             sql.add_attempt(connection, claim, key, start, now)
             data = {"iteration": start, "checkpoint": trial.checkpoint}
             sql.add_trial_event(connection, claim, key, "trial.started", now, data=data)
-        return replace(trial, state=TrialState.RUNNING, attempt=attempt, iteration=start, reason=None)
+            return replace(trial, state=TrialState.RUNNING, attempt=attempt, iteration=start, reason=None)
+
+        return self._write(body)
 
     def record(
         self,
@@ -230,10 +246,13 @@ class SweepService(StoreReader):
         Raises:
             WrongState: RUNNING trials cannot go to the outcome's state.
         """
+
+        def body(connection: Connection) -> None:
+            sql.fence(connection, claim, now, report.worker_s)
+            take_report(connection, claim, report, outcome, sampler_attrs=sampler_attrs, now=now)
+
         try:
-            with writing(self._engine, self._patience) as connection:
-                sql.fence(connection, claim, now, report.worker_s)
-                take_report(connection, claim, report, outcome, sampler_attrs=sampler_attrs, now=now)
+            self._write(body)
         except LateReportError:
             return False
         return True
@@ -244,9 +263,15 @@ class SweepService(StoreReader):
         Raises:
             WrongState: The trial is not QUEUED.
         """
-        with writing(self._engine, self._patience) as connection:
+
+        def body(connection: Connection) -> None:
             sql.fence(connection, claim, now)
             cancel(connection, claim, _queued(connection, claim, number), reason, now)
+
+        self._write(body)
+
+    def _write(self, body: Callable[[Connection], _T]) -> _T:
+        return write(self._engine, self._patience, body)
 
 
 def _queued(connection: Connection, claim: Claim, number: int) -> TrialRecord:

@@ -49,7 +49,16 @@ class WrongState(UserError):
 
 
 class StoreUnavailable(UserError):
-    """The store cannot be read or written now; nothing was written. A driver tries again for some minutes."""
+    """The store cannot be read or written now.
+
+    Attributes:
+        passing: Whether waiting may help, as with a lock or a server that is being restarted. A driver then
+            tries again for some minutes.
+    """
+
+    def __init__(self, message: str, hint: str | None = None, *, passing: bool = False) -> None:
+        super().__init__(message, hint)
+        self.passing = passing
 
 
 class MissingExtra(UserError):

@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
-from sweeps.core.errors import MissingExtra, StoreUnavailable, UserError
+from sweeps.core.errors import MissingExtra, UserError
+from sweeps.store.trouble import unavailable
 
 _BUSY_S = 30.0
 _WRITE_AHEAD = "journal_mode=WAL"  # readers and the writer do not block each other
@@ -26,6 +27,17 @@ _PRAGMAS = (
     "foreign_keys=ON",
     "temp_store=MEMORY",
 )
+
+
+_LIBPQ = {
+    # A server that went without a word, as one behind a firewall does, is noticed within a minute: else a
+    # driver would wait for its answer for two hours.
+    "connect_timeout": 10,
+    "keepalives_idle": 20,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 50_000,
+}
 
 
 def open_engine(url: str, *, busy_s: float = _BUSY_S) -> Engine:
@@ -55,10 +67,13 @@ def open_engine(url: str, *, busy_s: float = _BUSY_S) -> Engine:
 _URL_HINT = "use sqlite:////absolute/path.db or postgresql://user@host/database"
 
 
+_T = TypeVar("_T")
+
+
 class Patience(Protocol):
     """Makes an attempt again while the store does not answer."""
 
-    def __call__(self, attempt: Callable[[], sa.RootTransaction], /) -> sa.RootTransaction:
+    def __call__(self, attempt: Callable[[], _T], /) -> _T:
         """What `attempt` returns.
 
         Raises:
@@ -66,52 +81,46 @@ class Patience(Protocol):
         """
 
 
-def impatient(attempt: Callable[[], sa.RootTransaction], /) -> sa.RootTransaction:
+def impatient(attempt: Callable[[], _T], /) -> _T:
     """Makes one attempt."""
     return attempt()
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
+def reading(engine: Engine, patience: Patience = impatient) -> Iterator[Connection]:
     """A connection for queries, which blocks no writer; on SQLite all of them see the same snapshot.
+
+    Args:
+        engine: The store's.
+        patience: Asked to connect, which is where a store that is away is noticed.
 
     Raises:
         StoreUnavailable: The database does not answer.
     """
-    with _answering(engine), engine.connect() as connection:
+    transaction = patience(partial(_begin, engine, immediate=False))
+    with transaction.connection as connection, _answering(engine):
         yield connection
 
 
 @contextmanager
-def writing(engine: Engine, patience: Patience = impatient) -> Iterator[Connection]:
+def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction that may write: committed at the end of the block, rolled back if it raises.
 
-    Args:
-        engine: The store's.
-        patience: Asked to begin the transaction. On SQLite that takes the write lock, so that nothing was
-            done yet when it fails, and beginning again is safe.
-
     Raises:
-        StoreUnavailable: The database does not answer; nothing was written.
+        StoreUnavailable: The database does not answer. Nothing was written, unless it was the answer to the
+            commit that got lost: `sweeps.store.write` finds that out.
     """
-    transaction = patience(partial(_begin, engine))
-    connection = transaction.connection
-    try:
-        with _answering(engine), transaction:
-            yield connection
-    finally:
-        connection.info["immediate"] = False
-        connection.close()
+    transaction = _begin(engine, immediate=True)
+    with transaction.connection as connection, _answering(engine), transaction:
+        yield connection
 
 
-def _begin(engine: Engine) -> sa.RootTransaction:
+def _begin(engine: Engine, *, immediate: bool) -> sa.RootTransaction:
     with _answering(engine):
-        connection = engine.connect()
+        connection = engine.connect().execution_options(immediate=immediate)
         try:
-            connection.info["immediate"] = True
             return connection.begin()
         except BaseException:
-            connection.info["immediate"] = False
             connection.close()
             raise
 
@@ -121,10 +130,7 @@ def _answering(engine: Engine) -> Iterator[None]:
     try:
         yield
     except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
-        where = engine.url.render_as_string(hide_password=True)
-        problem = " ".join(str(error.orig).split())
-        hint = "another program holds it; try again once that is done" if "locked" in problem else None
-        raise StoreUnavailable(f"the store {where} does not answer: {problem}", hint) from error
+        raise unavailable(engine.url, error) from error
 
 
 def _open_sqlite(url: URL, busy_s: float) -> Engine:
@@ -156,7 +162,7 @@ def _open_sqlite(url: URL, busy_s: float) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        immediate = connection.info.get("immediate", False)
+        immediate = connection.get_execution_options().get("immediate", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
     return engine
@@ -174,4 +180,6 @@ def _open_postgresql(url: URL) -> Engine:
         raise MissingExtra(
             "a PostgreSQL store needs psycopg", "pip install 'masksweep[postgresql]'"
         ) from error
-    return sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+    return sa.create_engine(
+        url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=_LIBPQ | dict(url.query)
+    )

@@ -10,7 +10,7 @@ from sweeps.core.requests import Request, RequestState
 from sweeps.core.trial import Decision, Measurement
 from sweeps.records import AttemptRecord, CurveRecord, EventRecord, SweepRecord, TrialRecord
 from sweeps.store import rows
-from sweeps.store.engine import reading
+from sweeps.store.engine import Patience, impatient, reading
 from sweeps.store.find import find_sweep, trials_of
 from sweeps.store.tables import attempts, curves, details, events, measurements, requests, sweeps
 
@@ -20,10 +20,11 @@ class StoreReader:
 
     Args:
         engine: Of a store whose schema is up to date.
+        patience: What is done while the store does not answer.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, patience: Patience = impatient) -> None:
+        self._engine, self._patience = engine, patience
 
     @property
     def engine(self) -> Engine:
@@ -32,7 +33,7 @@ class StoreReader:
 
     def sweeps(self) -> list[SweepRecord]:
         """All sweeps, newest first."""
-        with reading(self._engine) as connection:
+        with reading(self._engine, self._patience) as connection:
             query = sa.select(sweeps).order_by(sweeps.c.created_at.desc(), sweeps.c.sweep_id)
             return [rows.sweep_record(row) for row in connection.execute(query).mappings()]
 
@@ -42,19 +43,19 @@ class StoreReader:
         Raises:
             UnknownSweep: None, or more than one, begins like that.
         """
-        with reading(self._engine) as connection:
+        with reading(self._engine, self._patience) as connection:
             return find_sweep(connection, sweep_id)
 
     def trials(self, sweep_id: str) -> list[TrialRecord]:
         """A sweep's trials by number."""
-        with reading(self._engine) as connection:
+        with reading(self._engine, self._patience) as connection:
             return [rows.trial_record(row) for row in connection.execute(trials_of(sweep_id)).mappings()]
 
     def attempts(self, sweep_id: str) -> list[AttemptRecord]:
         """A sweep's attempts by trial and attempt."""
         t = attempts
         query = sa.select(t).where(t.c.sweep_id == sweep_id).order_by(t.c.number, t.c.attempt)
-        with reading(self._engine) as connection:
+        with reading(self._engine, self._patience) as connection:
             return [rows.attempt_record(row) for row in connection.execute(query).mappings()]
 
     def measurements(self, sweep_id: str, number: int | None = None) -> list[Measurement]:
@@ -63,21 +64,21 @@ class StoreReader:
         query = sa.select(t).where(t.c.sweep_id == sweep_id).order_by(t.c.number, t.c.iteration)
         if number is not None:
             query = query.where(t.c.number == number)
-        with reading(self._engine) as connection:
+        with reading(self._engine, self._patience) as connection:
             return [rows.measurement(row) for row in connection.execute(query).mappings()]
 
     def decisions(self, sweep_id: str) -> dict[tuple[int, int], Decision]:
         """What was decided at each rung, by (trial number, iteration)."""
         t = measurements
         query = sa.select(t.c.number, t.c.iteration, t.c.decision).where(t.c.sweep_id == sweep_id)
-        with reading(self._engine) as connection:
+        with reading(self._engine, self._patience) as connection:
             return {(number, at): Decision(said) for number, at, said in connection.execute(query)}
 
     def details(self, sweep_id: str, number: int) -> dict[int, EvaluationDetails]:
         """What a trial's evaluations told beyond their metrics, by ascending iteration of the rung."""
         t = details
         query = sa.select(t.c.iteration, t.c.document).where(t.c.sweep_id == sweep_id, t.c.number == number)
-        with reading(self._engine) as connection:
+        with reading(self._engine, self._patience) as connection:
             found = connection.execute(query.order_by(t.c.iteration))
             return {iteration: details_from_document(document) for iteration, document in found}
 
@@ -87,14 +88,14 @@ class StoreReader:
         query = sa.select(t).where(t.c.sweep_id == sweep_id).order_by(t.c.number, t.c.attempt, t.c.iteration)
         if number is not None:
             query = query.where(t.c.number == number)
-        with reading(self._engine) as connection:
+        with reading(self._engine, self._patience) as connection:
             return [rows.curve_record(row) for row in connection.execute(query).mappings()]
 
     def events(self, sweep_id: str, after: int = 0) -> list[EventRecord]:
         """What happened, in order; only what came after the event with that id."""
         t = events
         query = sa.select(t).where(t.c.sweep_id == sweep_id, t.c.event_id > after).order_by(t.c.event_id)
-        with reading(self._engine) as connection:
+        with reading(self._engine, self._patience) as connection:
             return [rows.event_record(row) for row in connection.execute(query).mappings()]
 
     def requests(self, sweep_id: str) -> list[Request]:

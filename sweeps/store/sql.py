@@ -25,6 +25,14 @@ from sweeps.store.tables import attempts, curves, details, events, measurements,
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """An event as it was inserted: if the store has it, its transaction was committed."""
+
+    event_id: int
+    row: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Key:
     """Names an attempt, and with it the trial as long as it is at that attempt."""
 
@@ -187,7 +195,31 @@ def add_trial_event(
 
 def _add_event(connection: Connection, held: Claim, kind: str, now: float, values: Mapping[str, Any]) -> None:
     row = {"sweep_id": held.sweep_id, "epoch": held.epoch, "kind": kind, "at": now, **values}
-    connection.execute(_ADD_EVENT, row)
+    key = connection.execute(_ADD_EVENT, row).inserted_primary_key
+    assert key is not None
+    connection.info[_WRITTEN] = Written(key.event_id, row)
+
+
+_WRITTEN = "written"
+_IDENTITY = ("sweep_id", "epoch", "kind", "at", "number", "attempt")
+
+
+def forget_written(connection: Connection) -> None:
+    """Begins to watch a transaction for events."""
+    connection.info.pop(_WRITTEN, None)
+
+
+def last_written(connection: Connection) -> Written | None:
+    """The last event since `forget_written`, or None."""
+    written: Written | None = connection.info.get(_WRITTEN)
+    return written
+
+
+def is_written(connection: Connection, written: Written) -> bool:
+    """Whether the store has that very event: of a transaction that was rolled back, the id may be reused."""
+    found = connection.execute(sa.select(events).where(events.c.event_id == written.event_id))
+    row = found.mappings().one_or_none()
+    return row is not None and all(row[name] == written.row[name] for name in _IDENTITY)
 
 
 def add_trial(connection: Connection, claim: Claim, row: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Lives of a driver without Ray, to be killed in: search, worker and store in a process of their own.
+"""Lives of a driver without Ray, to be disturbed: search, worker and store in a process of their own.
 
 Run as a script this is where they come from: for each line of JSON on stdin it forks a process that drives
 the sweep, and answers with a line when that has ended. A fork of a warm process starts in milliseconds, and
@@ -11,21 +11,53 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
+
+from tests.failure.outages import Locked, Outage, Stopped
 
 ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
 class Kill:
-    """Where a life ends: `before` or `after` its commit of that number, from 1."""
+    """The driver dies `before` or `after` its commit of that number, from 1."""
 
     when: Literal["before", "after"]
     commit: int
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The driver's connection is cut at each second commit: before it, or before its answer comes.
+
+    What is done again is so not disturbed again. On PostgreSQL the server ends the session; SQLite has none,
+    and says that it is locked.
+    """
+
+    what: Literal["commit", "answer"]
+
+
+@dataclass(frozen=True)
+class Away:
+    """The store goes away at the commit of that number: PostgreSQL in it, SQLite right behind it.
+
+    Attributes:
+        commit: From 1.
+        naps: How often the driver waits until the store is back; None: it does not come back.
+        pgdata: The PostgreSQL server's directory, or None for an SQLite file that is locked.
+    """
+
+    commit: int
+    naps: int | None = 3
+    pgdata: str | None = None
+
+
+Fault = Kill | Cut | Away
 
 
 @dataclass(frozen=True)
@@ -35,10 +67,14 @@ class Life:
     Attributes:
         code: The exit code, negative for a signal.
         commits: Transactions that it committed, or was about to.
+        notes: What it said, by line.
+        error: The exception that ended it, or the empty string.
     """
 
     code: int
     commits: int
+    notes: list[str]
+    error: str
 
 
 class Lives:
@@ -47,19 +83,21 @@ class Lives:
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
 
-    def live(self, url: str, sweep_id: str, directory: Path, kill: Kill | None = None) -> Life:
+    def live(self, url: str, sweep_id: str, directory: Path, fault: Fault | None = None) -> Life:
         """One life, from its claim to its end.
 
         Args:
             url: The store.
             sweep_id: What to drive.
             directory: The sweep's. `iterations.log` in it gets what is trained.
-            kill: Where it is to die, or None.
+            fault: What happens to it, or None.
         """
-        order = {"url": url, "sweep_id": sweep_id, "directory": str(directory)}
+        order = {"url": url, "sweep_id": sweep_id, "directory": str(directory), "fault": None}
+        if fault is not None:
+            order |= {"fault": {"kind": type(fault).__name__, **asdict(fault)}}
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(order | {"kill": asdict(kill) if kill else None}) + "\n")
+        self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         return Life(**json.loads(self._process.stdout.readline()))
 
@@ -67,7 +105,7 @@ class Lives:
 @contextmanager
 def lives() -> Iterator[Lives]:
     """A source of lives."""
-    command = [sys.executable, __file__]
+    command = [sys.executable, "-m", "tests.failure.lives"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
@@ -75,33 +113,89 @@ def lives() -> Iterator[Lives]:
         yield Lives(process)
 
 
-def drive(order: dict[str, Any], committed: Any) -> None:
+class Disturbed:
+    """An engine's commits, with a fault among them."""
+
+    def __init__(self, engine: Any, fault: dict[str, Any] | None, tell: Callable[[str], None]) -> None:
+        self._engine, self._tell, self._commit = engine, tell, engine.dialect.do_commit
+        self._count, self._naps, self._now = 0, 0, 0.0
+        self._fault: Fault | None = None
+        if fault is not None:
+            kind = fault.pop("kind")
+            self._fault = {"Kill": Kill, "Cut": Cut, "Away": Away}[kind](**fault)
+        self._outage: Outage | None = None
+        engine.dialect.do_commit = self.commit
+
+    def commit(self, connection: Any) -> None:
+        """Commits, or not."""
+        self._count += 1
+        self._tell("commit")
+        match self._fault:
+            case Kill("before", self._count):
+                os.kill(os.getpid(), signal.SIGKILL)
+            case Cut("commit") if self._count % 2:
+                self._cut(connection)
+            case Away(self._count, pgdata=str(pgdata)):
+                self._go_away(Stopped(Path(pgdata)))
+        self._commit(connection)
+        match self._fault:
+            case Kill("after", self._count):
+                os.kill(os.getpid(), signal.SIGKILL)
+            case Cut("answer") if self._count % 2:
+                self._cut(connection)
+                connection.cursor().execute("SELECT 1")  # finds out
+            case Away(self._count, pgdata=None):  # before it, the lock is this driver's own
+                self._go_away(Locked(Path(self._engine.url.database)))
+
+    def clock(self) -> float:
+        """Seconds that pass in naps alone."""
+        return self._now
+
+    def nap(self, seconds: float) -> None:
+        """Where the driver waits. The outage ends here."""
+        self._now += seconds
+        self._naps += 1
+        if self._outage is not None and isinstance(self._fault, Away) and self._naps == self._fault.naps:
+            self._outage.end()
+
+    def _cut(self, connection: Any) -> None:
+        """Ends the session, as its server would; of SQLite a complaint that passes will do."""
+        if self._engine.dialect.name == "postgresql":
+            import psycopg
+
+            url = self._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+            with psycopg.connect(url) as other:
+                pid = connection.driver_connection.info.backend_pid
+                other.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
+        else:
+            import sqlite3
+
+            if connection.in_transaction:
+                connection.rollback()
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise error
+
+    def _go_away(self, outage: Outage) -> None:
+        self._outage = outage
+        outage.begin()
+
+
+def drive(order: dict[str, Any], tell: Callable[[str], None]) -> None:
     """Claims a sweep, runs it to its end with one worker, and leaves it."""
     from runners.retention import Retention
     from runners.testing import CurveWorker
     from sweeps.core.trial import Decision
+    from sweeps.patience import Waiting
     from sweeps.search import Search, Turn
     from sweeps.service import SweepService
     from sweeps.store.engine import open_engine
 
     directory = Path(order["directory"])
     directory.mkdir(parents=True, exist_ok=True)
-    engine = open_engine(order["url"])
-    commit, kill, count = engine.dialect.do_commit, order["kill"] or {}, 0
-
-    def do_commit(connection: Any) -> None:
-        nonlocal count
-        count += 1
-        os.write(committed, b".")
-        die = kill.get("when") if kill.get("commit") == count else None
-        if die == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        commit(connection)
-        if die == "after":
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    engine.dialect.do_commit = do_commit  # type: ignore[method-assign]
-    service = SweepService(engine)
+    engine = open_engine(order["url"], busy_s=0.0)
+    disturbed = Disturbed(engine, order["fault"], tell)
+    service = SweepService(engine, Waiting(disturbed.clock, disturbed.nap, partial(_note, tell)))
     claim = service.claim(order["sweep_id"], time.time())
     search = Search(
         service,
@@ -122,6 +216,25 @@ def drive(order: dict[str, Any], committed: Any) -> None:
     engine.dispose()
 
 
+def _note(tell: Callable[[str], None], note: str) -> None:
+    tell(f"note {note}")
+
+
+def _live(line: str, told: int) -> None:
+    """The forked process."""
+
+    def tell(what: str) -> None:
+        os.write(told, f"{what}\n".encode())
+
+    try:
+        drive(json.loads(line), tell)
+    except BaseException as error:
+        tell(f"error {type(error).__name__}: {error}".replace("\n", " "))
+        sys.excepthook(type(error), error, error.__traceback__)
+        os._exit(1)
+    os._exit(0)
+
+
 def main() -> None:
     """Answers orders until stdin ends."""
     import optuna  # noqa: F401 - and with it all that the forks need
@@ -130,22 +243,22 @@ def main() -> None:
     import sweeps.search  # noqa: F401
 
     for line in sys.stdin:
-        told, committed = os.pipe()
+        hear, told = os.pipe()
         child = os.fork()
         if child == 0:
-            code = 1
-            try:
-                drive(json.loads(line), committed)
-                code = 0
-            finally:
-                if code:
-                    sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
-                os._exit(code)
-        os.close(committed)
+            os.close(hear)
+            _live(line, told)
+        os.close(told)
+        with os.fdopen(hear) as pipe:
+            said = [words.rstrip("\n").partition(" ") for words in pipe]
         _, status = os.waitpid(child, 0)
-        with os.fdopen(told, "rb") as pipe:
-            commits = len(pipe.read())
-        print(json.dumps({"code": os.waitstatus_to_exitcode(status), "commits": commits}), flush=True)
+        life = Life(
+            os.waitstatus_to_exitcode(status),
+            sum(kind == "commit" for kind, _, _ in said),
+            [text for kind, _, text in said if kind == "note"],
+            "".join(text for kind, _, text in said if kind == "error"),
+        )
+        print(json.dumps(asdict(life)), flush=True)
 
 
 if __name__ == "__main__":

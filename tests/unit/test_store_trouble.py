@@ -12,7 +12,7 @@ from sweeps.core.errors import StoreUnavailable, UserError
 from sweeps.patience import PATIENCE_S, Waiting
 from sweeps.service import SweepService
 from sweeps.settings import Settings
-from sweeps.store.engine import open_engine
+from sweeps.store.engine import open_engine, writing
 from sweeps.store.migrations import upgrade
 from sweeps.testing import FakeClock, make_spec
 
@@ -75,6 +75,20 @@ def test_a_driver_does_not_wait_for_ever(engine, holder):
     with pytest.raises(StoreUnavailable, match="database is locked"):
         create(SweepService(engine, Waiting(clock, clock.tick, lambda _: None)))
     assert PATIENCE_S <= clock.now <= PATIENCE_S + 5
+
+
+def test_what_waiting_does_not_mend_is_told_at_once(tmp_path):
+    """A store without its tables, or whose disk is full, is the same after five minutes."""
+    engine = open_engine(f"sqlite:///{tmp_path}/empty.db")
+    clock = FakeClock(0.0)
+    with pytest.raises(StoreUnavailable, match="no such table"):
+        create(SweepService(engine, Waiting(clock, clock.tick, lambda _: None)))
+    with writing(engine) as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1")
+    with pytest.raises(StoreUnavailable, match="database or disk is full") as caught:
+        upgrade(engine)
+    assert (clock.now, caught.value.passing) == (0.0, False)
+    assert caught.value.hint == "make room there, then go on"
 
 
 def test_a_read_only_home_can_be_read(tmp_path, monkeypatch, capsys):

@@ -1,0 +1,23 @@
+"""Shared by the tests that disturb drivers without Ray."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from sweeps.testing import store_url
+from tests.failure.courses import Sweeps
+from tests.failure.lives import Lives, lives
+
+
+@pytest.fixture(scope="session")
+def source() -> Iterator[Lives]:
+    """Where lives come from."""
+    with lives() as source:
+        yield source
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def sweeps(request, source, tmp_path_factory) -> Sweeps:
+    """Sweeps in a store of each kind."""
+    url = store_url(request.param, tmp_path_factory.mktemp("store"), "failures")
+    return Sweeps(source, url, tmp_path_factory.mktemp("sweeps"))

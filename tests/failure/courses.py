@@ -1,0 +1,57 @@
+"""Sweeps of one spec in one store, to be disturbed, and the course of one that was not."""
+
+import time
+from pathlib import Path
+
+from sweeps.service import SweepService
+from sweeps.store.engine import open_engine
+from sweeps.store.migrations import upgrade
+from sweeps.testing import make_spec
+from tests.failure.lives import Fault, Life, Lives
+from tests.failure.verdict import assert_nothing_lost, course
+
+SPEC = make_spec(
+    fidelity={"iterations": 8, "rungs": [2, 4, 8]},
+    budget={"trials": 4},
+    sampler={"type": "tpe", "seed": 7, "startup_trials": 2},
+    pruner={"type": "median", "startup_trials": 1},
+)
+
+
+class Sweeps:
+    """Makes sweeps and starts lives of their drivers.
+
+    Attributes:
+        service: The store.
+        commits: Of a driver that is left alone.
+        course: Of its sweep.
+    """
+
+    def __init__(self, source: Lives, url: str, directory: Path) -> None:
+        engine = open_engine(url)
+        upgrade(engine)
+        self.service, self.url = SweepService(engine), url
+        self._source, self._directory = source, directory
+        sweep_id = self.create()
+        life = self.live(sweep_id, "undisturbed")
+        assert life.code == 0
+        assert_nothing_lost(self.service, sweep_id, self.log("undisturbed"))
+        self.commits, self.course = life.commits, course(self.service, sweep_id)
+        assert self.commits > 10
+        assert len({state for state, _, _ in self.course.ends}) == 2, "some are pruned, and some are not"
+
+    def create(self) -> str:
+        """A new sweep's id."""
+        return self.service.create(SPEC, fingerprint="0" * 64, now=time.time()).sweep_id
+
+    def log(self, name: str) -> Path:
+        """What was trained in the directory of that name."""
+        return self._directory / name / "iterations.log"
+
+    def live(self, sweep_id: str, name: str, fault: Fault | None = None) -> Life:
+        """One life of a driver, in the directory of that name."""
+        return self._source.live(self.url, sweep_id, self._directory / name, fault)
+
+    def assert_nothing_lost(self, sweep_id: str, name: str) -> None:
+        """The whole verdict on a sweep that was disturbed."""
+        assert_nothing_lost(self.service, sweep_id, self.log(name), undisturbed=self.course)
