@@ -95,6 +95,7 @@ class Search:
         self._stopping = sweep.state is SweepState.STOPPING
         self._over: str | None = (sweep.reason or "its last driver was ending it") if self._stopping else None
         self._abandoned = False
+        self._exhausted = False  # whether every combination of the space was tried
 
     # -- the three verbs
 
@@ -118,9 +119,12 @@ class Search:
         queued = [t.number for t in self._trials.values() if t.state is TrialState.QUEUED]
         if queued:
             trial = self._service.start_attempt(self._claim, min(queued), self._clock())
-        elif len(self._trials) < self._spec.budget.trials:
+        elif len(self._trials) < self._spec.budget.trials and not self._exhausted:
             number = len(self._trials)
             suggestion = self._sampler.suggest(number)
+            if suggestion is None:
+                self._exhausted = True
+                return Turn.WAIT if running else Turn.FINISHED
             trial = self._service.add_trial(
                 self._claim, suggestion, self._sampler.attrs(number), self._clock()
             )

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from sweeps.core.pruner import Pruner
+from sweeps.core.sampler import Sampler
 from sweeps.core.spec_fields import WEIGHT_WORDS
 from sweeps.core.spec_model import (
     BaseSpec,
@@ -16,7 +17,6 @@ from sweeps.core.spec_model import (
     Metrics,
     Objective,
     Resources,
-    Sampler,
     Split,
     SweepSpec,
     Tracking,

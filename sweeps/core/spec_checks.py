@@ -10,11 +10,12 @@ from search_spaces.scalars import as_integer
 from search_spaces.zoo import WITH_WEIGHTS
 from sweeps.core.metrics import metric_named
 from sweeps.core.pruner import PRUNER_OPTIONS, objective_issues, options_read, rung_issues
+from sweeps.core.sampler import SAMPLER_OPTIONS, sampler_issues
 from sweeps.core.size_bins import all_bins, bin_of_metric
 from sweeps.core.spec_model import SYNTHETIC_DEFAULTS, BaseSpec, Budget, Constraint, Fidelity, Objective
 
 _OPTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "sampler": {"tpe": ("startup_trials",), "nsga2": ("startup_trials",), "random": (), "qmc": ()},
+    "sampler": SAMPLER_OPTIONS,
     "pruner": PRUNER_OPTIONS,
 }
 
@@ -51,6 +52,9 @@ def cross_issues(good: Mapping[str, Any], raw: Mapping[Any, Any]) -> Iterator[Sp
         yield from _fidelity(good["fidelity"])
     elif "fidelity" in raw:
         yield from _ascending(_whole_rungs(raw["fidelity"]))
+    if "sampler" in good:
+        objectives = len(good["objectives"]) if "objectives" in good else None
+        yield from sampler_issues(good["sampler"], objectives, good.get("space"))
     if "pruner" in good and "objectives" in good:
         yield from objective_issues(good["pruner"], [(o.metric, o.goal) for o in good["objectives"]])
     if "pruner" in good and "fidelity" in good:

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from search_spaces.issues import did_you_mean, shown
-from search_spaces.scalars import as_integer, as_number
+from search_spaces.scalars import as_integer, as_number, as_truth
 from search_spaces.zoo import ZOO_CONFIGS
 from sweeps.core.metrics import metric_named, nearest_metrics
 from sweeps.core.size_bins import INTERVAL_ENDS, MAX_BIN_PX, STANDARD_BINS
@@ -67,6 +67,18 @@ def number(allowed: str = "", fits: Callable[[float], bool] = lambda value: True
         if value is None or not fits(value):
             raise problem(f"got {shown(raw)}, but needs a number{allowed}")
         return float(value)
+
+    return BeforeValidator(check)
+
+
+def truth() -> BeforeValidator:
+    """True or false, or the words of YAML for them."""
+
+    def check(raw: object) -> bool:
+        value = as_truth(raw)
+        if value is None:
+            raise problem(f"got {shown(raw)}, but needs true or false")
+        return value
 
     return BeforeValidator(check)
 

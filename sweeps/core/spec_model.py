@@ -20,6 +20,7 @@ from sweeps.core.errors import SpecInvalid
 from sweeps.core.inference import InferenceSettings, SettingsGrid
 from sweeps.core.metrics import metric_named
 from sweeps.core.pruner import Pruner
+from sweeps.core.sampler import Sampler
 from sweeps.core.spec_fields import (
     LEAST_SHARE,
     MAX_TRIALS,
@@ -210,19 +211,6 @@ class Inference(_Section):
         )
         combinations = grid.combinations()
         return grid if len(combinations) > 1 else SettingsGrid.single(combinations[0])
-
-
-class Sampler(_Section):
-    """How new trials are chosen.
-
-    Attributes:
-        seed: 0 to 2**31 - 1; with it and the trials' results the choice is fixed.
-        startup_trials: Trials drawn at random before TPE begins to learn, or the population of NSGA-II.
-    """
-
-    type: Annotated[Literal["tpe", "random", "qmc", "nsga2"], one_of("tpe", "random", "qmc", "nsga2")] = "tpe"
-    seed: Annotated[int, whole(0, 2**31 - 1)] = 0
-    startup_trials: Annotated[int, whole(1, MAX_TRIALS)] = 10
 
 
 class Fidelity(_Section):

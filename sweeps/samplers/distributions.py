@@ -2,7 +2,6 @@
 
 from typing import assert_never
 
-from optuna import Trial
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -10,7 +9,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from search_spaces.parameters import CategoricalParameter, FloatParameter, IntParameter, Parameter, Value
+from search_spaces.parameters import CategoricalParameter, FloatParameter, IntParameter, Parameter
 
 
 def distribution_of(parameter: Parameter) -> BaseDistribution:
@@ -22,19 +21,5 @@ def distribution_of(parameter: Parameter) -> BaseDistribution:
             return IntDistribution(low, high, log=log, step=step)
         case CategoricalParameter(choices=choices):
             return CategoricalDistribution(choices)
-        case _:
-            assert_never(parameter)
-
-
-def suggested(trial: Trial, parameter: Parameter) -> Value:
-    """What the trial's sampler says to a parameter."""
-    match parameter:
-        case FloatParameter(name=name, low=low, high=high, log=log, step=step):
-            return trial.suggest_float(name, low, high, log=log, step=step)
-        case IntParameter(name=name, low=low, high=high, log=log, step=step):
-            return trial.suggest_int(name, low, high, log=log, step=step)
-        case CategoricalParameter(name=name, choices=choices):
-            value: Value = trial.suggest_categorical(name, choices)  # type: ignore[assignment]
-            return value
         case _:
             assert_never(parameter)

@@ -1,47 +1,81 @@
-"""Optuna's samplers by the names that specs give them."""
+"""Samplers by the names that specs give them."""
 
-import warnings
-from collections.abc import Mapping
 from typing import assert_never
 
-import optuna
-from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, NSGAIISampler, QMCSampler, RandomSampler, TPESampler
-from optuna.study import Study
-from optuna.trial import FrozenTrial
-
+from search_spaces.combinations import Combinations
 from sweeps.core.spec import SweepSpec
+from sweeps.samplers.draws import Drawer
+from sweeps.samplers.evolution import EvolutionDrawer
+from sweeps.samplers.gaussian import GaussianDrawer
+from sweeps.samplers.genetic import Breeding, GeneticDrawer
+from sweeps.samplers.lessons import Lessons
+from sweeps.samplers.plain import GridDrawer, QuasiRandomDrawer, RandomDrawer
+from sweeps.samplers.tpe import TpeDrawer
+
+_POPULATION = 10
 
 
-def sampler_of(spec: SweepSpec, distributions: Mapping[str, BaseDistribution], seed: int) -> BaseSampler:
-    """The spec's sampler, for one trial with that seed."""
-    startup = spec.sampler.startup_trials
-    match spec.sampler.type:
+def drawer_of(spec: SweepSpec, lessons: Lessons, seed: int) -> Drawer:
+    """The spec's sampler.
+
+    Args:
+        spec: The sweep's.
+        lessons: Kept up to date by whoever asks for draws.
+        seed: The sweep's.
+    """
+    how, space, objectives = spec.sampler, spec.space, len(spec.objectives)
+    match how.type:
         case "tpe":
-            if not any(p.when for p in spec.space.parameters):
-                return TPESampler(seed=seed, n_startup_trials=startup)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                return TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, group=True)
+            joint = objectives == 1 if how.multivariate == "auto" else how.multivariate
+            return _tpe(spec, lessons, joint=joint)
+        case "gp":
+            return GaussianDrawer(
+                space,
+                lessons,
+                objectives=objectives,
+                startup=how.startup_trials,
+                deterministic=how.deterministic,
+                others=_tpe(spec, lessons, joint=False),
+            )
+        case "nsga2" | "nsga3":
+            # the startup trials are the first generation of NSGA-II
+            first = max(2, how.startup_trials) if how.type == "nsga2" else _POPULATION
+            breeding = Breeding(
+                kind=how.type,
+                population=how.population or first,
+                crossover=how.crossover_probability,
+                swap=how.swap_probability,
+                mutation=how.mutation_probability,
+                divisions=how.divisions,
+            )
+            return GeneticDrawer(space, lessons, breeding, objectives)
+        case "cma_es":
+            return EvolutionDrawer(
+                space,
+                lessons,
+                startup=how.startup_trials,
+                population=how.population,
+                sigma=how.sigma,
+                seed=seed,
+                others=_tpe(spec, lessons, joint=False),
+            )
         case "random":
-            return RandomSampler(seed=seed)
+            return RandomDrawer(space)
         case "qmc":
-            return _Sobol(distributions, seed)
-        case "nsga2":
-            return NSGAIISampler(seed=seed, population_size=max(2, startup))
+            return QuasiRandomDrawer(space, lessons, how.sequence, how.scramble, seed)
+        case "grid":
+            return GridDrawer(Combinations(space, how.points), lessons, how.shuffle, seed)
         case _:
-            assert_never(spec.sampler.type)
+            assert_never(how.type)
 
 
-class _Sobol(QMCSampler):
-    """Optuna's Sobol sequence over the whole space, conditional parameters included."""
-
-    def __init__(self, space: Mapping[str, BaseDistribution], seed: int) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            super().__init__(seed=seed, warn_independent_sampling=False)
-        self._space = {name: d for name, d in space.items() if not d.single()}
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Every parameter that has a choice, from the first trial on."""
-        return dict(self._space)
+def _tpe(spec: SweepSpec, lessons: Lessons, *, joint: bool) -> TpeDrawer:
+    return TpeDrawer(
+        spec.space,
+        lessons,
+        objectives=len(spec.objectives),
+        startup=spec.sampler.startup_trials,
+        candidates=spec.sampler.candidates,
+        joint=joint,
+        liar=spec.sampler.constant_liar,
+    )

@@ -1,9 +1,8 @@
 """Suggestions, and what Optuna knows of a sweep; early stopping is `sweeps.pruning`.
 
-The study lives in memory and is rebuilt from the store's rows. Each trial gets a sampler of its own, seeded
-from the sweep's seed and the trial's number, so that a suggestion depends on nothing but the seed and the
-answers so far, restart or not. Whatever else Optuna keeps (a pruner's marks, a generation's parents) is in
-`attrs`.
+All of it is rebuilt from the store's rows. What is drawn for a trial depends on the seed of the trial and on
+the lessons so far, restart or not; whatever else a sampler or a pruner has to find again is in `attrs`. The
+study in memory is what Optuna's pruners and importances look at; samplers look at the lessons.
 """
 
 from __future__ import annotations
@@ -17,26 +16,26 @@ from optuna.samplers import RandomSampler
 from optuna.storages import InMemoryStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, create_trial
+from optuna.trial import TrialState as OptunaState
 
-from search_spaces.parameters import Parameter, Value
+from search_spaces.parameters import Value
+from sweeps.core.states import TrialState
 from sweeps.core.trial import Measurement, Suggestion
 from sweeps.pruning.brackets import STUDY
 from sweeps.pruning.pruning import Pruning
-from sweeps.samplers.distributions import distribution_of, suggested
-from sweeps.samplers.kinds import sampler_of
+from sweeps.samplers.distributions import distribution_of
+from sweeps.samplers.kinds import drawer_of
+from sweeps.samplers.lessons import Lessons
 from sweeps.samplers.outcomes import Outcomes
 from sweeps.samplers.seeds import trial_seed
+from sweeps.samplers.tried import Tried
 
 if TYPE_CHECKING:
     from sweeps.core.details import EvaluationDetails
     from sweeps.core.spec import SweepSpec
-    from sweeps.core.states import TrialState
     from sweeps.records import TrialRecord
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
-
-_RELATIVE = "tpe:relative_params:0"
-_STUDY = "study:"
 
 
 class OptunaSampler:
@@ -49,8 +48,7 @@ class OptunaSampler:
 
     def __init__(self, spec: SweepSpec, seed: int) -> None:
         self._spec, self._seed = spec, seed
-        self._parameters: tuple[Parameter, ...] = spec.space.parameters
-        self._distributions = {p.name: distribution_of(p) for p in self._parameters}
+        self._distributions = {p.name: distribution_of(p) for p in spec.space.parameters}
         self._outcomes = Outcomes(spec)
         self._storage = InMemoryStorage()
         self._study = optuna.create_study(
@@ -62,7 +60,8 @@ class OptunaSampler:
         )
         self._study_id = self._storage.get_study_id_from_name(STUDY)
         self._pruning = Pruning(spec, self._study, self._storage)
-        self._asked: dict[int, dict[str, Any]] = {}  # what each trial's suggestion left in the study
+        self._lessons, self._tried = Lessons(spec), Tried(spec.space)
+        self._drawer = drawer_of(spec, self._lessons, seed)
 
     @property
     def study(self) -> Study:
@@ -82,11 +81,6 @@ class OptunaSampler:
             if step is not None and value is not None:
                 values.setdefault(m.number, {})[step] = value
         for trial in trials:
-            attrs = dict(trial.sampler_attrs)
-            asked = {k.removeprefix(_STUDY): attrs.pop(k) for k in list(attrs) if k.startswith(_STUDY)}
-            self._asked[trial.number] = asked
-            for key, left in asked.items():
-                self._storage.set_study_system_attr(self._study_id, key, left)
             told = self._outcomes.told(trial.state, trial.metrics)
             self._study.add_trial(
                 create_trial(
@@ -95,38 +89,44 @@ class OptunaSampler:
                     params=dict(trial.params),
                     distributions={name: self._distributions[name] for name in trial.params},
                     intermediate_values=values.get(trial.number, {}),
-                    system_attrs={**attrs, **told.constraints},
+                    system_attrs={**trial.sampler_attrs, **told.constraints},
                 )
             )
             if self._frozen(trial.number).params != dict(trial.params):
                 raise AssertionError(f"trial {trial.number} did not come back as it was stored")
+            self._learn(trial.params, trial.sampler_attrs)
+        for m in measurements:
+            self._lessons.measure(m.number, m.iteration, m.metrics)
+        for trial in trials:
+            self._end(trial.number, trial.state, trial.metrics)
         self._pruning.replay(trials, measurements)
 
     def recall(self, details_of: Callable[[int], Mapping[int, EvaluationDetails]]) -> None:
         """After `replay`: reads what the pruner needs of some trials' details, given by iteration."""
         self._pruning.recall(details_of)
 
-    def suggest(self, number: int) -> Suggestion:
-        """Parameters for the next trial, which is then RUNNING for the sampler.
+    def suggest(self, number: int) -> Suggestion | None:
+        """Parameters for the next trial, which is then RUNNING for the sampler; None if all were tried.
 
         Args:
             number: The trial's number: how many there are already.
         """
-        before = dict(self._storage.get_study_system_attrs(self._study_id))
-        self._study.sampler = sampler_of(self._spec, self._distributions, trial_seed(self._seed, number))
-        trial = self._study.ask()
-        if trial.number != number:
-            raise ValueError(f"the next trial is {trial.number}, but {number} was asked for")
-        params: dict[str, Value] = {}
-        for parameter in self._parameters:  # parents come before children
-            if self._spec.space.is_active(parameter, params):
-                params[parameter.name] = suggested(trial, parameter)
-        if _RELATIVE in self._frozen(number).system_attrs:
-            # what TPE drew for inactive parameters too; the trial's own are all known by now
-            self._storage.set_trial_system_attr(self._id(number), _RELATIVE, "")
-        after = self._storage.get_study_system_attrs(self._study_id)
-        self._asked[number] = {k: v for k, v in after.items() if k not in before or before[k] != v}
-        return Suggestion(number, params, trial_seed(self._seed, number))
+        if number != len(self._lessons):
+            raise ValueError(f"the next trial is {len(self._lessons)}, but {number} was asked for")
+        seed = trial_seed(self._seed, number)
+        draw = self._tried.first_new(self._drawer, seed)
+        if draw is None:
+            return None
+        self._study.add_trial(
+            create_trial(
+                state=OptunaState.RUNNING,
+                params=dict(draw.params),
+                distributions={name: self._distributions[name] for name in draw.params},
+                system_attrs=dict(draw.attrs),
+            )
+        )
+        self._learn(draw.params, draw.attrs)
+        return Suggestion(number, draw.params, seed)
 
     def observe(
         self,
@@ -145,16 +145,12 @@ class OptunaSampler:
         step, value = self._pruning.step(iteration), self._outcomes.value(metrics)
         if step is not None and value is not None:
             self._storage.set_trial_intermediate_value(self._id(number), step, value)
+        self._lessons.measure(number, iteration, metrics)
         return self._pruning.observe(number, iteration, metrics, details)
 
     def attrs(self, number: int) -> dict[str, Any]:
         """What has to be stored for this trial, so that `replay` makes the same study again. JSON."""
-        kept = {
-            k: v
-            for k, v in self._frozen(number).system_attrs.items()
-            if not k.startswith("tpe:relative_params")
-        }
-        return kept | {_STUDY + key: value for key, value in self._asked.get(number, {}).items()}
+        return dict(self._frozen(number).system_attrs)
 
     def finish(self, number: int, state: TrialState, metrics: Mapping[str, float]) -> None:
         """Takes a trial's end in; `metrics` are those of its last measured rung."""
@@ -162,9 +158,19 @@ class OptunaSampler:
         for key, value in told.constraints.items():
             self._storage.set_trial_system_attr(self._id(number), key, value)
         self._storage.set_trial_state_values(self._id(number), told.state, told.values)
+        self._end(number, state, metrics)
         self._pruning.end(number, state, metrics)
 
     # -- details
+
+    def _learn(self, params: Mapping[str, Value], attrs: Mapping[str, Any]) -> None:
+        self._lessons.begin(params, attrs)
+        self._tried.add(params)
+
+    def _end(self, number: int, state: TrialState, metrics: Mapping[str, float]) -> None:
+        self._lessons.finish(number, state, metrics)
+        if state is TrialState.CANCELLED:
+            self._tried.remove(self._lessons[number].params)
 
     def _id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)

@@ -1,0 +1,159 @@
+"""The tree-structured Parzen estimator, over the lessons of a sweep.
+
+Densities, and how a candidate is drawn and judged, are Optuna's; what Optuna finds anew at each call is known
+here: which parameters are active together, and the values of earlier trials, in columns. So a suggestion
+costs the same as the densities do.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator, _ParzenEstimatorParameters
+from optuna.samplers._tpe.sampler import default_weights
+
+from search_spaces.parameters import CategoricalParameter, Parameter, Value
+from search_spaces.positions import count_of, place_of, value_at, value_number
+from search_spaces.space import SearchSpace
+from sweeps.samplers.distributions import distribution_of
+from sweeps.samplers.draws import TRIES, Draw, in_order
+from sweeps.samplers.lessons import Lessons
+from sweeps.samplers.order import good_count, good_ones
+from sweeps.samplers.plain import RandomDrawer
+
+_PARAMETERS = _ParzenEstimatorParameters(
+    prior_weight=1.0,
+    consider_magic_clip=True,
+    consider_endpoints=False,
+    weights=default_weights,
+    multivariate=True,
+)
+
+
+class TpeDrawer:
+    """Draws where good trials are dense and others are not.
+
+    Args:
+        space: What to search.
+        lessons: Of the sweep.
+        objectives: How many there are.
+        startup: Trials that must have ended before it learns; until then it draws at random.
+        candidates: Of each draw, the one with the best ratio of densities is taken.
+        joint: Whether parameters that are active together are drawn together, by how they go with each other;
+            else each by itself.
+        liar: Whether trials that are open count as bad, so that others keep away from them.
+    """
+
+    tries = TRIES
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        lessons: Lessons,
+        *,
+        objectives: int,
+        startup: int,
+        candidates: int,
+        joint: bool,
+        liar: bool,
+    ) -> None:
+        self._space, self._lessons, self._objectives = space, lessons, objectives
+        self._startup, self._candidates, self._liar = startup, candidates, liar
+        self._constant = {p.name: value_at(p, 0.0) for p in space.parameters if count_of(p) == 1}
+        varied = [p for p in space.parameters if count_of(p) != 1]
+        self._groups = _together(varied) if joint else [[parameter] for parameter in varied]
+        self._columns = _Columns(varied, lessons)
+
+    def draws(self, seed: int) -> Iterator[Draw]:
+        """Without end."""
+        return self.completions({}, seed)
+
+    def completions(self, given: Mapping[str, Value], seed: int) -> Iterator[Draw]:
+        """Assignments in which some unconditional parameters have values already."""
+        taught = self._lessons.taught()
+        if len(taught) < self._startup:
+            for draw in RandomDrawer(self._space).draws(seed):
+                yield Draw(in_order(self._space, {**draw.params, **given}))
+        good = good_ones(taught, good_count(len(taught), self._objectives))
+        below = np.asarray(sorted(good), dtype=int)
+        others = [lesson.number for lesson in taught if lesson.number not in good]
+        others += [lesson.number for lesson in self._lessons.open()] if self._liar else []
+        above = np.asarray(sorted(others), dtype=int)
+        rng, densities = np.random.RandomState(seed), dict[int, tuple[_ParzenEstimator, _ParzenEstimator]]()
+        while True:
+            params = dict(given)
+            for place, group in enumerate(self._groups):
+                if group[0].name in given or not self._space.is_active(group[0], params | self._constant):
+                    continue
+                if place not in densities:
+                    densities[place] = self._density(group, below, good=True), self._density(group, above)
+                params |= self._drawn(group, *densities[place], rng)
+            yield Draw(in_order(self._space, params | self._constant))
+
+    def _density(
+        self, group: Sequence[Parameter], numbers: NDArray[np.int_], *, good: bool = False
+    ) -> _ParzenEstimator:
+        columns = self._columns.of(group, numbers)
+        space = {parameter.name: distribution_of(parameter) for parameter in group}
+        equal = np.ones(len(columns[group[0].name])) if good and self._objectives > 1 else None
+        return _ParzenEstimator(columns, space, _PARAMETERS, equal)
+
+    def _drawn(
+        self,
+        group: Sequence[Parameter],
+        below: _ParzenEstimator,
+        above: _ParzenEstimator,
+        rng: np.random.RandomState,
+    ) -> dict[str, Value]:
+        samples = below.sample(rng, self._candidates)
+        best = int(np.argmax(below.log_pdf(samples) - above.log_pdf(samples)))
+        return {p.name: _value(p, float(samples[p.name][best])) for p in group}
+
+
+class _Columns:
+    """The values of all trials as numbers, one column a parameter; NaN where it was not active."""
+
+    def __init__(self, parameters: Sequence[Parameter], lessons: Lessons) -> None:
+        self._parameters, self._lessons, self._known = parameters, lessons, 0
+        self._values = {p.name: np.full(64, np.nan) for p in parameters}
+
+    def of(self, group: Sequence[Parameter], numbers: NDArray[np.int_]) -> dict[str, NDArray[np.float64]]:
+        """The columns of some parameters that are active together, of those among some trials that have them."""
+        self._grow()
+        active = numbers[~np.isnan(self._values[group[0].name][numbers])]
+        # Optuna draws by name, so that its samplers do not depend on the order of parameters
+        return {p.name: self._values[p.name][active] for p in sorted(group, key=lambda each: each.name)}
+
+    def _grow(self) -> None:
+        for number in range(self._known, len(self._lessons)):
+            params = self._lessons[number].params
+            for parameter in self._parameters:
+                column = self._values[parameter.name]
+                if number >= len(column):
+                    column = np.concatenate([column, np.full(len(column), np.nan)])
+                    self._values[parameter.name] = column
+                if parameter.name in params:
+                    column[number] = _number(parameter, params[parameter.name])
+        self._known = len(self._lessons)
+
+
+def _together(parameters: Sequence[Parameter]) -> list[list[Parameter]]:
+    """Parameters under the same conditions, parents before what hangs on them."""
+    groups: dict[str, list[Parameter]] = {}
+    for parameter in parameters:
+        groups.setdefault(repr(sorted(parameter.when.items())), []).append(parameter)
+    return list(groups.values())
+
+
+def _number(parameter: Parameter, value: Value) -> float:
+    if isinstance(parameter, CategoricalParameter):
+        return float(place_of(parameter, value))
+    return float(value)
+
+
+def _value(parameter: Parameter, number: float) -> Value:
+    if isinstance(parameter, CategoricalParameter):
+        return value_number(parameter, int(number))
+    if count_of(parameter) is not None:
+        return value_number(parameter, place_of(parameter, number))
+    return min(max(number, float(parameter.low)), float(parameter.high))
