@@ -107,7 +107,7 @@ class Combinations:
 
 
 def combinations(space: SearchSpace, points: int | None = None) -> Combinations | None:
-    """The space's assignments, or None if there is no end of them: `points` is missing and a range asks for it."""
+    """The space's assignments, or None if there is no end of them: a range has no gaps, and no `points`."""
     if points is None and any(count_of(parameter) is None for parameter in space.parameters):
         return None
     return Combinations(space, points)

@@ -2,7 +2,14 @@
 
 import math
 
-from search_spaces.parameters import CategoricalParameter, FloatParameter, IntParameter, Parameter, Value, same_value
+from search_spaces.parameters import (
+    CategoricalParameter,
+    FloatParameter,
+    IntParameter,
+    Parameter,
+    Value,
+    same_value,
+)
 
 _BELOW_ONE = math.nextafter(1.0, 0.0)
 
@@ -59,8 +66,10 @@ def value_at(parameter: Parameter, position: float) -> Value:
     count = count_of(parameter)
     match parameter:
         case FloatParameter(low=low, high=high, log=log) if count is None:
+            if position in (0.0, 1.0):  # the ends, whatever rounding would make of them
+                return float(high if position else low)
             if not log:
-                return min(max(low + position * (high - low), low), high)
+                return _between(low, high, position)
             return min(max(math.exp(_between(math.log(low), math.log(high), position)), low), high)
         case IntParameter(low=low, high=high, log=True):
             exact = math.exp(_between(math.log(low - 0.5), math.log(high + 0.5), position))

@@ -26,6 +26,9 @@ from sweeps.wishes import Wishes
 MAX_FAILURES = 3
 """Lost or failed attempts after which a trial is FAILED."""
 
+EXHAUSTED = "the space has no further combination"
+"""Why a sweep ends before its budget of trials is spent, where its space is small."""
+
 HOPELESS_AFTER = 3
 """Trials that may end FAILED, with none measured in the sweep, before the sweep itself is given up."""
 
@@ -95,7 +98,7 @@ class Search:
         self._stopping = sweep.state is SweepState.STOPPING
         self._over: str | None = (sweep.reason or "its last driver was ending it") if self._stopping else None
         self._abandoned = False
-        self._exhausted = False  # whether every combination of the space was tried
+        self._exhausted: str | None = None  # set once every combination of the space was tried
 
     # -- the three verbs
 
@@ -123,7 +126,7 @@ class Search:
             number = len(self._trials)
             suggestion = self._sampler.suggest(number)
             if suggestion is None:
-                self._exhausted = True
+                self._exhausted = EXHAUSTED
                 return Turn.WAIT if running else Turn.FINISHED
             trial = self._service.add_trial(
                 self._claim, suggestion, self._sampler.attrs(number), self._clock()
@@ -201,7 +204,7 @@ class Search:
         if self._pausing and self._unfinished() and not self._over:
             return Ending(SweepState.PAUSED, self._wishes.pause)
         if self._any_measured():
-            return Ending(SweepState.COMPLETED, self._over)
+            return Ending(SweepState.COMPLETED, self._over or self._exhausted)
         return Ending(SweepState.FAILED, f"no trial could be measured: {self._last_reason()}")
 
     def progress(self, changed: TrialRecord | None = None) -> Progress:
@@ -304,9 +307,8 @@ class Search:
         return sum(t.state is state for t in self._trials.values())
 
     def _unfinished(self) -> bool:
-        return len(self._trials) < self._spec.budget.trials or any(
-            not t.state.terminal for t in self._trials.values()
-        )
+        more = len(self._trials) < self._spec.budget.trials and not self._exhausted
+        return more or any(not t.state.terminal for t in self._trials.values())
 
     def _ask_workers_to_pause(self) -> None:
         os.close(os.open(self._pause_file, os.O_CREAT | os.O_WRONLY))

@@ -86,7 +86,9 @@ class Sampler(BaseModel):
     shuffle: Annotated[bool, truth()] = True
 
 
-def sampler_issues(sampler: Sampler, objectives: int | None, space: SearchSpace | None) -> Iterator[SpecIssue]:
+def sampler_issues(
+    sampler: Sampler, objectives: int | None, space: SearchSpace | None
+) -> Iterator[SpecIssue]:
     """Samplers that cannot search what the sweep is about.
 
     Args:

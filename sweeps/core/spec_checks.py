@@ -36,6 +36,8 @@ def option_issues(raw: Mapping[Any, Any]) -> Iterator[SpecIssue]:
                 problem = f"{kind} has no such option, it is for {', '.join(users)}"
                 inner = next((user for user in users if user in ("median", "percentile")), None)
                 hint = f"inner: {inner} reads it" if kind == "patient" and inner else None
+                if section == "sampler":
+                    hint = f"{kind} reads {', '.join((*read, 'seed'))}"
                 yield SpecIssue(f"{section}.{name}", problem, hint)
 
 

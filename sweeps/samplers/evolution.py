@@ -1,7 +1,7 @@
 """CMA-ES over the ranges of a space (Hansen, https://arxiv.org/abs/1604.00772), by the package `cmaes`.
 
-The optimizer is never stored: each trial notes the point that it stands for, and the first one of a generation
-who was told to the optimizer in which order, so that telling it all once more makes the same optimizer.
+The optimizer is never stored. Each trial notes the point that it stands for, and the first one of a
+generation who was told to the optimizer in which order: telling it all once more makes the same optimizer.
 Ranges with steps keep a margin of probability for their neighbouring values
 (Hamano et al., https://arxiv.org/abs/2205.13482).
 """
@@ -22,6 +22,7 @@ from sweeps.samplers.lessons import Lesson, Lessons
 from sweeps.samplers.plain import RandomDrawer
 from sweeps.samplers.tpe import TpeDrawer
 
+_UNKNOWN = (-math.inf,)
 _GENERATION, _POINT, _TOLD, _MEAN = "cma:generation", "cma:point", "cma:told", "cma:mean"
 
 
@@ -70,15 +71,15 @@ class EvolutionDrawer:
             yield from RandomDrawer(self._space).draws(seed)
         notes: dict[str, Any] = {_GENERATION: max(newest, 0)}
         if newest < 0:
-            best = self._ordered(taught)[0]
+            best = self._lessons[self._ranked(taught)[0][0]]
             notes[_MEAN] = [_coordinate(p, best.params[p.name]) for p in self._ranges]
             self._optimizer, self._told = self._at(notes[_MEAN]), 0
         else:
             self._catch_up(newest)
             members = [lesson for lesson in taught if lesson.attrs.get(_GENERATION) == newest]
             if len(members) >= self._optimizer.population_size:
-                told = self._ordered(members[: self._optimizer.population_size])
-                notes = {_GENERATION: newest + 1, _TOLD: [lesson.number for lesson in told]}
+                told = self._ranked(members[: self._optimizer.population_size])
+                notes = {_GENERATION: newest + 1, _TOLD: told}
                 self._tell(told)
         self._optimizer.reseed_rng(seed)
         for rest in self._others.draws(seed):
@@ -96,12 +97,12 @@ class EvolutionDrawer:
         if self._optimizer is None or self._told > generation:
             self._optimizer, self._told = self._at(noted[0][_MEAN]), 0
         while self._told < generation:
-            self._tell([self._lessons[number] for number in noted[self._told + 1][_TOLD]])
+            self._tell(noted[self._told + 1][_TOLD])
 
-    def _tell(self, told: Sequence[Lesson]) -> None:
-        """Tells the optimizer of a generation, best first."""
-        points = [np.asarray(lesson.attrs[_POINT]) for lesson in told]
-        self._optimizer.tell([(point, float(rank)) for rank, point in enumerate(points)])
+    def _tell(self, told: Sequence[Sequence[int]]) -> None:
+        """Tells the optimizer of a generation: trials with their ranks."""
+        points = [(np.asarray(self._lessons[number].attrs[_POINT]), float(rank)) for number, rank in told]
+        self._optimizer.tell(points)
         self._told += 1
         if self._optimizer.should_stop():
             elsewhere = random.Random(f"{self._seed}:{self._told}")
@@ -120,13 +121,12 @@ class EvolutionDrawer:
             population_size=self._population,
         )
 
-    def _ordered(self, lessons: Sequence[Lesson]) -> list[Lesson]:
-        """Best first; what was not measured comes last."""
+    def _ranked(self, lessons: Sequence[Lesson]) -> list[list[int]]:
+        """Number and rank of each, best first; equals share a rank, and what was not measured comes last."""
         expected = self._lessons.expected()
-        worst = (-math.inf,)
-        return sorted(
-            lessons, key=lambda each: (each.violation, -expected.get(each.number, worst)[0], each.number)
-        )
+        keys = {each.number: (each.violation, -expected.get(each.number, _UNKNOWN)[0]) for each in lessons}
+        ranks = {key: rank for rank, key in enumerate(sorted(set(keys.values())))}
+        return sorted([[number, ranks[key]] for number, key in keys.items()], key=lambda pair: pair[::-1])
 
 
 def _stepped(parameter: Parameter) -> bool:

@@ -4,6 +4,7 @@ A generation is bred from the best of the one before and of its parents, as Optu
 each parameter that is active in it from one of two parents that have it, and draws the others.
 """
 
+import math
 import random
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,13 +15,16 @@ import optuna
 from optuna.samplers import NSGAIIISampler, NSGAIISampler
 from optuna.trial import create_trial
 
-from search_spaces.parameters import Parameter, Value
-from search_spaces.positions import count_of, value_at
+from search_spaces.parameters import CategoricalParameter, Parameter, Value
+from search_spaces.positions import count_of, position_of, value_at
 from search_spaces.space import SearchSpace
 from sweeps.core.fronts import Standing, beats
 from sweeps.samplers.draws import TRIES, Draw
 from sweeps.samplers.lessons import Lesson, Lessons, Scores
 from sweeps.samplers.plain import RandomDrawer
+
+_LIKENESS = 5
+"""Of children and parents (eta in the papers): low, as a sweep has few generations."""
 
 _GENERATION, _PARENTS = "nsga:generation", "nsga:parents"
 
@@ -86,7 +90,8 @@ class GeneticDrawer:
         return [lesson for lesson in self._lessons if _generation(lesson) == generation]
 
     def _parents(self, generation: int) -> list[int]:
-        return next((lesson.attrs[_PARENTS] for lesson in self._of(generation) if _PARENTS in lesson.attrs), [])
+        noted = (lesson.attrs.get(_PARENTS) for lesson in self._of(generation))
+        return next((parents for parents in noted if parents), [])
 
     def _selected(self, pool: Sequence[Lesson], expected: Mapping[int, Scores], seed: int) -> list[int]:
         """Those who survive, by Optuna's selection."""
@@ -125,11 +130,35 @@ class GeneticDrawer:
     def _gene(
         self, parameter: Parameter, first: Lesson, second: Lesson, mutation: float, rng: random.Random
     ) -> Value:
-        swapped, mutated, position = rng.random() < self._how.swap, rng.random() < mutation, rng.random()
+        """A value from the parents; changed, or drawn anew where neither has one."""
+        swapped, mutated = rng.random() < self._how.swap, rng.random() < mutation
         having = [adult.params[parameter.name] for adult in (first, second) if parameter.name in adult.params]
-        if mutated or not having:
-            return value_at(parameter, position)
-        return having[-1] if swapped else having[0]
+        if not having or (mutated and isinstance(parameter, CategoricalParameter)):
+            return value_at(parameter, rng.random())
+        value, other = (having[-1], having[0]) if swapped else (having[0], having[-1])
+        same = value == other and not mutated
+        if same or isinstance(parameter, CategoricalParameter) or count_of(parameter) == 1:
+            return value
+        at = blended(position_of(parameter, value), position_of(parameter, other), rng.random())
+        return value_at(parameter, moved(at, rng.random()) if mutated else at)
+
+
+def blended(near: float, far: float, chance: float) -> float:
+    """A position like `near`, at a distance that goes with how far apart two parents are.
+
+    Simulated binary crossover (Deb and Agrawal, Complex Systems 9, 1995), kept within 0 to 1.
+    """
+    spread = 2 * chance if chance <= 0.5 else 1 / (2 * (1 - chance))
+    share = math.pow(spread, 1 / (_LIKENESS + 1))
+    return min(max(((1 + share) * near + (1 - share) * far) / 2, 0.0), 1.0)
+
+
+def moved(at: float, chance: float) -> float:
+    """A position not far from another, within 0 to 1: polynomial mutation (Deb and Goyal, 1996)."""
+    power = 1 / (_LIKENESS + 1)
+    if chance < 0.5:
+        return at - at * (1 - math.pow(2 * chance, power))
+    return at + (1 - at) * (1 - math.pow(2 * (1 - chance), power))
 
 
 def _generation(lesson: Lesson) -> int:

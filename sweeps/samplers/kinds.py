@@ -1,9 +1,9 @@
 """Samplers by the names that specs give them."""
 
-from typing import assert_never
+from typing import Literal, assert_never
 
 from search_spaces.combinations import Combinations
-from sweeps.core.spec import SweepSpec
+from sweeps.core.spec import Sampler, SweepSpec
 from sweeps.samplers.draws import Drawer
 from sweeps.samplers.evolution import EvolutionDrawer
 from sweeps.samplers.gaussian import GaussianDrawer
@@ -38,17 +38,7 @@ def drawer_of(spec: SweepSpec, lessons: Lessons, seed: int) -> Drawer:
                 others=_tpe(spec, lessons, joint=False),
             )
         case "nsga2" | "nsga3":
-            # the startup trials are the first generation of NSGA-II
-            first = max(2, how.startup_trials) if how.type == "nsga2" else _POPULATION
-            breeding = Breeding(
-                kind=how.type,
-                population=how.population or first,
-                crossover=how.crossover_probability,
-                swap=how.swap_probability,
-                mutation=how.mutation_probability,
-                divisions=how.divisions,
-            )
-            return GeneticDrawer(space, lessons, breeding, objectives)
+            return GeneticDrawer(space, lessons, _breeding(how, how.type), objectives)
         case "cma_es":
             return EvolutionDrawer(
                 space,
@@ -59,14 +49,32 @@ def drawer_of(spec: SweepSpec, lessons: Lessons, seed: int) -> Drawer:
                 seed=seed,
                 others=_tpe(spec, lessons, joint=False),
             )
-        case "random":
-            return RandomDrawer(space)
-        case "qmc":
-            return QuasiRandomDrawer(space, lessons, how.sequence, how.scramble, seed)
-        case "grid":
-            return GridDrawer(Combinations(space, how.points), lessons, how.shuffle, seed)
+        case "random" | "qmc" | "grid":
+            return _plain(spec, lessons, seed)
         case _:
             assert_never(how.type)
+
+
+def _plain(spec: SweepSpec, lessons: Lessons, seed: int) -> Drawer:
+    how, space = spec.sampler, spec.space
+    if how.type == "grid":
+        return GridDrawer(Combinations(space, how.points), lessons, how.shuffle, seed)
+    if how.type == "qmc":
+        return QuasiRandomDrawer(space, lessons, how.sequence, how.scramble, seed)
+    return RandomDrawer(space)
+
+
+def _breeding(how: Sampler, kind: Literal["nsga2", "nsga3"]) -> Breeding:
+    # the startup trials of NSGA-II are its first generation
+    first = max(2, how.startup_trials) if kind == "nsga2" else _POPULATION
+    return Breeding(
+        kind=kind,
+        population=how.population or first,
+        crossover=how.crossover_probability,
+        swap=how.swap_probability,
+        mutation=how.mutation_probability,
+        divisions=how.divisions,
+    )
 
 
 def _tpe(spec: SweepSpec, lessons: Lessons, *, joint: bool) -> TpeDrawer:

@@ -86,7 +86,7 @@ class Lessons:
         self._all.append(Lesson(len(self._all), params, attrs))
 
     def measure(self, number: int, iteration: int, metrics: Mapping[str, float]) -> None:
-        """Takes in what was measured first at a rung; between rungs, or without an objective, it says nothing."""
+        """Takes in what was measured first at a rung. Elsewhere, or without an objective, it says nothing."""
         rung, lesson = self._rung_of.get(iteration), self._all[number]
         got = scores(metrics, self._objectives)
         if rung is not None and got is not None and all(map(math.isfinite, got)):

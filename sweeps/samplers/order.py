@@ -44,8 +44,11 @@ def _after_the_whole(lesson: Lesson) -> tuple[float, float, float]:
 
 
 def _best(points: Sequence[Scores], count: int) -> list[int]:
-    """Places of the best of some points; fronts come one after the other, and a front that has no room for all
-    of its points keeps those that cover the most hypervolume."""
+    """Places of the best of some points.
+
+    Fronts come one after the other; one that has no room for all of its points keeps those that cover the
+    most hypervolume.
+    """
     if len(points[0]) == 1:
         return sorted(range(len(points)), key=lambda place: -points[place][0])[:count]
     losses = -np.asarray(points)

@@ -45,7 +45,9 @@ class QuasiRandomDrawer:
 
     tries = TRIES
 
-    def __init__(self, space: SearchSpace, lessons: Lessons, sequence: str, scramble: bool, seed: int) -> None:
+    def __init__(
+        self, space: SearchSpace, lessons: Lessons, sequence: str, scramble: bool, seed: int
+    ) -> None:
         self._space, self._lessons = space, lessons
         self._options = (sequence, scramble, seed)
         self._varied = [p for p in space.parameters if count_of(p) != 1]

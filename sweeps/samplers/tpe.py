@@ -118,11 +118,10 @@ class _Columns:
         self._values = {p.name: np.full(64, np.nan) for p in parameters}
 
     def of(self, group: Sequence[Parameter], numbers: NDArray[np.int_]) -> dict[str, NDArray[np.float64]]:
-        """The columns of some parameters that are active together, of those among some trials that have them."""
+        """The columns of parameters that are active together, of those among some trials that have them."""
         self._grow()
         active = numbers[~np.isnan(self._values[group[0].name][numbers])]
-        # Optuna draws by name, so that its samplers do not depend on the order of parameters
-        return {p.name: self._values[p.name][active] for p in sorted(group, key=lambda each: each.name)}
+        return {parameter.name: self._values[parameter.name][active] for parameter in group}
 
     def _grow(self) -> None:
         for number in range(self._known, len(self._lessons)):
@@ -142,7 +141,8 @@ def _together(parameters: Sequence[Parameter]) -> list[list[Parameter]]:
     groups: dict[str, list[Parameter]] = {}
     for parameter in parameters:
         groups.setdefault(repr(sorted(parameter.when.items())), []).append(parameter)
-    return list(groups.values())
+    # Optuna draws by name, so that its samplers do not depend on the order of parameters
+    return [sorted(group, key=lambda parameter: parameter.name) for group in groups.values()]
 
 
 def _number(parameter: Parameter, value: Value) -> float:

@@ -142,16 +142,38 @@ SPECS = {
     "tpe": {},
     "tpe, flat": {"space": FLAT},
     "tpe, bound": {"constraints": BOUND},
+    "tpe, each parameter by itself": {"sampler": {"type": "tpe", "startup_trials": 5, "multivariate": False}},
     "tpe, two objectives": {"objectives": TWO, "pruner": {"type": "none"}},
     "tpe, two objectives, pruned": {"objectives": TWO, "constraints": BOUND},
     "tpe, median": {"pruner": {"type": "median"}},
     "random": {"sampler": {"type": "random", "seed": 7}},
     "qmc": {"sampler": {"type": "qmc", "seed": 7}},
+    "qmc, halton": {"sampler": {"type": "qmc", "seed": 7, "sequence": "halton", "scramble": False}},
+    "grid": {"sampler": {"type": "grid", "seed": 7, "points": 3}},
     "nsga2": {"sampler": {"type": "nsga2", "seed": 7, "startup_trials": 5}},
     "nsga2, two objectives": {
-        "sampler": {"type": "nsga2", "seed": 7, "startup_trials": 5},
+        "sampler": {"type": "nsga2", "seed": 7, "population": 5},
         "objectives": TWO,
         "pruner": {"type": "none"},
+    },
+    "nsga3, bound": {
+        "sampler": {"type": "nsga3", "seed": 7, "population": 5},
+        "objectives": TWO,
+        "constraints": BOUND,
+    },
+    "cma_es": {"sampler": {"type": "cma_es", "seed": 7, "startup_trials": 3, "population": 4}},
+    "cma_es, bound": {
+        "sampler": {"type": "cma_es", "seed": 7, "startup_trials": 3, "population": 4},
+        "constraints": BOUND,
+        "space": FLAT,
+    },
+}
+GAUSSIAN = {
+    "gp": {"sampler": {"type": "gp", "seed": 7, "startup_trials": 3}},
+    "gp, two objectives, bound": {
+        "sampler": {"type": "gp", "seed": 7, "startup_trials": 3, "deterministic": True},
+        "objectives": TWO,
+        "constraints": BOUND,
     },
 }
 
@@ -171,6 +193,16 @@ def test_suggestions_lie_in_the_space(sections):
     spec = make_spec(**sections)
     outside = [t.params for t in Game(spec).play(40) if not spec.space.contains(t.params)]
     assert outside == []
+
+
+@pytest.mark.slow  # imports torch, and each suggestion takes seconds
+@pytest.mark.parametrize("sections", GAUSSIAN.values(), ids=GAUSSIAN)
+def test_a_restart_changes_no_suggestion_of_a_gaussian_process(sections):
+    """As above, with fewer trials: a suggestion takes a second."""
+    spec = make_spec(**sections)
+    steady = Game(spec, workers=2).play(10)
+    assert Game(spec, workers=2).play(10, restarts=lambda turn: turn % 9 == 5) == steady
+    assert all(spec.space.contains(trial.params) for trial in steady)
 
 
 def test_suggestions_do_not_depend_on_the_process():

@@ -460,3 +460,20 @@ def test_stored_details_are_read_only_where_they_are_compared(tmp_path, monkeypa
     )
     driver.claimed()
     assert asked == read
+
+
+def test_a_space_that_is_used_up_ends_the_sweep(tmp_path):
+    """With two combinations and a budget of ten trials, two run to their end and the reason says why."""
+    space = {"augment.flip": {"choices": ["none", "horizontal"]}}
+    driver = Driver(tmp_path, space=space, budget={"trials": 10}, sampler={"type": "grid"})
+    first, second = driver.search.next(), driver.search.next()
+    assert driver.search.next() is Turn.WAIT
+    assert first.params != second.params
+    driver.measure(first, 300)
+    assert driver.search.next() is Turn.WAIT
+    driver.measure(second, 300)
+    assert driver.search.next() is Turn.FINISHED
+    assert driver.search.ending() == Ending(SweepState.COMPLETED, "the space has no further combination")
+    again = driver.claimed()
+    assert again.next() is Turn.FINISHED
+    assert again.ending() == Ending(SweepState.COMPLETED, "the space has no further combination")

@@ -1,5 +1,6 @@
 """Good specs: defaults, forms of values, and the canonical document."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -198,3 +199,12 @@ def test_a_spec_cannot_be_changed() -> None:
     """Specs are values."""
     with pytest.raises(ValueError, match="frozen"):
         read(TINY).name = "other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("kind", ["tpe", "nsga2", "random", "qmc"])
+def test_a_stored_sampler_of_few_options_is_read(kind):
+    """What was stored before samplers had more options gets their defaults."""
+    spec = read(f"{TINY}sampler: {{type: {kind}, seed: 5}}\n")
+    document = json.loads(spec_document(spec))
+    document["sampler"] = {"type": kind, "seed": 5, "startup_trials": 10}
+    assert spec_from_document(json.dumps(document)) == spec
