@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
-from sweeps.core.budget import Spent, exhausted, limits_of, target_reached
+from sweeps.core.budget import limits_of
 from sweeps.core.progress import Progress, progress
-from sweeps.core.ranking import bounds_of, leader, objectives_of, violation
+from sweeps.core.ranking import bounds_of, leader, objectives_of
 from sweeps.core.requests import Request
 from sweeps.core.spec import SweepSpec
 from sweeps.core.states import SweepState, TrialState
 from sweeps.core.trial import Assignment, Decision, Failure, Report
+from sweeps.ledger import Ledger
 from sweeps.records import Claim, Outcome, TrialRecord
 from sweeps.samplers.sampler import OptunaSampler
 from sweeps.service import SweepService
@@ -83,8 +84,6 @@ class Search:
         self._directory, self._workers, self._devices = directory, workers, devices
         self._rungs: tuple[int, ...] = tuple(self._spec.fidelity.rungs)
         self._pause_file = directory / f"pause-e{claim.epoch}"
-        self._started_at, self._active_s = clock(), sweep.active_s
-        self._limits = limits_of(self._spec, sweep.started_at or self._started_at)
         self._objectives, self._bounds = objectives_of(self._spec), bounds_of(self._spec)
         self._trials: dict[int, TrialRecord] = {t.number: t for t in service.trials(claim.sweep_id)}
         measurements = service.measurements(claim.sweep_id)
@@ -92,8 +91,17 @@ class Search:
         self._sampler = OptunaSampler(self._spec, self._spec.sampler.seed)
         self._sampler.replay(list(self._trials.values()), measurements)
         self._sampler.recall(lambda number: service.details(claim.sweep_id, number))
-        self._heard_at: dict[int, float] = {}
-        self._pausing = False
+        now = clock()
+        self._ledger = Ledger(
+            limits_of(self._spec, sweep.started_at or now),
+            self._objectives,
+            self._bounds,
+            devices=devices,
+            active_s=sweep.active_s,
+            now=now,
+            trials=self._trials.values(),
+        )
+        self._pausing = self._called_in = False
         self._wishes = Wishes(service, claim.sweep_id, on_request)
         self._stopping = sweep.state is SweepState.STOPPING
         self._over: str | None = (sweep.reason or "its last driver was ending it") if self._stopping else None
@@ -119,6 +127,7 @@ class Search:
             return Turn.WAIT if running else Turn.FINISHED
         if running >= self._workers:
             return Turn.WAIT
+        self._let_workers_go_on()
         queued = [t.number for t in self._trials.values() if t.state is TrialState.QUEUED]
         if queued:
             trial = self._service.start_attempt(self._claim, min(queued), self._clock())
@@ -134,7 +143,7 @@ class Search:
         else:
             return Turn.WAIT if running else Turn.FINISHED
         self._trials[trial.number] = trial
-        self._heard_at[trial.number] = self._clock()
+        self._ledger.take(trial, self._clock())
         self._on_change(self.progress(trial))
         return self._assignment(trial)
 
@@ -160,9 +169,10 @@ class Search:
             self._measured.add((report.number, report.iteration))
         trial = after_report(trial, report, outcome, attrs, first)
         self._trials[trial.number] = trial
-        self._heard_at[trial.number] = self._clock()
+        self._ledger.take(trial, self._clock())
         if trial.state.terminal:
             self._sampler.finish(trial.number, trial.state, trial.metrics)
+        self._check_budget()
         self._stop()
         self._on_change(self.progress(trial))
         return outcome.decision
@@ -173,7 +183,7 @@ class Search:
         What it held since it was last heard of is spent, though nothing came of it.
         """
         trial, now = self._trials[number], self._clock()
-        worker_s = max(0.0, now - self._heard_at.get(number, now))
+        worker_s = self._ledger.unheard_s(number, now)
         self.report(Report(number, attempt, trial.iteration, now, worker_s, failure=failure))
 
     # -- the driver's hands
@@ -184,11 +194,16 @@ class Search:
         self._ask_workers_to_pause()
 
     def heed(self) -> None:
-        """Looks for what people asked of the sweep. From any thread; it is done at the next report."""
-        if self._abandoned or not self._wishes.look():
+        """Looks for what people asked of the sweep, and at the clock. From any thread, and often.
+
+        Workers are called in, and the rest is done at their next report.
+        """
+        if self._abandoned:
             return
+        new = self._wishes.look()
         self._pausing = self._pausing or self._wishes.pause is not None
-        self._ask_workers_to_pause()
+        if new or self._ledger.time_is_up(self._clock()):
+            self._ask_workers_to_pause()
 
     def abandon(self) -> None:
         """Gives up without another word to the store: its epoch is lost, or it cannot be written."""
@@ -231,7 +246,7 @@ class Search:
             return Outcome(TrialState.COMPLETED, None, Decision.STOP)
         after = after_report(trial, report, _GOES_ON, trial.sampler_attrs, first)
         self._check_budget(after)
-        if why and not self._target_reached(after):
+        if why and not self._ledger.hits_target(after):
             return Outcome(TrialState.PRUNED, why, Decision.STOP)
         if self._over:
             return Outcome(TrialState.CANCELLED, self._over, Decision.STOP)
@@ -252,14 +267,7 @@ class Search:
         self._over = self._wishes.cancel or self._over
         if self._over:
             return
-        trials = {**self._trials, changed.number: changed} if changed else self._trials
-        now = self._clock()
-        spent = Spent(
-            gpu_s=self._devices * sum(t.worker_s for t in trials.values()),
-            wall_s=self._active_s + now - self._started_at,
-        )
-        reached = (reason for t in trials.values() if (reason := self._target_reached(t)))
-        self._over = next(reached, None) or exhausted(self._limits, spent, now)
+        self._over = self._ledger.reached(self._clock(), changed)
         if self._over is None and self._hopeless():
             self._over = f"the first {HOPELESS_AFTER} trials failed: {self._last_reason()}"
         if self._over:
@@ -270,12 +278,6 @@ class Search:
         if self._over and not self._stopping and not self._abandoned:
             self._service.finish(self._claim, SweepState.STOPPING, self._over, self._clock())
             self._stopping = True
-
-    def _target_reached(self, trial: TrialRecord) -> str | None:
-        """Why the sweep may end with this trial; one that breaks a constraint is not what was looked for."""
-        if trial.state is TrialState.INFEASIBLE or violation(trial.metrics, self._bounds):
-            return None
-        return target_reached(self._limits, trial.metrics)
 
     def _hopeless(self) -> bool:
         """Whether only failures came so far: the fault is then the set-up's, not a trial's.
@@ -311,7 +313,14 @@ class Search:
         return more or any(not t.state.terminal for t in self._trials.values())
 
     def _ask_workers_to_pause(self) -> None:
+        self._called_in = True
         os.close(os.open(self._pause_file, os.O_CREAT | os.O_WRONLY))
+
+    def _let_workers_go_on(self) -> None:
+        """They were called in for a limit that is not reached, now that all have said what they did."""
+        if self._called_in:
+            self._called_in = False
+            self._pause_file.unlink(missing_ok=True)
 
     def _assignment(self, trial: TrialRecord) -> Assignment:
         return Assignment(

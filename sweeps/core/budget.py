@@ -7,6 +7,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from sweeps.core.spec import SweepSpec
+from sweeps.core.spec_fields import duration
 
 
 class Goal(StrEnum):
@@ -28,13 +29,17 @@ class Limits:
         gpu_s: Seconds of devices held by workers.
         wall_s: Seconds of a driver's life, over all epochs.
         deadline_at: Seconds since the Unix epoch.
+        deadline: The same as the spec has it.
         target: Metric name to (goal, value); reaching all of them ends the sweep.
+        no_improvement: Trials that may end without a better one.
     """
 
     gpu_s: float | None = None
     wall_s: float | None = None
     deadline_at: float | None = None
+    deadline: str = ""
     target: Mapping[str, tuple[Goal, float]] | None = None
+    no_improvement: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +61,13 @@ def target_reached(limits: Limits, metrics: Mapping[str, float]) -> str | None:
 
 
 def exhausted(limits: Limits, spent: Spent, now: float) -> str | None:
-    """The reason for which the sweep must end, or None while it may go on; the target aside."""
+    """The reason for which the sweep must end, or None while it may go on; what trials achieve aside."""
     if limits.wall_s is not None and spent.wall_s >= limits.wall_s:
-        return f"wall time of {limits.wall_s:.0f} s used up"
+        return f"wall time of {duration(limits.wall_s)} used up"
     if limits.gpu_s is not None and spent.gpu_s >= limits.gpu_s:
         return f"{limits.gpu_s / 3600:g} GPU-hours used up"
     if limits.deadline_at is not None and now >= limits.deadline_at:
-        return "deadline passed"
+        return f"deadline {limits.deadline} passed"
     return None
 
 
@@ -74,7 +79,9 @@ def limits_of(spec: SweepSpec, started_at: float) -> Limits:
         gpu_s=None if budget.gpu_hours is None else budget.gpu_hours * 3600,
         wall_s=budget.wall_s,
         deadline_at=None if budget.deadline is None else deadline_at(budget.deadline, started_at),
+        deadline=budget.deadline or "",
         target={name: (goals[name], value) for name, value in budget.target.items()} or None,
+        no_improvement=budget.no_improvement,
     )
 
 

@@ -73,6 +73,11 @@ def scores(metrics: Mapping[str, float], objectives: Objectives) -> tuple[float,
     return tuple(metrics[name] if goal is Goal.MAXIMIZE else -metrics[name] for name, goal in objectives)
 
 
+def standing(trial: Ranked, bounds: Bounds) -> tuple[float, bool]:
+    """What comes before any value, smaller first: by how much it breaks constraints, and being given up."""
+    return violation(trial.metrics, bounds), trial.state in _GIVEN_UP
+
+
 def leaderboard(trials: Iterable[_Trial], objectives: Objectives, bounds: Bounds = ()) -> list[_Trial]:
     """Measured trials, best first; INFEASIBLE ones have no place.
 
@@ -86,11 +91,11 @@ def leaderboard(trials: Iterable[_Trial], objectives: Objectives, bounds: Bounds
 
     def key(pair: tuple[_Trial, tuple[float, ...]]) -> tuple[object, ...]:
         trial, got = pair
-        place = _standing(trial, bounds)
+        place = standing(trial, bounds)
         beaten_by = 0
         if len(objectives) > 1:
             beaten_by = sum(
-                dominates(other, got) for peer, other in measured if _standing(peer, bounds) == place
+                dominates(other, got) for peer, other in measured if standing(peer, bounds) == place
             )
         return *place, beaten_by, *_by_value(trial, got)
 
@@ -105,7 +110,7 @@ def leader(trials: Iterable[_Trial], objectives: Objectives, bounds: Bounds = ()
     measured = _measured(trials, objectives)
     if not measured:
         return None
-    return min(measured, key=lambda pair: (*_standing(pair[0], bounds), *_by_value(*pair)))[0]
+    return min(measured, key=lambda pair: (*standing(pair[0], bounds), *_by_value(*pair)))[0]
 
 
 def _measured(trials: Iterable[_Trial], objectives: Objectives) -> list[tuple[_Trial, tuple[float, ...]]]:
@@ -114,10 +119,6 @@ def _measured(trials: Iterable[_Trial], objectives: Objectives) -> list[tuple[_T
         for trial in trials
         if trial.state is not TrialState.INFEASIBLE and (got := scores(trial.metrics, objectives)) is not None
     ]
-
-
-def _standing(trial: Ranked, bounds: Bounds) -> tuple[float, bool]:
-    return violation(trial.metrics, bounds), trial.state in _GIVEN_UP
 
 
 def _by_value(trial: Ranked, got: tuple[float, ...]) -> tuple[tuple[float, ...], int, int]:

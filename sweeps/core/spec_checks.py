@@ -61,6 +61,8 @@ def cross_issues(good: Mapping[str, Any], raw: Mapping[Any, Any]) -> Iterator[Sp
         yield from objective_issues(good["pruner"], [(o.metric, o.goal) for o in good["objectives"]])
     if "pruner" in good and "fidelity" in good:
         yield from rung_issues(good["pruner"], len(good["fidelity"].rungs))
+    if "budget" in good:
+        yield from _patience(good["budget"])
     if "budget" in good and "objectives" in good:
         yield from _target(good["budget"], good["objectives"])
 
@@ -143,6 +145,13 @@ def _fidelity(fidelity: Fidelity) -> Iterator[SpecIssue]:
     if rungs[last] != fidelity.iterations:
         problem = f"the last rung must be fidelity.iterations, {fidelity.iterations}, but is {rungs[last]}"
         yield SpecIssue(f"fidelity.rungs[{last}]", problem)
+
+
+def _patience(budget: Budget) -> Iterator[SpecIssue]:
+    got, trials = budget.no_improvement, budget.trials
+    if got is not None and got >= trials:
+        problem = f"no_improvement < trials must hold, but got (no_improvement={got}, trials={trials})"
+        yield SpecIssue("budget.no_improvement", problem)
 
 
 def _target(budget: Budget, objectives: tuple[Objective, ...]) -> Iterator[SpecIssue]:

@@ -234,6 +234,7 @@ class Budget(_Section):
         wall_s: Seconds of the driver's time, or None; `wall: 2h` in a spec.
         deadline: `07:00 Europe/Berlin`: the next such moment after the start, or None.
         target: Objective's metric -> value at which it is good enough.
+        no_improvement: Trials that may end since the best one did, or since the front changed, or None.
     """
 
     trials: Annotated[int, whole(1, MAX_TRIALS)] = 20
@@ -243,6 +244,7 @@ class Budget(_Section):
     ] = Field(default=None, alias="wall")
     deadline: Annotated[str | None, BeforeValidator(deadline_value)] = None
     target: dict[_Metric, _Number] = Field(default_factory=dict)
+    no_improvement: Annotated[int | None, whole(1, MAX_TRIALS)] = None
 
 
 class Resources(_Section):

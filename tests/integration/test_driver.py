@@ -192,6 +192,23 @@ def test_a_budget_ends_the_sweep_at_the_next_report(tmp_path, mlflow_uri, ray_ad
     assert all(t.state.terminal for t in home.trials)
 
 
+def test_a_wall_limit_calls_workers_in_from_the_middle_of_a_rung(tmp_path, mlflow_uri, ray_address):
+    """A rung of minutes does not hold up the end: what ran has a checkpoint and is CANCELLED."""
+    home = Home(
+        tmp_path,
+        mlflow_uri,
+        budget={"trials": 50, "wall": "1s"},
+        fidelity={"iterations": 9000, "rungs": [1, 9000]},
+        pruner={"type": "none"},
+    )
+    home.drive(ray_address, step_s=0.02)
+    sweep = home.service.sweep(home.sweep_id)
+    assert sweep.state.terminal
+    assert sweep.reason.endswith("wall time of 1s used up")
+    assert {t.state for t in home.trials} == {TrialState.CANCELLED}
+    assert all(t.checkpoint_iteration == t.iteration < 9000 for t in home.trials)
+
+
 def test_a_driver_that_lost_its_sweep_stops_and_writes_nothing_more(tmp_path, mlflow_uri, ray_address):
     """Another claim ends this driver with StaleEpoch, and the store is as the other driver left it."""
     home = Home(tmp_path, mlflow_uri)

@@ -16,11 +16,11 @@ def test_no_limits_never_end_a_sweep():
 @pytest.mark.parametrize(
     ("limits", "spent", "reason"),
     [
-        (Limits(wall_s=60), Spent(0, 60), "wall time of 60 s used up"),
+        (Limits(wall_s=60), Spent(0, 60), "wall time of 1m used up"),
         (Limits(wall_s=60), Spent(0, 59.9), None),
         (Limits(gpu_s=7200), Spent(7200, 0), "2 GPU-hours used up"),
         (Limits(gpu_s=7200), Spent(7199, 0), None),
-        (Limits(deadline_at=1000.0), NOTHING, "deadline passed"),
+        (Limits(deadline_at=1000.0, deadline="07:00 UTC"), NOTHING, "deadline 07:00 UTC passed"),
         (Limits(deadline_at=1000.1), NOTHING, None),
     ],
 )

@@ -150,7 +150,7 @@ def test_a_wall_budget_counts_the_drivers_life_and_not_the_gaps(tmp_path):
     driver.clock.tick(20)
     assert driver.measure(again, 300) is Decision.STOP
     assert driver.search.next() is Turn.FINISHED
-    assert driver.search.ending().reason == "wall time of 100 s used up"
+    assert driver.search.ending().reason == "wall time of 1m40s used up"
 
 
 def test_gpu_hours_count_the_share_of_a_device(tmp_path):
@@ -303,7 +303,7 @@ def test_a_budget_that_ends_before_the_first_rung_is_told(tmp_path):
     assert driver.measure(trial, 40, metrics=None) is Decision.STOP
     assert driver.search.next() is Turn.FINISHED
     assert driver.search.ending().state is SweepState.FAILED
-    assert driver.search.ending().reason == "no trial could be measured: wall time of 60 s used up"
+    assert driver.search.ending().reason == "no trial could be measured: wall time of 1m used up"
 
 
 def test_a_pause_before_the_first_rung_is_no_failure(driver):
@@ -314,6 +314,59 @@ def test_a_pause_before_the_first_rung_is_no_failure(driver):
     driver.measure(trial, 40, metrics=None, paused=True)
     assert driver.search.next() is Turn.FINISHED
     assert driver.search.ending() == Ending(SweepState.PAUSED, None)
+
+
+STALLED = "no improvement over 2 trials: the best is still trial 0"
+
+
+def test_a_sweep_that_finds_nothing_better_ends(tmp_path):
+    """What runs beside the last trial that counts is CANCELLED with the reason; a new driver counts on."""
+    driver = Driver(tmp_path, budget={"trials": 30, "no_improvement": 2})
+    for ap in (30.0, 20.0):
+        driver.measure(driver.search.next(), 300, ap=ap)
+    driver.search = driver.claimed()
+    beside, last = driver.search.next(), driver.search.next()
+    driver.measure(beside, 75, ap=10.0)
+    assert driver.measure(last, 300, ap=29.0) is Decision.STOP
+    assert driver.service.sweep(driver.sweep_id).reason == STALLED
+    assert driver.measure(beside, 90, metrics=None, paused=True) is Decision.STOP
+    assert driver.search.next() is Turn.FINISHED
+    assert driver.search.ending() == Ending(SweepState.COMPLETED, STALLED)
+    assert [(t.state, t.reason) for t in driver.service.trials(driver.sweep_id)][2:] == [
+        (TrialState.CANCELLED, STALLED),
+        (TrialState.COMPLETED, None),
+    ]
+
+
+def test_an_open_trial_that_leads_is_waited_for(tmp_path):
+    """A sweep does not end for want of improvement while one is on its way."""
+    driver = Driver(tmp_path, budget={"trials": 30, "no_improvement": 2})
+    driver.measure(driver.search.next(), 300, ap=30.0)
+    better = driver.search.next()
+    driver.measure(better, 75, ap=31.0)
+    for _ in range(3):
+        driver.measure(driver.search.next(), 300, ap=20.0)
+    assert driver.service.sweep(driver.sweep_id).state is SweepState.RUNNING
+    driver.measure(better, 150, ap=25.0)  # it led, and does not any more
+    assert driver.service.sweep(driver.sweep_id).reason == STALLED
+
+
+def test_workers_that_were_called_in_too_early_go_on(tmp_path):
+    """The clock says that GPU hours are used up; the workers say that they worked less: nothing ends yet."""
+    driver = Driver(tmp_path, workers=1, budget={"trials": 30, "gpu_hours": 1})
+    trial = driver.search.next()
+    driver.clock.tick(3601)
+    driver.search.heed()
+    assert Path(trial.pause_file).exists()
+    assert driver.measure(trial, 40, metrics=None, paused=True, worker_s=3000.0) is Decision.STOP
+    again = driver.search.next()
+    assert (again.number, again.attempt, again.iteration) == (0, 2, 40)
+    assert not Path(again.pause_file).exists()
+    driver.clock.tick(601)
+    driver.search.heed()
+    driver.measure(again, 60, metrics=None, paused=True, worker_s=600.0)
+    assert driver.search.next() is Turn.FINISHED
+    assert driver.states() == [TrialState.CANCELLED]
 
 
 @pytest.fixture

@@ -1,0 +1,101 @@
+"""What a sweep has spent, and whether a limit of its budget is reached."""
+
+from collections.abc import Iterable
+
+from sweeps.core.budget import Limits, Spent, exhausted, target_reached
+from sweeps.core.improvement import Improvement
+from sweeps.core.ranking import Bounds, Objectives, violation
+from sweeps.core.states import TrialState
+from sweeps.records import TrialRecord
+
+
+class Ledger:
+    """Keeps the account of one driver's sweep.
+
+    A device counts from the moment in which its attempt is handed out, reported or not: a limit must not be
+    overshot because a rung is long and its worker silent.
+
+    Args:
+        limits: The sweep's.
+        objectives: Its objectives, for the target and for what is better,
+        bounds: and its constraints.
+        devices: Share of a GPU that a trial holds.
+        active_s: Seconds of drivers' lives before this one.
+        now: When this one began.
+        trials: The sweep's so far.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        objectives: Objectives,
+        bounds: Bounds,
+        *,
+        devices: float,
+        active_s: float,
+        now: float,
+        trials: Iterable[TrialRecord],
+    ) -> None:
+        self._limits, self._bounds = limits, bounds
+        self._devices, self._active_s, self._began = devices, active_s, now
+        self._held: dict[int, float] = {}  # since when each device was last heard of
+        self._open: dict[int, TrialRecord] = {}
+        self._worked: dict[int, float] = {}
+        self._worked_s = 0.0
+        self._target: str | None = None
+        self._improvement = Improvement(objectives, bounds)
+        for trial in sorted(trials, key=lambda t: (t.ended_at or 0.0, t.number)):
+            self.take(trial, now)
+            self._held.pop(trial.number, None)
+
+    def take(self, trial: TrialRecord, now: float) -> None:
+        """Takes in what a trial has become: it has started, or was heard of, or has ended."""
+        self._worked_s += trial.worker_s - self._worked.get(trial.number, 0.0)
+        self._worked[trial.number] = trial.worker_s
+        self._target = self._target or self.hits_target(trial)
+        self._held.pop(trial.number, None)
+        self._open.pop(trial.number, None)
+        if trial.state.terminal:
+            self._improvement.end(trial)
+            return
+        self._open[trial.number] = trial
+        if trial.state is TrialState.RUNNING:
+            self._held[trial.number] = now
+
+    def unheard_s(self, number: int, now: float) -> float:
+        """Seconds for which nothing was heard of a RUNNING trial."""
+        return max(0.0, now - self._held.get(number, now))
+
+    def spent(self, now: float, changed: TrialRecord | None = None) -> Spent:
+        """What is spent by now, with a trial as its newest report leaves it."""
+        # A copy, since a heartbeat asks too while the verbs change it.
+        held = {number: since for number, since in [*self._held.items()] if now > since}
+        worked_s = self._worked_s
+        if changed is not None:
+            held.pop(changed.number, None)
+            worked_s += changed.worker_s - self._worked.get(changed.number, 0.0)
+        held_s = sum(now - since for since in held.values())
+        return Spent(gpu_s=self._devices * (worked_s + held_s), wall_s=self._active_s + now - self._began)
+
+    def time_is_up(self, now: float) -> bool:
+        """Whether a limit that passes without a report is reached; from any thread."""
+        return exhausted(self._limits, self.spent(now), now) is not None
+
+    def reached(self, now: float, changed: TrialRecord | None = None) -> str | None:
+        """Why the sweep must end, with a trial as its newest report leaves it; None while it may go on."""
+        target = self._target or (self.hits_target(changed) if changed else None)
+        return target or exhausted(self._limits, self.spent(now, changed), now) or self._stalled(changed)
+
+    def hits_target(self, trial: TrialRecord) -> str | None:
+        """Why the sweep may end with this trial; one that breaks a constraint is not what was looked for."""
+        if trial.state is TrialState.INFEASIBLE or violation(trial.metrics, self._bounds):
+            return None
+        return target_reached(self._limits, trial.metrics)
+
+    def _stalled(self, changed: TrialRecord | None) -> str | None:
+        """Nothing better for long. An open trial that is about to be better is waited for."""
+        trials = {**self._open, **({changed.number: changed} if changed else {})}
+        why = self._improvement.stalled(self._limits.no_improvement)
+        if why is None or any(self._improvement.betters(trial) for trial in trials.values()):
+            return None
+        return why
