@@ -97,6 +97,17 @@ def check_pool(resources: Resources, address: str | None) -> None:
         plan_pool(resources, [totals], shared=False)
 
 
+def own_pool(resources: Resources) -> Pool:
+    """What a cluster of our own on this machine would offer, without starting it.
+
+    Raises:
+        UserError: Not even one trial fits.
+    """
+    _quiet_ray()
+    totals = _own_totals() or {"CPU": float(os.cpu_count() or 1)}
+    return plan_pool(resources, [totals], shared=False)
+
+
 def _quiet_ray() -> None:
     for name, value in QUIET_RAY.items():
         os.environ.setdefault(name, value)

@@ -1,16 +1,23 @@
 """The runner, found by the service through the entry point `masksweep.runners`."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from runners.annotations.audit import audit
 from runners.curves.objective import fingerprint
 from runners.curves.worker import AnalyticWorker
+from runners.probe import probe_points
 from runners.weights import weights_issue
 from search_spaces.issues import SpecIssue
+from search_spaces.parameters import Value
+from sweeps.core.plan import Probe, Slots
 from sweeps.core.spec import WEIGHT_WORDS, SweepSpec, spec_document, spec_from_document
 from sweeps.core.trial import TrialWorker
 from sweeps.launchers.runner import DriveOrder, Evaluation, IouType, Preflight
+
+CHECKPOINT_S = 60.0
+"""Seconds of training that a lost worker may cost."""
 
 CURVE_POINTS = 50
 """Points that a short trial's loss curve has at least; a long one has one every 20 iterations."""
@@ -37,6 +44,17 @@ class DetectronRunner:
 
         check_pool(spec.resources, ray_address)
 
+    def slots(self, spec: SweepSpec) -> Slots:
+        """Counts what this machine has."""
+        from runners.cluster import own_pool  # noqa: PLC0415 - the audit alone needs no Ray
+
+        pool = own_pool(spec.resources)
+        return Slots(pool.workers, pool.gpus)
+
+    def probe(self, spec: SweepSpec, points: Sequence[dict[str, Value]], seconds: float) -> Probe:
+        """Trains the points for a few moments each."""
+        return probe_points(spec, points, seconds)
+
     def drive(self, order: DriveOrder) -> None:
         """Runs the sweep's next epoch in this process."""
         from runners.driver import drive  # noqa: PLC0415 - the audit alone needs no Ray
@@ -59,14 +77,20 @@ class DetectronRunner:
         write_dataset(directory, train=train, val=val, size=size, seed=seed)
 
 
-def make_worker(document: str) -> TrialWorker:
-    """A worker for the spec in `document`; runs in an actor's process, where the heavy imports belong."""
+def make_worker(document: str, *, checkpoint_s: float = CHECKPOINT_S) -> TrialWorker:
+    """A worker for the spec in `document`; runs in an actor's process, where the heavy imports belong.
+
+    Args:
+        document: The spec.
+        checkpoint_s: Seconds of training between two checkpoints.
+    """
     spec = spec_from_document(document)
     if spec.base.synthetic is not None:
-        return AnalyticWorker(spec)
+        return AnalyticWorker(spec, checkpoint_s=checkpoint_s)
     from runners.detectron.worker import DetectronWorker  # noqa: PLC0415 - torch, only in workers
 
-    return DetectronWorker(spec, curve_every=max(1, min(20, spec.fidelity.iterations // CURVE_POINTS)))
+    every = max(1, min(20, spec.fidelity.iterations // CURVE_POINTS))
+    return DetectronWorker(spec, checkpoint_s=checkpoint_s, curve_every=every)
 
 
 def _check_base(spec: SweepSpec, num_classes: int) -> tuple[tuple[SpecIssue, ...], tuple[SpecIssue, ...]]:

@@ -63,6 +63,27 @@ def run(
 
 
 @app.command()
+def plan(
+    spec: Annotated[Path, typer.Argument(help="The sweep's spec, a YAML file.", show_default=False)],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    probe_seconds: Annotated[
+        float, typer.Option(min=0, help="Real training, at most; 0 plans by earlier sweeps alone.")
+    ] = 35.0,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Trials at once; else what this machine can take.")
+    ] = None,
+) -> None:
+    """Say what a sweep would cost, and what of its space cannot be trained; create nothing."""
+    from sweeps.cli.plan import plan_spec  # noqa: PLC0415 - only this plans
+
+    settings = Settings.load(home)
+    raise typer.Exit(
+        plan_spec(spec, settings, as_json=as_json, probe_s=probe_seconds, workers=workers)
+    )
+
+
+@app.command()
 def resume(
     sweep_id: Annotated[str, typer.Argument(help="The sweep's id, or a unique beginning of it.")],
     home: HomeOption = None,

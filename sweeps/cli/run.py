@@ -32,7 +32,7 @@ def run_spec(path: Path, settings: Settings, *, as_json: bool, ray_address: str 
     """
     runner = load_runner()
     try:
-        spec, checked = _checked(runner, path)
+        spec, checked = checked_spec(runner, path)
     except SpecInvalid as error:
         print_error(error, str(path))
         return EXIT_USER
@@ -76,7 +76,7 @@ def resume_sweep(sweep_id: str, settings: Settings, *, as_json: bool, ray_addres
     return _drive(runner, service, settings, sweep.sweep_id, as_json=as_json, ray_address=ray_address)
 
 
-def _checked(runner: Runner, path: Path) -> tuple[SweepSpec, Preflight]:
+def checked_spec(runner: Runner, path: Path) -> tuple[SweepSpec, Preflight]:
     """The spec in a file and what was found out about its data.
 
     Raises:

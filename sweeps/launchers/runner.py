@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, cast
 
 from search_spaces.issues import SpecIssue
+from search_spaces.parameters import Value
 from sweeps.core.errors import MissingExtra
+from sweeps.core.plan import Probe, Slots
 from sweeps.core.progress import Progress
 from sweeps.core.spec import SweepSpec
 from sweeps.service import SweepService
@@ -104,6 +106,22 @@ class Runner(Protocol):
 
         Raises:
             UserError: There is no such cluster, or not even one trial fits.
+        """
+
+    def slots(self, spec: SweepSpec) -> Slots:
+        """How many trials would run at once on this machine, and what each would hold; starts nothing.
+
+        Raises:
+            UserError: Not even one trial fits.
+        """
+
+    def probe(self, spec: SweepSpec, points: Sequence[dict[str, Value]], seconds: float) -> Probe:
+        """Trains points of a space for a few moments each, on a sample of the data; leaves nothing behind.
+
+        Args:
+            spec: A spec that passed its preflight.
+            points: Parameters; memory is measured on the first one.
+            seconds: How long at most, in all.
         """
 
     def evaluate(
