@@ -24,13 +24,16 @@ from sweeps.core.plan import Infeasible, Probe, Timing
 from sweeps.core.spec import Dataset, Split, SweepSpec, spec_document, spec_from_document
 from sweeps.core.trial import Assignment, Failure, Report, TrialWorker
 
-TRAIN_IMAGES, VAL_IMAGES = 64, 24
+TRAIN_IMAGES, VAL_IMAGES = 48, 12
 """Of the sample."""
 
 TIMED = 3
 """The first so many points are timed; the others are trained for an iteration."""
 
-STRETCH_SHARE = 0.1
+MEMORY_SHARE = 0.9
+"""Of the machine's memory, what the process may take."""
+
+STRETCH_SHARE = 0.06
 """Of the probe's time, the training of a point that is timed."""
 
 
@@ -47,7 +50,7 @@ def probe_points(spec: SweepSpec, points: Sequence[dict[str, Value]], seconds: f
 
     Args:
         spec: A spec that passed its preflight.
-        points: Parameters; the first one is where memory peaks, and the first three are timed.
+        points: Parameters; the first three are timed, and memory is measured on them.
         seconds: After which the process is ended, whatever it is at.
     """
     findings = _Findings()
@@ -106,13 +109,13 @@ def _work(
     spec, place = spec_from_document(document), Path(directory)
     # As Ray has it for its workers, and before torch is imported.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, int(spec.resources.cpus_per_trial))))
+    _stay_below(MEMORY_SHARE)
     sample, images = _sampled(spec, place)
     text = spec_document(sample)
     timed = make_worker(text, checkpoint_s=seconds * STRETCH_SHARE)
     for index, params in enumerate(points[:TIMED]):
         told.send(_timing(timed, _assignment(spec, params, place / str(index)), images))
-        if index == 0:
-            told.send(_peak_memory_bytes())
+        told.send(_peak_memory_bytes())
     brief = make_worker(text, checkpoint_s=0.0)
     for index, params in enumerate(points[TIMED:], TIMED):
         assignment = _assignment(spec, params, place / str(index))
@@ -175,7 +178,15 @@ def _assignment(spec: SweepSpec, params: dict[str, Value], directory: Path) -> A
 
 
 def _again(assignment: Assignment, report: Report, rungs: tuple[int, ...]) -> Assignment:
-    return replace(assignment, attempt=2, checkpoint=report.checkpoint, iteration=report.iteration, rungs=rungs)
+    return replace(
+        assignment, attempt=2, checkpoint=report.checkpoint, iteration=report.iteration, rungs=rungs
+    )
+
+
+def _stay_below(share: float) -> None:
+    """Lets what needs more than this share of the machine's memory fail, instead of the machine."""
+    most = int(share * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    resource.setrlimit(resource.RLIMIT_DATA, (most, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
 
 def _size(checkpoint: str | None) -> int:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from search_spaces.parameters import CategoricalParameter, FloatParameter, Parameter, Value
+from search_spaces.parameters import CategoricalParameter, Parameter, Value
+from search_spaces.positions import value_at
 from search_spaces.space import SearchSpace
 
 _TRAINING_ONLY = ("solver.", "augment.", "sampling.")
@@ -35,8 +36,8 @@ def corners(space: SearchSpace) -> list[dict[str, Value]]:
     model_first = sorted(space.parameters, key=lambda p: p.name.startswith(_TRAINING_ONLY))
     points = [largest(space), centre(space), smallest(space)]
     for parameter in model_first:
-        for value in _ends(parameter) if not isinstance(parameter, CategoricalParameter) else parameter.choices:
-            points.append(_around(space, parameter, value))
+        values = parameter.choices if isinstance(parameter, CategoricalParameter) else _ends(parameter)
+        points += [_around(space, parameter, value) for value in values]
     found: list[dict[str, Value]] = []
     seen: set[str] = set()
     for point in points:
@@ -68,29 +69,14 @@ def _point(space: SearchSpace, choose: _Choose) -> dict[str, Value]:
 
 
 def _middle(parameter: Parameter) -> Value:
-    if isinstance(parameter, CategoricalParameter):
-        return parameter.choices[len(parameter.choices) // 2]
-    low, high = parameter.low, parameter.high
-    if isinstance(parameter, FloatParameter):
-        if parameter.log:
-            return float((low * high) ** 0.5)
-        if parameter.step is None:
-            return float((low + high) / 2)
-        return float(low + int((high - low) / parameter.step / 2) * parameter.step)
-    if parameter.log:
-        return min(int(high), max(int(low), round((low * high) ** 0.5)))
-    return int(low) + int((high - low) // parameter.step // 2) * parameter.step
+    return value_at(parameter, 0.5)
 
 
-def _ends(parameter: Parameter) -> tuple[Value, ...]:
-    """The least and the greatest value."""
+def _ends(parameter: Parameter) -> tuple[Value, Value]:
+    """The least and the greatest value; of choices that are no numbers, the first and the last."""
     if isinstance(parameter, CategoricalParameter):
         choices = parameter.choices
         if all(isinstance(choice, int | float) for choice in choices):
             choices = tuple(sorted(choices, key=float))
         return choices[0], choices[-1]
-    step = parameter.step
-    if step is None:
-        return parameter.low, parameter.high
-    high = parameter.low + int((parameter.high - parameter.low) / step + 1e-9) * step
-    return parameter.low, min(high, parameter.high)
+    return value_at(parameter, 0.0), value_at(parameter, 1.0)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from sweeps.core.plan import Span
 from sweeps.core.spec import Constraint, Sampler, SweepSpec
 from sweeps.core.states import TrialState
-from sweeps.sampler import OptunaSampler
+from sweeps.samplers.sampler import OptunaSampler
 
 MOST_TRIALS = 120
 """Of a made-up sweep: by then shares have settled."""
@@ -32,7 +32,7 @@ def passing(spec: SweepSpec) -> list[Span]:
         return [Span(1.0, 1.0, 1.0)] * rungs
     told = [_shares(spec, story, broken=0.0) for story in _STORIES.values()]
     lows = list(told)
-    if spec.constraints:
+    if spec.constraints:  # a trial that breaks one which training does not mend stops at once
         lows.append(_shares(spec, _STORIES["agree"], broken=0.5))
     if spec.pruner.type == "wilcoxon":  # it compares images, which made-up trials have none of
         first = min(1.0, spec.pruner.startup_trials / spec.budget.trials)
@@ -51,7 +51,9 @@ def _shares(spec: SweepSpec, story: _Story, *, broken: float) -> list[float]:
     sampler = OptunaSampler(spec.model_copy(update={"sampler": Sampler(type="random")}), 0)
     came = [0] * len(spec.fidelity.rungs)
     for number in range(trials):
-        sampler.suggest(number)
+        if sampler.suggest(number) is None:  # the space has no more
+            trials = number
+            break
         luck, breaks = chance.random(), chance.random() < broken
         state, metrics = TrialState.COMPLETED, dict[str, float]()
         for rung, iteration in enumerate(spec.fidelity.rungs):

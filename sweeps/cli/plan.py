@@ -1,6 +1,7 @@
 """`masksweep plan`."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,11 @@ from sweeps.settings import Settings
 MOST_POINTS = 64
 """Points of the space that a probe tries."""
 
-_OTHER_POINTS = 1.5
-"""How much more, or less, points cost that were not timed, and trials that share a machine."""
+_ITERATION = 1.25, 1.5
+"""Iterations may be cheaper than the cheapest that was timed, and dearer where trials share a machine."""
+
+_EVALUATION = 3.0, 1.5
+"""A model that has just begun to train detects far more than a trained one, and more takes longer to score."""
 
 
 def plan_spec(
@@ -86,16 +90,17 @@ def _costs(past: Costs | None, probe: Probe | None) -> Costs:
         reasons = "".join(f"; {each.reason}" for each in probe.infeasible[:1])
         raise UserError(f"the probe measured no point{reasons}", "give it more time with --probe-seconds 120")
     return Costs(
-        _wider(span_of([timing.iteration_s for timing in timings])),
-        _wider(span_of([timing.evaluation_s for timing in timings])),
-        _wider(span_of([timing.start_s for timing in timings])),
+        _wider([timing.iteration_s for timing in timings], _ITERATION),
+        _wider([timing.evaluation_s for timing in timings], _EVALUATION),
+        _wider([timing.start_s for timing in timings], _ITERATION),
         size,
-        f"a probe of {len(timings)} points",
+        f"a probe of {len(timings)} point{'' if len(timings) == 1 else 's'}",
     )
 
 
-def _wider(span: Span) -> Span:
-    return Span(span.low / _OTHER_POINTS, span.middle, span.high * _OTHER_POINTS)
+def _wider(values: Sequence[float], factors: tuple[float, float]) -> Span:
+    span, (down, up) = span_of(values), factors
+    return Span(span.low / down, span.middle, span.high * up)
 
 
 def plan_document(plan: Plan, costs: Costs, probe: Probe | None, slots: Slots) -> dict[str, Any]:
@@ -113,7 +118,8 @@ def plan_document(plan: Plan, costs: Costs, probe: Probe | None, slots: Slots) -
         if probe and probe.peak_memory_bytes
         else None,
         "infeasible": [
-            {"params": dict(each.params), "reason": each.reason} for each in (probe.infeasible if probe else ())
+            {"params": dict(each.params), "reason": each.reason}
+            for each in (probe.infeasible if probe else ())
         ],
         "corners": {"checked": probe.checked, "of": probe.points} if probe else None,
         "limited_by": plan.limited_by,
@@ -135,7 +141,8 @@ def _print(spec: SweepSpec, plan: Plan, costs: Costs, probe: Probe | None, slots
     for rung, span in plan.per_rung.items():
         table.add_row(f"  at {rung} iterations", _range(span, "{:.0f}"))
     table.add_row("iterations", _range(plan.iterations, "{:.0f}"))
-    table.add_row("GPU-hours" if slots.gpus else "worker hours, no GPU here", _range(plan.gpu_hours, "{:.3g}"))
+    hours = "GPU-hours" if slots.gpus else "worker hours, no GPU here"
+    table.add_row(hours, _range(plan.gpu_hours, "{:.3g}"))
     table.add_row("time", f"{duration(plan.wall_s.low)} to {duration(plan.wall_s.high)}")
     if plan.disk_gb:
         table.add_row("disk for checkpoints", _range(plan.disk_gb, "{:.2g}") + " GB")
@@ -153,6 +160,8 @@ def _print(spec: SweepSpec, plan: Plan, costs: Costs, probe: Probe | None, slots
 
 
 def _end(plan: Plan) -> str:
+    if plan.limited_by == "space":
+        return "the space, which has no more combinations"
     if plan.limited_by == "trials":
         return "budget.trials"
     return f"budget.{plan.limited_by}, after about {100 * plan.share:.0f} % of the trials"

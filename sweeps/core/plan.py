@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from search_spaces.combinations import combinations
 from search_spaces.parameters import Value
 from sweeps.core.budget import limits_of
 from sweeps.core.spec import SweepSpec
@@ -126,7 +127,8 @@ class Plan:
         gpu_hours: Worker hours times the share of a device; where there is no GPU a worker counts as one.
         wall_s: Seconds from start to end.
         disk_gb: Checkpoints at any one time, in 10**9 bytes; None if their size is not known.
-        limited_by: The limit of the budget that ends it: `trials`, `gpu_hours`, `wall` or `deadline`.
+        limited_by: What ends it: `trials`, `gpu_hours`, `wall` or `deadline` of the budget, or `space` where
+            there are fewer combinations than trials.
         share: Of `budget.trials`, how much fits: 1 if `limited_by` is `trials`.
     """
 
@@ -154,11 +156,15 @@ def make_plan(
         kept: Trials whose checkpoints are kept at the end.
         now: Seconds since the Unix epoch.
     """
-    trials, rungs = spec.budget.trials, spec.fidelity.rungs
+    different = combinations(spec.space)
+    trials = min(spec.budget.trials, different.size if different else spec.budget.trials)
+    rungs = spec.fidelity.rungs
     worker_s = _total(costs, passing, rungs, trials)
     full_s = costs.start_s.high + rungs[-1] * costs.iteration_s.high + len(rungs) * costs.evaluation_s.high
     share, limited_by = _fitting(spec, worker_s.middle, slots, now)
-    done = max(1, min(trials, round(trials * share)))
+    if limited_by == "trials" and trials < spec.budget.trials:
+        share, limited_by = trials / spec.budget.trials, "space"
+    done = trials if limited_by == "space" else max(1, round(trials * share))
     part = done / trials
     spent = worker_s.scaled(part)
     stretch_s = max(b - a for a, b in zip((0, *rungs), rungs, strict=False)) * costs.iteration_s.high

@@ -120,7 +120,7 @@ class Runner(Protocol):
 
         Args:
             spec: A spec that passed its preflight.
-            points: Parameters; memory is measured on the first one.
+            points: Parameters; the first ones are timed, and memory is measured on them.
             seconds: How long at most, in all.
         """
 

@@ -1,0 +1,122 @@
+"""`masksweep plan` on real training, and against what sweeps then cost."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from sweeps.bootstrap import open_service
+from sweeps.settings import Settings
+
+C4 = """
+VERSION: 2
+MODEL:
+  MASK_ON: true
+  RESNETS: {DEPTH: 18, RES2_OUT_CHANNELS: 64, NORM: BN, OUT_FEATURES: [res4]}
+  BACKBONE: {NAME: build_resnet_backbone, FREEZE_AT: 0}
+  RPN: {IN_FEATURES: [res4], POST_NMS_TOPK_TRAIN: 50, POST_NMS_TOPK_TEST: 20}
+  ROI_HEADS: {NAME: Res5ROIHeads, IN_FEATURES: [res4], BATCH_SIZE_PER_IMAGE: 8}
+  ROI_MASK_HEAD: {NAME: MaskRCNNConvUpsampleHead, CONV_DIM: 32, NUM_CONV: 0}
+INPUT: {MIN_SIZE_TRAIN: [64], MIN_SIZE_TEST: 64}
+SOLVER: {IMS_PER_BATCH: 1}
+"""
+"""A base without a feature pyramid, in which PointRend has nothing to take its features from."""
+
+pytestmark = pytest.mark.slow  # trains real models, in processes of their own
+
+CURVES = """
+version: 1
+name: curves
+base: {synthetic: curves, step_s: 0.001}
+space:
+  mask_head.conv_dim: {low: 64, high: 256, step: 32}
+  solver.base_lr: {low: 0.0001, high: 0.01, log: true}
+fidelity: {iterations: 200, rungs: [50, 100, 200]}
+budget: {trials: 8}
+"""
+
+
+def masksweep(*words, cwd, code=0):
+    command = [sys.executable, "-m", "sweeps.cli", *map(str, words)]
+    ended = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert ended.returncode == code, ended.stderr
+    return ended
+
+
+def leftovers():
+    return {path.name for path in Path(tempfile.gettempdir()).glob("masksweep-plan-*")}
+
+
+def written(path, parts, sections):
+    path.write_text(
+        "version: 1\nname: planned\n"
+        f"dataset:\n  train: {{annotations: {parts}/train.json, images: {parts}/images}}\n"
+        f"  val: {{annotations: {parts}/val.json, images: {parts}/images}}\n" + sections
+    )
+    return path
+
+
+def test_the_tiny_preset_is_planned_within_a_minute_and_nothing_stays(tmp_path, parts):
+    spec = written(tmp_path / "spec.yaml", parts, "base: {preset: mask_rcnn_tiny}\nbudget: {trials: 10}\n")
+    before, began = leftovers(), time.monotonic()
+    document = json.loads(masksweep("plan", spec, "--json", cwd=tmp_path).stdout)
+    assert time.monotonic() - began < 60
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["spec.yaml"]
+    assert leftovers() == before
+    assert document["trials"] == 10
+    assert 0 < document["gpu_hours"]["low"] < document["gpu_hours"]["high"]
+    assert document["disk_gb"]["high"] > 0
+    assert 0.2 < document["peak_memory_gb"] < 8
+    assert document["infeasible"] == []
+
+
+def test_corners_that_do_not_build_are_named_with_their_reason(tmp_path, parts):
+    (tmp_path / "c4.yaml").write_text(C4)
+    spec = written(
+        tmp_path / "spec.yaml",
+        parts,
+        "base: {file: c4.yaml, weights: none}\n"
+        "space:\n  mask_head.name: {choices: [stock, pointrend]}\n"
+        "fidelity: {iterations: 90, rungs: [30, 90]}\n",
+    )
+    document = json.loads(masksweep("plan", spec, "--json", cwd=tmp_path).stdout)
+    (broken,) = document["infeasible"]
+    assert broken["params"] == {"mask_head.name": "pointrend"}
+    assert "needs a base with a feature pyramid" in broken["reason"]
+    assert document["basis"] == "a probe of 1 point"
+
+
+def test_a_sweep_costs_what_its_plan_said_and_the_next_plan_learns_from_it(tmp_path, ray_address, mlflow_uri):
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(CURVES)
+    home = tmp_path / "home"
+    planned = json.loads(masksweep("plan", spec, "--json", "--home", home, cwd=tmp_path).stdout)
+    env = {**os.environ, "MLFLOW_TRACKING_URI": mlflow_uri}
+    command = [sys.executable, "-m", "sweeps.cli", "run", str(spec), "--home", str(home)]
+    subprocess.run([*command, "--ray-address", ray_address], check=True, env=env, capture_output=True)
+    service = open_service(Settings.load(home))
+    (sweep,) = service.sweeps()
+    hours = planned["worker_hours"]
+    assert hours["low"] <= sweep.worker_s / 3600 <= hours["high"]
+    done = sum(trial.iteration for trial in service.trials(sweep.sweep_id))
+    assert planned["iterations_range"]["low"] <= done <= planned["iterations_range"]["high"]
+
+    again = masksweep("plan", spec, "--json", "--home", home, "--probe-seconds", "0", cwd=tmp_path)
+    learnt = json.loads(again.stdout)
+    assert learnt["basis"] == f"{len(service.trials(sweep.sweep_id))} trials of 1 earlier sweep"
+    assert learnt["worker_hours"]["low"] <= sweep.worker_s / 3600 <= learnt["worker_hours"]["high"]
+
+
+def test_mistakes_are_told_as_run_tells_them(tmp_path):
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(CURVES.replace("trials: 8", "trials: none"))
+    assert "budget.trials" in masksweep("plan", spec, cwd=tmp_path, code=2).stderr
+    spec.write_text(CURVES)
+    ended = masksweep("plan", spec, "--probe-seconds", "0", cwd=tmp_path, code=2)
+    assert "there are not 3 trials of this data, base and fidelity to plan by" in ended.stderr
+    assert "Traceback" not in ended.stderr

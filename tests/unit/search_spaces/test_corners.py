@@ -1,0 +1,50 @@
+"""Corners are points of the space, each once, the edges of every parameter among them."""
+
+from search_spaces.corners import centre, corners, largest, smallest
+from search_spaces.parameters import CategoricalParameter
+from search_spaces.space import parse_space
+from sweeps.testing import SPACE
+
+
+def space(document=SPACE):
+    parsed, issues = parse_space(document)
+    assert parsed is not None, issues
+    return parsed
+
+
+def test_every_corner_is_a_point_of_the_space_and_comes_once():
+    found = corners(space())
+    assert all(space().contains(point) for point in found)
+    assert len({repr(point) for point in found}) == len(found)
+
+
+def test_each_choice_and_each_end_is_tried_somewhere():
+    found = corners(space())
+    for parameter in space().parameters:
+        if isinstance(parameter, CategoricalParameter):
+            wanted = set(parameter.choices)
+        else:
+            wanted = {parameter.low, parameter.high}
+        assert wanted <= {point[parameter.name] for point in found if parameter.name in point}
+
+
+def test_the_largest_has_the_greatest_numbers_and_the_smallest_the_least():
+    free = space(
+        {
+            "mask_head.conv_dim": {"choices": [64, 256, 128]},
+            "solver.base_lr": {"low": 0.0001, "high": 0.01, "log": True},
+        }
+    )
+    assert largest(free) == {"mask_head.conv_dim": 256, "solver.base_lr": 0.01}
+    assert smallest(free) == {"mask_head.conv_dim": 64, "solver.base_lr": 0.0001}
+    assert abs(float(centre(free)["solver.base_lr"]) - 0.001) < 1e-9
+
+
+def test_what_changes_the_model_is_tried_before_what_changes_training():
+    names = ("solver.base_lr", "augment.brightness")
+    middle = centre(space())
+    alone = [
+        {name for name in point if point[name] != middle.get(name)} for point in corners(space())[3:]
+    ]
+    training = [changed <= set(names) for changed in alone]
+    assert training == sorted(training)
