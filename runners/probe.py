@@ -147,9 +147,7 @@ def _timing(worker: TrialWorker, assignment: Assignment, images: float) -> Timin
     iteration_s = training_s / max(1, stretch.iteration - 1)
     if stretch.iteration == 1:  # the first one is slow: what it took is all that is known
         iteration_s = start_s
-    return Timing(
-        assignment.params, iteration_s, max(0.0, rung.worker_s - again_s) * images, start_s, size
-    )
+    return Timing(assignment.params, iteration_s, max(0.0, rung.worker_s - again_s) * images, start_s, size)
 
 
 def _trouble(assignment: Assignment, report: Report) -> Infeasible | None:
@@ -222,4 +220,3 @@ def _sample(split: Split, file: Path, images: int) -> tuple[Split, float]:
     coco["images"] = kept
     file.write_text(json.dumps(coco), encoding="utf-8")
     return Split(annotations=str(file), images=split.images), times
-

@@ -78,9 +78,7 @@ def plan(
     from sweeps.cli.plan import plan_spec  # noqa: PLC0415 - only this plans
 
     settings = Settings.load(home)
-    raise typer.Exit(
-        plan_spec(spec, settings, as_json=as_json, probe_s=probe_seconds, workers=workers)
-    )
+    raise typer.Exit(plan_spec(spec, settings, as_json=as_json, probe_s=probe_seconds, workers=workers))
 
 
 @app.command()

@@ -27,7 +27,7 @@ _ITERATION = 1.25, 1.5
 """Iterations may be cheaper than the cheapest that was timed, and dearer where trials share a machine."""
 
 _EVALUATION = 3.0, 1.5
-"""A model that has just begun to train detects far more than a trained one, and more takes longer to score."""
+"""A model that has just begun to train detects far more than a trained one."""
 
 
 def plan_spec(

@@ -84,7 +84,8 @@ def test_corners_that_do_not_build_are_named_with_their_reason(tmp_path, parts):
         "space:\n  mask_head.name: {choices: [stock, pointrend]}\n"
         "fidelity: {iterations: 90, rungs: [30, 90]}\n",
     )
-    document = json.loads(masksweep("plan", spec, "--json", cwd=tmp_path).stdout)
+    planned = masksweep("plan", spec, "--json", "--probe-seconds", "120", cwd=tmp_path)
+    document = json.loads(planned.stdout)
     (broken,) = document["infeasible"]
     assert broken["params"] == {"mask_head.name": "pointrend"}
     assert "needs a base with a feature pyramid" in broken["reason"]

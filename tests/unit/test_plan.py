@@ -82,7 +82,8 @@ def test_low_is_never_above_high_and_more_trials_never_cost_less(trials, workers
     fewer = plan(passed=passed, workers=workers, budget={"trials": trials})
     more = plan(passed=passed, workers=workers, budget={"trials": trials + 1})
     for small, big in zip(
-        (fewer.gpu_hours, fewer.wall_s, fewer.iterations), (more.gpu_hours, more.wall_s, more.iterations),
+        (fewer.gpu_hours, fewer.wall_s, fewer.iterations),
+        (more.gpu_hours, more.wall_s, more.iterations),
         strict=True,
     ):
         assert small.low <= small.middle <= small.high
@@ -140,4 +141,3 @@ def test_the_document_is_json_with_the_promised_keys():
     assert document["gpu_hours"].keys() == {"low", "high"}
     assert document["peak_memory_gb"] == 2.0
     assert document["corners"] == {"checked": 3, "of": 13}
-

@@ -43,8 +43,6 @@ def test_the_largest_has_the_greatest_numbers_and_the_smallest_the_least():
 def test_what_changes_the_model_is_tried_before_what_changes_training():
     names = ("solver.base_lr", "augment.brightness")
     middle = centre(space())
-    alone = [
-        {name for name in point if point[name] != middle.get(name)} for point in corners(space())[3:]
-    ]
+    alone = [{name for name in point if point[name] != middle.get(name)} for point in corners(space())[3:]]
     training = [changed <= set(names) for changed in alone]
     assert training == sorted(training)
