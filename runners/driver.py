@@ -179,6 +179,7 @@ def _search(epoch: _Epoch, directory: Path) -> Search:
         clock=time.time,
         on_change=on_change,
         on_request=on_request,
+        on_note=epoch.display.note,
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runners.checkpoints import Shelf, trouble
 from search_spaces.parameters import Value
 from sweeps.core.trial import Assignment, Failure, FailureKind, Report
 
@@ -31,6 +32,7 @@ class CurveWorker:
         devices: File that gets a line `start number pid node gpus` at an attempt's first step, and `end ...`
             when it ends by itself; the GPUs are those that its process sees, `-` for none. None writes none.
             (Tune makes processes whose trial a warm one takes over: they start it and make no step.)
+        weight: Bytes that a checkpoint takes beside its state.
         together: Trials below this number make their first step when all of them are about to, so that what
             fits runs at once however slowly processes start; needs `devices`.
     """
@@ -41,6 +43,7 @@ class CurveWorker:
     step_s: float = 0.0
     devices: Path | None = None
     together: int = 0
+    weight: int = 0
     _assignment: Assignment | None = None
     _iteration: int = 0
     _chain: str = ""
@@ -51,14 +54,16 @@ class CurveWorker:
         self._assignment, self._iteration = assignment, 0
         self._chain = _digest(json.dumps(dict(assignment.params), sort_keys=True))
         self._told = False
-        if assignment.checkpoint:
-            state = json.loads((Path(assignment.checkpoint) / "state.json").read_text())
-            self._iteration, self._chain = state["iteration"], state["chain"]
+        self._shelf = Shelf(assignment)
+        state, self._fell_back = self._shelf.resume(_read)
+        if state is not None:
+            self._iteration, self._chain = state
 
     def step(self) -> Report:
         """Goes on to the next rung, or stops before it when asked to pause."""
         assert self._assignment is not None
         assignment, began = self._assignment, time.monotonic()
+        self._shelf.tidy()
         if not self._told:
             self._told = True
             self._tell_devices("start", assignment)
@@ -72,9 +77,16 @@ class CurveWorker:
         fault = self.faults.get(assignment.number) if faulty else None
         if fault == "exit":
             os._exit(1)
-        metrics = {"segm/AP": self._value(assignment.params)} if reached and fault is None else None
-        if fault is not None or not reached or rung == assignment.rungs[-1]:
+        failure, checkpoint = (Failure(FailureKind(fault), "planned") if fault else None), None
+        if failure is None:
+            try:
+                checkpoint = self._shelf.add(self._iteration, self._write)
+            except OSError as error:
+                failure = trouble(error)
+        metrics = {"segm/AP": self._value(assignment.params)} if reached and failure is None else None
+        if failure is not None or not reached or rung == assignment.rungs[-1]:
             self._tell_devices("end", assignment)
+        fell_back, self._fell_back = self._fell_back, None
         return Report(
             number=assignment.number,
             attempt=assignment.attempt,
@@ -82,9 +94,10 @@ class CurveWorker:
             at=time.time(),
             worker_s=time.monotonic() - began,
             metrics=metrics,
-            checkpoint=self._save(assignment) if fault is None else None,
-            failure=Failure(FailureKind(fault), "planned") if fault else None,
+            checkpoint=str(checkpoint) if checkpoint else None,
+            failure=failure,
             paused=not reached,
+            fell_back=fell_back,
         )
 
     def _advance(self, assignment: Assignment) -> None:
@@ -120,16 +133,15 @@ class CurveWorker:
         luck = int(self._chain[:6], 16) / 0xFFFFFF
         return 60 * (1 - math.exp(-self._iteration / 10)) * math.exp(-distance) + luck
 
-    def _save(self, assignment: Assignment) -> str:
-        parent = Path(assignment.directory)
-        final = parent / f"e{assignment.epoch}a{assignment.attempt}i{self._iteration:07d}"
-        if not final.exists():
-            scratch = final.with_suffix(".tmp")
-            scratch.mkdir(parents=True, exist_ok=True)
-            state = {"iteration": self._iteration, "chain": self._chain}
-            (scratch / "state.json").write_text(json.dumps(state))
-            scratch.rename(final)
-        return str(final)
+    def _write(self, directory: Path) -> None:
+        state = {"iteration": self._iteration, "chain": self._chain}
+        (directory / "state.json").write_text(json.dumps(state))
+        (directory / "weights.bin").write_bytes(b"\1" * self.weight)
+
+
+def _read(checkpoint: Path) -> tuple[int, str]:
+    state = json.loads((checkpoint / "state.json").read_text())
+    return state["iteration"], state["chain"]
 
 
 def _digest(text: str) -> str:

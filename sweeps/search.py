@@ -4,6 +4,7 @@ Every verb is one transaction of the store, fenced by the driver's epoch; what i
 the rows, changed only after they were. The executor calls the verbs from one thread.
 """
 
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,11 +17,12 @@ from sweeps.core.ranking import bounds_of, leader, objectives_of
 from sweeps.core.requests import Request
 from sweeps.core.spec import SweepSpec
 from sweeps.core.states import SweepState, TrialState
-from sweeps.core.trial import Assignment, Decision, Failure, Report
+from sweeps.core.trial import Assignment, Decision, Failure, FailureKind, Report
 from sweeps.ledger import Ledger
 from sweeps.records import Claim, Outcome, TrialRecord
 from sweeps.samplers.sampler import OptunaSampler
 from sweeps.service import SweepService
+from sweeps.store.reader import StoreReader
 from sweeps.store.reports import after_report
 from sweeps.wishes import Wishes
 
@@ -64,6 +66,7 @@ class Search:
         clock: Seconds since the Unix epoch.
         on_change: Called with the progress after each verb that changed something.
         on_request: Called with each thing that somebody asks of the sweep, from the thread that sees it.
+        on_note: Called with what a person should know.
     """
 
     def __init__(
@@ -77,9 +80,11 @@ class Search:
         clock: Callable[[], float],
         on_change: Callable[[Progress], None] = lambda _: None,
         on_request: Callable[[Request], None] = lambda _: None,
+        on_note: Callable[[str], None] = lambda _: None,
     ) -> None:
         sweep = service.sweep(claim.sweep_id)
-        self._service, self._claim, self._clock, self._on_change = service, claim, clock, on_change
+        self._service, self._claim, self._clock = service, claim, clock
+        self._on_change, self._on_note = on_change, on_note
         self._spec: SweepSpec = sweep.spec
         self._directory, self._workers, self._devices = directory, workers, devices
         self._rungs: tuple[int, ...] = tuple(self._spec.fidelity.rungs)
@@ -102,7 +107,8 @@ class Search:
             trials=self._trials.values(),
         )
         self._pausing = self._called_in = False
-        self._wishes = Wishes(service, claim.sweep_id, on_request)
+        self._halted: str | None = None
+        self._wishes = Wishes(StoreReader(service.engine), claim.sweep_id, on_request)
         self._stopping = sweep.state is SweepState.STOPPING
         self._over: str | None = (sweep.reason or "its last driver was ending it") if self._stopping else None
         self._abandoned = False
@@ -165,6 +171,9 @@ class Search:
             self._claim, report, outcome=outcome, sampler_attrs=attrs, now=self._clock()
         ):
             return Decision.STOP
+        if report.fell_back is not None:
+            at, why = report.fell_back.iteration, report.fell_back.reason
+            self._on_note(f"trial {trial.number} went on from iteration {at}: {why}")
         if first:
             self._measured.add((report.number, report.iteration))
         trial = after_report(trial, report, outcome, attrs, first)
@@ -217,7 +226,7 @@ class Search:
         if self._hopeless():
             return Ending(SweepState.FAILED, self._over)
         if self._pausing and self._unfinished() and not self._over:
-            return Ending(SweepState.PAUSED, self._wishes.pause)
+            return Ending(SweepState.PAUSED, self._wishes.pause or self._halted)
         if self._any_measured():
             return Ending(SweepState.COMPLETED, self._over or self._exhausted)
         return Ending(SweepState.FAILED, f"no trial could be measured: {self._last_reason()}")
@@ -256,6 +265,10 @@ class Search:
 
     def _failed(self, trial: TrialRecord, failure: Failure) -> Outcome:
         reason = f"{failure.kind}: {failure.message}"
+        if failure.kind is FailureKind.DISK_FULL:
+            self._halted = reason
+            self.pause()
+            return Outcome(TrialState.QUEUED, reason, Decision.STOP)
         if not failure.kind.retryable:
             return Outcome(TrialState.INFEASIBLE, reason, Decision.STOP)
         if trial.failures + 1 >= MAX_FAILURES:
@@ -314,7 +327,8 @@ class Search:
 
     def _ask_workers_to_pause(self) -> None:
         self._called_in = True
-        os.close(os.open(self._pause_file, os.O_CREAT | os.O_WRONLY))
+        with contextlib.suppress(OSError):  # on a full disk they stop at their next report
+            os.close(os.open(self._pause_file, os.O_CREAT | os.O_WRONLY))
 
     def _let_workers_go_on(self) -> None:
         """They were called in for a limit that is not reached, now that all have said what they did."""

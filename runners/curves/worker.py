@@ -3,15 +3,15 @@
 import json
 import os
 import platform
-import shutil
 import time
 from importlib.metadata import version
 from pathlib import Path
 
+from runners.checkpoints import Shelf, trouble
 from runners.curves.objective import Objective, Trouble
 from sweeps.core.details import EvaluationDetails
 from sweeps.core.spec import SweepSpec
-from sweeps.core.trial import Assignment, AttemptFacts, CurvePoint, Failure, FailureKind, Report
+from sweeps.core.trial import Assignment, AttemptFacts, CurvePoint, Failure, FailureKind, FellBack, Report
 
 STATE = "state.json"
 """A checkpoint's only file: the iterations done."""
@@ -48,8 +48,8 @@ class AnalyticWorker:
         self._curve: list[CurvePoint] = []
         self._started_s: float | None = None
         self._facts_sent = False
-        self._saved = Path(assignment.checkpoint) if assignment.checkpoint else None
-        self._outdated: Path | None = None
+        self._shelf = Shelf(assignment)
+        self._fell_back: FellBack | None = None
 
     def step(self) -> Report:
         """Goes on until there is a rung, a checkpoint, a pause or trouble to report."""
@@ -57,22 +57,16 @@ class AnalyticWorker:
         if assignment is None:
             raise RuntimeError("step() before start()")
         try:
-            if self._outdated is not None:  # the driver has answered: the newer one is in the store
-                shutil.rmtree(self._outdated, ignore_errors=True)
-                self._outdated = None
+            self._shelf.tidy()
             if not self._begun:
                 self._begin(assignment)
             return self._advance(assignment)
-        except Exception as error:  # a disk that is full, a checkpoint that is gone
-            return self._report(assignment, failure=Failure(FailureKind.ERROR, _line(error)))
+        except Exception as error:
+            return self._report(assignment, failure=trouble(error))
 
     def _begin(self, assignment: Assignment) -> None:
-        if assignment.checkpoint is not None:
-            done = json.loads((Path(assignment.checkpoint) / STATE).read_text())["iteration"]
-            if done != assignment.iteration:
-                raise ValueError(
-                    f"{assignment.checkpoint}: holds iteration {done}, not {assignment.iteration}"
-                )
+        done, self._fell_back = self._shelf.resume(_read)
+        self._iteration = done or 0
         self._trouble = self._objective.trouble(assignment.params, assignment.seed, assignment.attempt)
         self._begun = True
 
@@ -86,7 +80,7 @@ class AnalyticWorker:
                 os._exit(1)
             return self._report(assignment, failure=Failure(trouble.kind, trouble.message))
         reached = self._iteration in rungs and self._iteration > before
-        checkpoint = self._save(assignment)
+        checkpoint = self._shelf.add(self._iteration, self._write)
         paused = self._iteration < rungs[-1] and os.path.exists(assignment.pause_file)
         return self._report(assignment, reached=reached, checkpoint=checkpoint, paused=paused)
 
@@ -106,21 +100,8 @@ class AnalyticWorker:
                 loss = self._objective.loss(assignment.params, assignment.seed, self._iteration)
                 self._curve.append(CurvePoint(self._iteration, time.time(), {"total_loss": loss}))
 
-    def _save(self, assignment: Assignment) -> Path:
-        """A checkpoint that appears whole or not at all."""
-        name = f"e{assignment.epoch}a{assignment.attempt}i{self._iteration:07d}"
-        path = Path(assignment.directory) / name
-        if not path.exists():
-            scratch = path.with_suffix(".tmp")
-            scratch.mkdir(parents=True, exist_ok=True)
-            with (scratch / STATE).open("w") as file:
-                json.dump({"iteration": self._iteration}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            scratch.rename(path)
-        if self._saved != path:
-            self._saved, self._outdated = path, self._saved
-        return path
+    def _write(self, directory: Path) -> None:
+        (directory / STATE).write_text(json.dumps({"iteration": self._iteration}))
 
     def _report(
         self,
@@ -133,6 +114,7 @@ class AnalyticWorker:
     ) -> Report:
         now = time.monotonic()
         worker_s, self._reported_at = now - self._reported_at, now
+        fell_back, self._fell_back = self._fell_back, None
         facts = None if self._facts_sent else _facts(self._started_s)
         curve, self._curve, self._facts_sent = tuple(self._curve), [], True
         what = (assignment.params, assignment.seed, self._iteration)
@@ -151,6 +133,7 @@ class AnalyticWorker:
             facts=facts,
             failure=failure,
             paused=paused,
+            fell_back=fell_back,
         )
 
 
@@ -159,5 +142,6 @@ def _facts(started_s: float | None) -> AttemptFacts:
     return AttemptFacts(config="", environment=environment, started_s=started_s)
 
 
-def _line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+def _read(checkpoint: Path) -> int:
+    iteration: int = json.loads((checkpoint / STATE).read_text())["iteration"]
+    return iteration

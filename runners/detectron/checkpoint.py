@@ -1,22 +1,14 @@
-"""Checkpoints that a killed training goes on from bit by bit, and that stock Detectron2 tools can read.
-
-A checkpoint is a directory `e<epoch>a<attempt>i<iteration>`:
+"""What is in a checkpoint that a killed training goes on from bit by bit, and that stock Detectron2 can read.
 
     model.pth       {"model": weights, "iteration": n}: what DetectionCheckpointer loads
     training.pth    optimizer, schedule and random numbers
     config.yaml     the model's Detectron2 config
-    contents.json   size and CRC-32 of each file
 
-It is written beside its final place and renamed when all of it is on the disk: what has the name is whole.
+`runners.checkpoints` keeps such directories.
 """
 
-import json
-import os
 import random
-import re
-import shutil
-import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,12 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-_NAME = re.compile(r"(?:\.tmp-)?e(\d+)a(\d+)i(\d{7,})(?:-\d+)?")
-_CONTENTS = "contents.json"
-
-
-class CheckpointInvalid(Exception):
-    """A checkpoint is absent, incomplete or damaged."""
+from runners.checkpoints import unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,80 +34,42 @@ class Checkpoint:
     training: Mapping[str, Any]
 
 
-def checkpoint_name(epoch: int, attempt: int, iteration: int) -> str:
-    """The directory's name; names of one trial sort by age within an attempt."""
-    return f"e{epoch}a{attempt}i{iteration:07d}"
-
-
-def save_checkpoint(directory: Path, name: str, checkpoint: Checkpoint, config: str) -> Path:
-    """Writes a checkpoint and returns its directory, which appears all at once; does nothing if it is there.
+def write_files(directory: Path, checkpoint: Checkpoint, config: str) -> None:
+    """Writes a checkpoint's files into a directory.
 
     Args:
-        directory: The trial's directory; made if absent.
-        name: From `checkpoint_name`.
+        directory: An empty one.
         checkpoint: Its content.
         config: YAML.
 
     Raises:
-        OSError: It could not be written.
+        OSError: They could not be written.
     """
-    final = directory / name
-    if final.is_dir():
-        return final
-    directory.mkdir(parents=True, exist_ok=True)
-    temporary = directory / f".tmp-{name}-{os.getpid()}"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    torch.save({"model": dict(checkpoint.model), "iteration": checkpoint.iteration}, temporary / "model.pth")
-    torch.save(dict(checkpoint.training), temporary / "training.pth")
-    (temporary / "config.yaml").write_text(config, encoding="utf-8")
-    contents = {path.name: [path.stat().st_size, _crc(path)] for path in sorted(temporary.iterdir())}
-    (temporary / _CONTENTS).write_text(json.dumps(contents), encoding="utf-8")
-    for path in (*temporary.iterdir(), temporary):
-        _sync(path)
-    try:
-        temporary.rename(final)
-    except OSError:
-        # Somebody was faster: rename(2) never replaces a directory that has files in it.
-        shutil.rmtree(temporary, ignore_errors=True)
-        if not final.is_dir():
-            raise
-    _sync(directory)
-    return final
+    _save({"model": dict(checkpoint.model), "iteration": checkpoint.iteration}, directory / "model.pth")
+    _save(dict(checkpoint.training), directory / "training.pth")
+    (directory / "config.yaml").write_text(config, encoding="utf-8")
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def read_files(directory: Path) -> Checkpoint:
     """Reads a checkpoint; runs no code from it.
 
     Raises:
-        CheckpointInvalid: It is absent, incomplete or damaged.
+        CheckpointInvalid: It cannot be read.
     """
     try:
-        contents: dict[str, list[int]] = json.loads((path / _CONTENTS).read_text(encoding="utf-8"))
-        for name, (size, crc) in contents.items():
-            if (path / name).stat().st_size != size or _crc(path / name) != crc:
-                raise CheckpointInvalid(f"{path}: {name} is damaged")
-        model = torch.load(path / "model.pth", map_location="cpu", weights_only=True)
-        training = torch.load(path / "training.pth", map_location="cpu", weights_only=True)
+        model = torch.load(directory / "model.pth", map_location="cpu", weights_only=True)
+        training = torch.load(directory / "training.pth", map_location="cpu", weights_only=True)
         return Checkpoint(model["iteration"], model["model"], training)
-    except CheckpointInvalid:
+    except MemoryError:
         raise
-    except Exception as error:  # json, zip and pickle each have errors of their own for damaged input
-        raise CheckpointInvalid(
-            f"{path}: no readable checkpoint ({type(error).__name__}: {error})"
-        ) from error
+    except Exception as error:  # zip and pickle each have errors of their own for damaged input
+        raise unreadable(directory, error) from error
 
 
-def delete_older_checkpoints(directory: Path, *, epoch: int, attempt: int, keep: Iterable[str]) -> None:
-    """Deletes the checkpoints, whole or half-written, of this and earlier attempts, but for those named.
-
-    What a later attempt wrote is never touched: this process may be a leftover.
-    """
-    kept = set(keep)
-    for path in directory.iterdir() if directory.is_dir() else ():
-        match = _NAME.fullmatch(path.name)
-        if match and path.name not in kept and (int(match[1]), int(match[2])) <= (epoch, attempt):
-            shutil.rmtree(path, ignore_errors=True)
+def _save(content: dict[str, Any], path: Path) -> None:
+    """As `torch.save(path)` does, which writes from C++ and hides what the disk said."""
+    with path.open("wb") as file:
+        torch.save(content, file)
 
 
 def random_state(device: torch.device) -> dict[str, Any]:
@@ -144,19 +93,3 @@ def restore_random_state(state: Mapping[str, Any], device: torch.device) -> None
     random.setstate(state["python"])
     if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)
-
-
-def _crc(path: Path) -> int:
-    crc = 0
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            crc = zlib.crc32(block, crc)
-    return crc
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,7 +6,7 @@ from enum import Enum, auto
 
 import torch
 
-from runners.detectron.checkpoint import CheckpointInvalid
+from runners.checkpoints import is_full, trouble
 from runners.detectron.model import WeightsDoNotFit
 from sweeps.core.trial import Failure, FailureKind
 
@@ -30,11 +30,12 @@ class Stage(Enum):
 def failure_of(error: Exception, stage: Stage) -> Failure:
     """The failure that an exception is, with its traceback as detail."""
     lines = traceback.format_exception(error)
-    message = " ".join(f"{type(error).__name__}: {error}".split())[:500]
-    return Failure(_kind(error, stage), message, "".join(lines)[-_DETAIL_CHARACTERS:])
+    return Failure(_kind(error, stage), trouble(error).message, "".join(lines)[-_DETAIL_CHARACTERS:])
 
 
 def _kind(error: Exception, stage: Stage) -> FailureKind:
+    if is_full(error):
+        return FailureKind.DISK_FULL
     if _is_out_of_memory(error):
         return FailureKind.OUT_OF_MEMORY
     if isinstance(error, FloatingPointError):
@@ -43,7 +44,7 @@ def _kind(error: Exception, stage: Stage) -> FailureKind:
     if isinstance(error, NotImplementedError | WeightsDoNotFit):
         return FailureKind.DOES_NOT_BUILD
     # What a file system or a network says may be different the next time.
-    passing = isinstance(error, OSError | CheckpointInvalid | pickle.UnpicklingError)
+    passing = isinstance(error, OSError | pickle.UnpicklingError)
     return FailureKind.DOES_NOT_BUILD if stage is Stage.BUILDING and not passing else FailureKind.ERROR
 
 

@@ -11,13 +11,8 @@ from pathlib import Path
 import torch
 from detectron2.config import CfgNode
 
-from runners.detectron.checkpoint import (
-    CheckpointInvalid,
-    checkpoint_name,
-    delete_older_checkpoints,
-    load_checkpoint,
-    save_checkpoint,
-)
+from runners.checkpoints import Shelf
+from runners.detectron.checkpoint import read_files, write_files
 from runners.detectron.config import build_config, choose_device, portable_config, settings_grid
 from runners.detectron.data import RegisteredData, dataset_dicts, register
 from runners.detectron.environment import environment, keep_freed_memory, limit_threads
@@ -31,7 +26,7 @@ from runners.evaluation.evaluate import Evaluation, ValidationSet, evaluate
 from sweeps.core.details import EvaluationDetails
 from sweeps.core.size_bins import all_bins
 from sweeps.core.spec import SweepSpec
-from sweeps.core.trial import Assignment, AttemptFacts, CurvePoint, Failure, FailureKind, Report
+from sweeps.core.trial import Assignment, AttemptFacts, CurvePoint, Failure, FailureKind, FellBack, Report
 
 
 @dataclass(slots=True)
@@ -82,7 +77,8 @@ class DetectronWorker:
         self._started_at = self._reported_at = time.monotonic()
         self._iteration = assignment.iteration
         self._facts_sent = False
-        self._kept = [Path(assignment.checkpoint).name] if assignment.checkpoint else []
+        self._shelf = Shelf(assignment)
+        self._fell_back: FellBack | None = None
 
     def step(self) -> Report:
         """Trains until there is a rung, a checkpoint, a pause or a failure to report. Raises nothing."""
@@ -92,7 +88,7 @@ class DetectronWorker:
         stage = Stage.RUNNING
         failure: Failure
         try:
-            self._delete_old_checkpoints(assignment)
+            self._shelf.tidy()
             if self._run is None:
                 if os.path.exists(assignment.pause_file):
                     return self._report(assignment, checkpoint=assignment.checkpoint, paused=True)
@@ -149,15 +145,10 @@ class DetectronWorker:
         """Weights and data."""
         assert self._data is not None
         skipped: tuple[str, ...] = ()
-        if assignment.checkpoint is None:
+        checkpoint, self._fell_back = self._shelf.resume(read_files)
+        if checkpoint is None:
             skipped = load_weights(trainer.model, cfg.MODEL.WEIGHTS)
         else:
-            checkpoint = load_checkpoint(Path(assignment.checkpoint))
-            if checkpoint.iteration != assignment.iteration:
-                raise CheckpointInvalid(
-                    f"{assignment.checkpoint}: holds iteration {checkpoint.iteration},"
-                    f" not {assignment.iteration}"
-                )
             trainer.restore(checkpoint)
         records = dataset_dicts(self._data.train)
         trainer.feed(
@@ -183,11 +174,8 @@ class DetectronWorker:
         reached = trainer.iteration in assignment.rungs and trainer.iteration > before
         found = self._evaluate(run, last=finished) if reached or finished else None
         metrics = found.metrics if found else None
-        name = checkpoint_name(assignment.epoch, assignment.attempt, trainer.iteration)
-        path = save_checkpoint(
-            Path(assignment.directory), name, trainer.checkpoint(), portable_config(run.cfg)
-        )
-        self._kept.append(name)
+        content, config = trainer.checkpoint(), portable_config(run.cfg)
+        path = self._shelf.add(trainer.iteration, lambda directory: write_files(directory, content, config))
         paused = not finished and (stop is Stop.PAUSED or os.path.exists(assignment.pause_file))
         report = self._report(
             assignment,
@@ -238,6 +226,7 @@ class DetectronWorker:
         now = time.monotonic()
         worker_s, self._reported_at = now - self._reported_at, now
         run, facts = self._run, None
+        fell_back, self._fell_back = self._fell_back, None
         if run is not None:
             self._iteration = run.trainer.iteration
             if not self._facts_sent:
@@ -256,6 +245,7 @@ class DetectronWorker:
             facts=facts,
             failure=failure,
             paused=paused,
+            fell_back=fell_back,
         )
 
     def _facts(self, run: _Run) -> AttemptFacts:
@@ -266,17 +256,6 @@ class DetectronWorker:
             skipped_weights=run.skipped_weights,
             started_s=None if first is None else first - self._started_at,
         )
-
-    def _delete_old_checkpoints(self, assignment: Assignment) -> None:
-        """Called when the driver has answered the last report, so the checkpoint in it is in the store."""
-        self._kept = self._kept[-1:]
-        if self._run is not None:
-            delete_older_checkpoints(
-                Path(assignment.directory),
-                epoch=assignment.epoch,
-                attempt=assignment.attempt,
-                keep=self._kept,
-            )
 
     def _release(self, *, failed: bool) -> None:
         """Frees the model before there is another one."""

@@ -17,13 +17,14 @@ class FailureKind(StrEnum):
     DIVERGED = "diverged"  # the loss became NaN or infinite
     OUT_OF_MEMORY = "out_of_memory"
     DOES_NOT_BUILD = "does_not_build"  # the config makes no model, or none that can be trained here
+    DISK_FULL = "disk_full"  # nothing of the trial's: whatever runs there would fail as well
     UNMEASURED = "unmeasured"  # the objective came out as NaN or -1 at full fidelity
 
     @property
     def retryable(self) -> bool:
         """Whether another attempt may end otherwise. What is deterministic is never retried."""
         match self:
-            case FailureKind.LOST | FailureKind.ERROR:
+            case FailureKind.LOST | FailureKind.ERROR | FailureKind.DISK_FULL:
                 return True
             case (
                 FailureKind.DIVERGED
@@ -34,6 +35,11 @@ class FailureKind(StrEnum):
                 return False
             case _:
                 assert_never(self)
+
+    @property
+    def blames_trial(self) -> bool:
+        """Whether it uses up one of a trial's attempts."""
+        return self is not FailureKind.DISK_FULL
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +117,19 @@ class AttemptFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class FellBack:
+    """An attempt did not go on from the checkpoint that it was to go on from.
+
+    Attributes:
+        iteration: Where it went on instead; 0: from the start.
+        reason: What is wrong with the checkpoints behind it.
+    """
+
+    iteration: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What a worker's step returns.
 
@@ -127,6 +146,7 @@ class Report:
         failure: Set if the attempt ended without a result; the rest then tells how far it came.
         paused: Whether the worker stopped because it was asked to.
         details: What the evaluation told beyond `metrics`, or None.
+        fell_back: In the first report of an attempt that could not use its checkpoint.
     """
 
     number: int
@@ -141,6 +161,7 @@ class Report:
     failure: Failure | None = None
     paused: bool = False
     details: EvaluationDetails | None = None
+    fell_back: FellBack | None = None
 
 
 class Decision(StrEnum):

@@ -66,6 +66,9 @@ def take_report(
     _tell_attempt(connection, key, report, outcome, now)
     if report.curve:
         sql.put_curve(connection, _points(key, report))
+    if report.fell_back is not None:
+        fallen = {"iteration": report.fell_back.iteration, "reason": report.fell_back.reason}
+        sql.add_trial_event(connection, claim, key, "trial.fell_back", now, data=fallen)
     kind, data = _told(report, outcome, measured)
     sql.add_trial_event(connection, claim, key, kind, now, data=data)
 
@@ -81,7 +84,7 @@ def after_report(
         trial,
         state=outcome.state,
         reason=outcome.reason,
-        failures=trial.failures + (report.failure is not None),
+        failures=trial.failures + _blamed(report),
         iteration=trial.checkpoint_iteration if back else report.iteration,
         worker_s=trial.worker_s + report.worker_s,
         metrics=report.metrics if first and report.metrics is not None else trial.metrics,
@@ -90,11 +93,15 @@ def after_report(
     )
 
 
+def _blamed(report: Report) -> bool:
+    return report.failure is not None and report.failure.kind.blames_trial
+
+
 def _progress(report: Report, outcome: Outcome, now: float) -> tuple[dict[str, Any], bool]:
     """The trial's columns after a report, and whether it falls back to its checkpoint."""
     values: dict[str, Any] = {
         "more_s": report.worker_s,
-        "failed": int(report.failure is not None),
+        "failed": int(_blamed(report)),
         "reason": outcome.reason,
         "iteration": report.iteration,
     }
@@ -110,6 +117,8 @@ def _progress(report: Report, outcome: Outcome, now: float) -> tuple[dict[str, A
 
 def _tell_attempt(connection: Connection, key: sql.Key, report: Report, outcome: Outcome, now: float) -> None:
     values: dict[str, Any] = {"iteration": report.iteration}
+    if report.fell_back is not None:
+        values["start_iteration"] = report.fell_back.iteration
     if report.facts is not None:
         values["facts"] = rows.facts_document(report.facts)
     state = _attempt_state(report, outcome)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from sweeps.testing import store_url
-from tests.failure.courses import Sweeps
+from tests.failure.courses import Courses
 from tests.failure.lives import Lives, lives
 
 
@@ -17,7 +17,7 @@ def source() -> Iterator[Lives]:
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def sweeps(request, source, tmp_path_factory) -> Sweeps:
+def sweeps(request, source, tmp_path_factory) -> Courses:
     """Sweeps in a store of each kind."""
     url = store_url(request.param, tmp_path_factory.mktemp("store"), "failures")
-    return Sweeps(source, url, tmp_path_factory.mktemp("sweeps"))
+    return Courses(source, url, tmp_path_factory.mktemp("sweeps"))

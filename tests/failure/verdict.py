@@ -100,6 +100,8 @@ def assert_nothing_trained_twice(service: SweepService, sweep_id: str, log: Path
             continue
         if event.kind == "trial.started":
             started[event.number, event.attempt] = saved[event.number]
+        elif event.kind == "trial.fell_back":
+            started[event.number, event.attempt] = event.data["iteration"]
         elif "checkpoint" in event.data:
             saved[event.number] = event.data["iteration"]
     for (number, attempt), iterations in done.items():

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from runners.detectron.checkpoint import load_checkpoint
+from runners.detectron.checkpoint import read_files
 from runners.detectron.worker import DetectronWorker
-from sweeps.core.trial import Assignment, FailureKind
+from sweeps.core.trial import Assignment, FailureKind, FellBack
 from sweeps.testing import make_spec
 
 pytestmark = pytest.mark.slow  # trains models
@@ -72,7 +72,7 @@ def scores(report):
 
 
 def weights(report):
-    return load_checkpoint(Path(report.checkpoint)).model
+    return read_files(Path(report.checkpoint)).model
 
 
 def losses(reports):
@@ -117,6 +117,25 @@ def test_a_resumed_attempt_is_bit_identical_to_an_undisturbed_one(place, params)
     assert all(torch.equal(expected[key], got[key]) for key in expected)
 
 
+def test_a_damaged_checkpoint_costs_the_way_from_the_one_before(place):
+    """One flipped bit in the newest: the attempt goes on from the one before, with the same result."""
+    straight = run(place.worker(), place.assignment("straight"))
+    broken = place.worker(checkpoint_s=0.0)
+    broken.start(place.assignment("broken"))
+    reports = [broken.step() for _ in range(3)]
+    newest = Path(reports[-1].checkpoint)
+    content = bytearray((newest / "model.pth").read_bytes())
+    content[len(content) // 2] ^= 1
+    (newest / "model.pth").write_bytes(content)
+    again = place.assignment("broken", attempt=2, epoch=2, checkpoint=str(newest), iteration=3)
+    resumed = run(place.worker(), again)
+    assert resumed[0].fell_back == FellBack(2, f"{newest}: model.pth is damaged")
+    assert [report.fell_back for report in resumed[1:]] == [None] * (len(resumed) - 1)
+    assert losses([*reports[:2], *resumed]) == losses(straight)
+    expected, got = weights(straight[-1]), weights(resumed[-1])
+    assert all(torch.equal(expected[key], got[key]) for key in expected)
+
+
 def test_a_trial_does_not_depend_on_what_its_worker_did_before(place):
     """A warm worker gives the same losses as a fresh one; another seed gives others."""
     worker = place.worker()
@@ -149,11 +168,12 @@ def test_time_and_memory_are_measured_at_each_rung_where_they_decide(place):
     assert [r.metrics["memory/peak_mb"] > 0 for r in reports] == [True, True]
 
 
-def test_the_disk_holds_two_checkpoints_of_a_trial_at_most(place):
-    """What the driver has confirmed a newer one of is deleted."""
+def test_the_disk_holds_three_checkpoints_of_a_trial_at_most(place):
+    """The last two that the driver has, and the newest, of which it may not have heard yet."""
     assignment = place.assignment()
     run(place.worker(checkpoint_s=0.0), assignment)
-    assert [p.name for p in sorted(Path(assignment.directory).iterdir())] == ["e1a1i0000005", "e1a1i0000006"]
+    there = sorted(path.name for path in Path(assignment.directory).iterdir())
+    assert there == ["e1a1i0000004", "e1a1i0000005", "e1a1i0000006"]
 
 
 def test_the_first_report_tells_what_it_ran_with(place):

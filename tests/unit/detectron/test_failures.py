@@ -1,10 +1,10 @@
+import errno
 import pickle
 from urllib.error import URLError
 
 import pytest
 import torch
 
-from runners.detectron.checkpoint import CheckpointInvalid
 from runners.detectron.failures import Stage, failure_of
 from runners.detectron.model import WeightsDoNotFit
 from sweeps.core.trial import FailureKind
@@ -28,7 +28,7 @@ CPU_OUT_OF_MEMORY = (
         (WeightsDoNotFit("of another model"), Stage.RUNNING, FailureKind.DOES_NOT_BUILD),
         (ValueError("image has another size"), Stage.RUNNING, FailureKind.ERROR),
         (URLError("no route to host"), Stage.BUILDING, FailureKind.ERROR),
-        (CheckpointInvalid("damaged"), Stage.RUNNING, FailureKind.ERROR),
+        (OSError(errno.ENOSPC, "No space left on device"), Stage.BUILDING, FailureKind.DISK_FULL),
         (pickle.UnpicklingError("arrays only"), Stage.RUNNING, FailureKind.ERROR),
     ],
 )

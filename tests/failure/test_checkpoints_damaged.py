@@ -1,0 +1,66 @@
+"""Checkpoints that are damaged, half-written or gone when a trial is to go on from them."""
+
+from pathlib import Path
+
+import pytest
+
+from sweeps.core.states import TrialState
+from tests.failure.lives import Kill
+
+pytestmark = pytest.mark.slow  # processes
+
+BEFORE_LAST_REPORT = 5
+"""Commits of the first driver up to then: its claim, trial 0, two of its three rungs."""
+
+
+def flip(checkpoint: Path) -> None:
+    """One bit of it, as an aging disk does."""
+    content = bytearray((checkpoint / "state.json").read_bytes())
+    content[len(content) // 2] ^= 1
+    (checkpoint / "state.json").write_bytes(content)
+
+
+def truncate(checkpoint: Path) -> None:
+    """What a file system may leave of a file after a power cut."""
+    (checkpoint / "weights.bin").write_bytes(b"")
+
+
+def remove(checkpoint: Path) -> None:
+    """Half of it, as somebody who needed room may have done."""
+    (checkpoint / "contents.json").unlink()
+
+
+@pytest.mark.parametrize(("damaged", "start"), [(1, 2), (2, 0)])
+@pytest.mark.parametrize("damage", [flip, truncate, remove])
+def test_a_damaged_checkpoint_costs_the_way_from_the_one_before(sweeps, damage, damaged, start):
+    """The trial goes on from the last whole one, or from its start; measured rungs stay, and it is told."""
+    sweep_id, name = sweeps.create(), f"{damage.__name__}-{damaged}"
+    assert sweeps.live(sweep_id, name, Kill("before", BEFORE_LAST_REPORT), weight=1000).code == -9
+    (trial,) = sweeps.service.trials(sweep_id)
+    assert (trial.state, trial.checkpoint_iteration) == (TrialState.RUNNING, 4)
+    checkpoints = sorted((sweeps.place(name) / "trials" / "00000").iterdir())
+    assert [path.name for path in checkpoints] == [f"e1a1i{iteration:07d}" for iteration in (2, 4, 8)]
+    for path in checkpoints[2 - damaged : 2]:
+        damage(path)
+
+    assert sweeps.live(sweep_id, name, weight=1000).code == 0
+    (told,) = [event for event in sweeps.service.events(sweep_id) if event.kind == "trial.fell_back"]
+    assert (told.number, told.attempt, told.data["iteration"]) == (0, 2, start)
+    assert told.data["reason"].startswith(str(checkpoints[1]))
+    assert sweeps.service.attempts(sweep_id)[1].start_iteration == start
+    sweeps.assert_nothing_lost(sweep_id, name)
+
+
+def test_a_half_written_checkpoint_is_no_checkpoint(sweeps):
+    """What a killed worker left beside its place is never read, and goes with a later checkpoint."""
+    sweep_id, name = sweeps.create(), "half-written"
+    assert sweeps.live(sweep_id, name, Kill("before", BEFORE_LAST_REPORT)).code == -9
+    directory = sweeps.place(name) / "trials" / "00000"
+    scrap = directory / ".tmp-e1a1i0000008-77"
+    (directory / "e1a1i0000008").rename(scrap)
+    truncate(scrap)
+    assert sweeps.live(sweep_id, name, Kill("after", 4)).code == -9
+    assert scrap.exists()
+    assert sweeps.live(sweep_id, name).code == 0
+    assert not scrap.exists()
+    sweeps.assert_nothing_lost(sweep_id, name)
