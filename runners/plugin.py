@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from runners.annotations.audit import audit
+from runners.base_fingerprint import base_fingerprint
 from runners.curves.objective import fingerprint
 from runners.curves.worker import AnalyticWorker
 from runners.probe import probe_points
@@ -33,10 +34,13 @@ class DetectronRunner:
         """
         if spec.base.synthetic is not None:
             unread = SpecIssue("dataset", f"not read: {spec.base.synthetic} train on no data")
-            return Preflight((), (str(unread),) if spec.dataset else (), fingerprint(spec.base))
+            found = fingerprint(spec.base)
+            return Preflight((), (str(unread),) if spec.dataset else (), found, base=found)
         report = audit(spec)
         issues, notes = _check_base(spec, max(1, len(report.categories)))
-        return Preflight(report.issues + issues, tuple(map(str, report.notes + notes)), report.fingerprint)
+        issues = report.issues + issues
+        base = "" if issues else base_fingerprint(spec.base)
+        return Preflight(issues, tuple(map(str, report.notes + notes)), report.fingerprint, base)
 
     def check_resources(self, spec: SweepSpec, ray_address: str | None) -> None:
         """Probes the cluster's address, or counts what this machine has."""

@@ -93,7 +93,8 @@ class Search:
         self._trials: dict[int, TrialRecord] = {t.number: t for t in service.trials(claim.sweep_id)}
         measurements = service.measurements(claim.sweep_id)
         self._measured = {(m.number, m.iteration) for m in measurements}
-        self._sampler = OptunaSampler(self._spec, self._spec.sampler.seed)
+        warm = service.warm_plan(claim.sweep_id)
+        self._sampler = OptunaSampler(self._spec, self._spec.sampler.seed, warm)
         self._sampler.replay(list(self._trials.values()), measurements)
         self._sampler.recall(lambda number: service.details(claim.sweep_id, number))
         now = clock()
@@ -306,7 +307,7 @@ class Search:
         """Why the last trial that failed did so; if none did, the limit that ended them."""
         bad = (TrialState.FAILED, TrialState.INFEASIBLE)
         reasons = [t.reason for t in self._trials.values() if t.state in bad and t.reason]
-        return reasons[-1] if reasons else self._over or "none was started"
+        return reasons[-1] if reasons else self._over or self._exhausted or "none was started"
 
     def _cancel_queued(self, reason: str) -> None:
         """A budget that has ended leaves no trial waiting for a turn that will not come."""

@@ -29,11 +29,12 @@ from sweeps.store.find import find_sweep, find_trial
 from sweeps.store.handover import cancel, cancel_open, check_claimable, release_running, take
 from sweeps.store.reader import StoreReader
 from sweeps.store.reports import LateReportError, take_report
-from sweeps.store.tables import sweeps
+from sweeps.store.tables import beginnings, sweeps
 from sweeps.store.write import write
 
 if TYPE_CHECKING:
     from sweeps.core.spec import SweepSpec
+    from sweeps.warm.plan import WarmPlan
 
 _T = TypeVar("_T")
 
@@ -54,8 +55,24 @@ class SweepService(StoreReader):
 
     # -- a sweep's life
 
-    def create(self, spec: SweepSpec, *, fingerprint: str, now: float) -> SweepRecord:
-        """A PENDING sweep from a validated spec; `fingerprint` is the data set's."""
+    def create(
+        self,
+        spec: SweepSpec,
+        *,
+        fingerprint: str,
+        now: float,
+        base: str | None = None,
+        warm: WarmPlan | None = None,
+    ) -> SweepRecord:
+        """A PENDING sweep.
+
+        Args:
+            spec: Validated.
+            fingerprint: Of the data set.
+            now: Seconds since the Unix epoch.
+            base: The fingerprint of the base's config and weights, if it is known.
+            warm: What it takes over from earlier sweeps; kept as it is, whatever becomes of them.
+        """
         from sweeps.core.spec import spec_document  # noqa: PLC0415  (pydantic models are slow to import)
 
         held = Claim(_new_id(spec.name), 0)
@@ -73,6 +90,8 @@ class SweepService(StoreReader):
 
         def body(connection: Connection) -> SweepRecord:
             connection.execute(sa.insert(sweeps), row)
+            if base is not None or warm is not None:
+                connection.execute(sa.insert(beginnings), rows.beginning_row(held.sweep_id, base, warm))
             sql.add_sweep_event(connection, held, "sweep.created", now)
             return find_sweep(connection, held.sweep_id)
 

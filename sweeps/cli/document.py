@@ -8,6 +8,7 @@ from sweeps.records import SweepRecord, TrialRecord
 from sweeps.service import SweepService
 from sweeps.settings import Settings
 from sweeps.tracking.mirror import Mirror
+from sweeps.warm.plan import summary_document
 
 
 def ranked(sweep: SweepRecord, trials: list[TrialRecord]) -> list[TrialRecord]:
@@ -23,6 +24,7 @@ def sweep_document(service: SweepService, settings: Settings, sweep_id: str) -> 
     sweep = service.sweep(sweep_id)
     trials = service.trials(sweep_id)
     order = ranked(sweep, trials)
+    warm = service.warm_summary(sweep.sweep_id)
     return {
         "sweep_id": sweep.sweep_id,
         "name": sweep.name,
@@ -31,6 +33,7 @@ def sweep_document(service: SweepService, settings: Settings, sweep_id: str) -> 
         "objectives": [{"metric": o.metric, "goal": str(o.goal)} for o in sweep.spec.objectives],
         "trials": [_trial(trial) for trial in trials],
         "best": _trial(order[0]) if order else None,
+        "warm_start": None if warm is None else summary_document(warm),
         "mlflow": _links(service, settings, sweep_id),
     }
 

@@ -12,6 +12,7 @@ from sweeps.bootstrap import open_service
 from sweeps.cli.output import data, print_error, print_json, stdout_kept_clean, words
 from sweeps.cli.progress_view import duration
 from sweeps.cli.run import EXIT_OK, EXIT_USER, checked_spec
+from sweeps.cli.warm import warm_plan, warm_words
 from sweeps.core.errors import SpecInvalid, UserError
 from sweeps.core.plan import GB, Costs, Plan, Probe, Slots, Span, make_plan, span_of
 from sweeps.core.spec import SweepSpec
@@ -50,7 +51,7 @@ def plan_spec(
     """
     runner = load_runner()
     try:
-        spec, checked = checked_spec(runner, path)
+        spec, checked = checked_spec(runner, path, settings)
     except SpecInvalid as error:
         print_error(error, str(path))
         return EXIT_USER
@@ -58,7 +59,11 @@ def plan_spec(
     slots = Slots(workers or slots.workers, slots.gpus)
     past = None
     if settings.has_store:
-        past = costs_so_far(open_service(settings), spec, checked.fingerprint)
+        service = open_service(settings)
+        past = costs_so_far(service, spec, checked.fingerprint)
+        warm = warm_plan(service, spec, checked)
+        for line in warm_words(warm, spec) if warm else ():
+            words.print(line, markup=False)
     probe = None
     if probe_s > 0:
         points = corners(spec.space)[:MOST_POINTS]

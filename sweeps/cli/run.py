@@ -9,6 +9,7 @@ from sweeps.cli.document import sweep_document
 from sweeps.cli.output import data, print_error, print_json, stdout_kept_clean, words
 from sweeps.cli.progress_view import progress_view
 from sweeps.cli.tables import leaderboard_table, trouble
+from sweeps.cli.warm import warm_issues, warm_plan, warm_words
 from sweeps.core.errors import SpecInvalid, UserError, WrongState
 from sweeps.core.salvage import salvage
 from sweeps.core.spec import SweepSpec, parse_spec
@@ -32,7 +33,7 @@ def run_spec(path: Path, settings: Settings, *, as_json: bool, ray_address: str 
     """
     runner = load_runner()
     try:
-        spec, checked = checked_spec(runner, path)
+        spec, checked = checked_spec(runner, path, settings)
     except SpecInvalid as error:
         print_error(error, str(path))
         return EXIT_USER
@@ -40,8 +41,14 @@ def run_spec(path: Path, settings: Settings, *, as_json: bool, ray_address: str 
     for note in checked.notes:
         words.print(f"note: {note}", markup=False)
     service = open_service(settings, create=True)
-    sweep = service.create(spec, fingerprint=checked.fingerprint, now=time.time())
+    warm = warm_plan(service, spec, checked)
+    sweep = service.create(
+        spec, fingerprint=checked.fingerprint, now=time.time(), base=checked.base, warm=warm
+    )
     words.print(f"sweep {sweep.sweep_id}: {spec.budget.trials} trials, home {settings.home}", markup=False)
+    if warm is not None:
+        for line in warm_words(warm, spec):
+            words.print(line, markup=False)
     return _drive(runner, service, settings, sweep.sweep_id, as_json=as_json, ray_address=ray_address)
 
 
@@ -76,11 +83,11 @@ def resume_sweep(sweep_id: str, settings: Settings, *, as_json: bool, ray_addres
     return _drive(runner, service, settings, sweep.sweep_id, as_json=as_json, ray_address=ray_address)
 
 
-def checked_spec(runner: Runner, path: Path) -> tuple[SweepSpec, Preflight]:
+def checked_spec(runner: Runner, path: Path, settings: Settings) -> tuple[SweepSpec, Preflight]:
     """The spec in a file and what was found out about its data.
 
     Raises:
-        SpecInvalid: With every problem of the spec and of its data.
+        SpecInvalid: With every problem of the spec, of its data and of the sweeps that it names.
         UserError: The file cannot be read.
     """
     text, directory = _read(path), path.resolve().parent
@@ -90,10 +97,12 @@ def checked_spec(runner: Runner, path: Path) -> tuple[SweepSpec, Preflight]:
         salvaged = salvage(text, directory)
         found = runner.preflight(salvaged.spec).issues if salvaged else ()
         more = [issue for issue in found if salvaged and salvaged.shows(issue)]
+        more += warm_issues(salvaged.spec, settings) if salvaged else []
         raise SpecInvalid((*error.issues, *more)) from None
     checked = runner.preflight(spec)
-    if checked.issues:
-        raise SpecInvalid(checked.issues)
+    issues = [*checked.issues, *warm_issues(spec, settings)]
+    if issues:
+        raise SpecInvalid(issues)
     return spec, checked
 
 

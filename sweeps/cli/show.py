@@ -56,6 +56,9 @@ def show_sweep(service: SweepService, settings: Settings, sweep_id: str, *, as_j
     failures = trouble(trials)
     if failures:
         data.print(failures)
+    warm = service.warm_summary(sweep.sweep_id)
+    if warm is not None:
+        data.print(f"warm start: {warm}", markup=False)
     if sweep.reason:
         data.print(f"{sweep.state}: {sweep.reason}", markup=False)
     if document["best"] and document["best"]["checkpoint"]:

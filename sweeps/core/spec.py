@@ -22,6 +22,7 @@ from sweeps.core.spec_model import (
     Tracking,
 )
 from sweeps.core.spec_reader import read_spec
+from sweeps.core.warm_start import WarmStart
 
 __all__ = [
     "WEIGHT_WORDS",
@@ -39,6 +40,7 @@ __all__ = [
     "Split",
     "SweepSpec",
     "Tracking",
+    "WarmStart",
     "parse_spec",
     "spec_digest",
     "spec_document",

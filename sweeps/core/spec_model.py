@@ -46,6 +46,7 @@ from sweeps.core.spec_fields import (
     whole_value,
     zoo_value,
 )
+from sweeps.core.warm_start import WarmStart
 
 MAX_ITERATIONS = 10_000_000
 """Of a trial: ten times what Detectron2's longest schedules take. More is a slip of the finger."""
@@ -299,6 +300,7 @@ class SweepSpec(_Section):
     budget: Budget = Budget()
     resources: Resources = Resources()
     tracking: Tracking
+    warm_start: WarmStart | None = None
 
     @property
     def data(self) -> Dataset:

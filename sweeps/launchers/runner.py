@@ -40,11 +40,13 @@ class Preflight:
         issues: Why it cannot run; empty if it can.
         notes: What a person should know, but need not mend.
         fingerprint: SHA-256 of the data set, or of the function that a synthetic base is, in hex.
+        base: SHA-256 of the base's config and weights by their contents; empty if there are issues.
     """
 
     issues: tuple[SpecIssue, ...]
     notes: tuple[str, ...]
     fingerprint: str
+    base: str
 
 
 IouType: TypeAlias = Literal["segm", "bbox", "boundary"]

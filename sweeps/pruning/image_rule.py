@@ -23,9 +23,14 @@ class ImageRule:
     """Compares a trial at a rung with what the best of the completed ones was there.
 
     Image scores are many: only those of open trials and of the best are kept, as nobody else can become it.
+
+    Args:
+        spec: The sweep's spec.
+        known: Trials numbered below are of earlier sweeps, and passed over.
     """
 
-    def __init__(self, spec: SweepSpec) -> None:
+    def __init__(self, spec: SweepSpec, known: int = 0) -> None:
+        self._known = known
         self._objectives, self._bounds = objectives_of(spec), bounds_of(spec)
         self._warmup, self._startup = spec.pruner.warmup_rungs, spec.pruner.startup_trials
         self._least = spec.pruner.min_images
@@ -41,6 +46,8 @@ class ImageRule:
 
     def take(self, reading: Reading) -> None:
         """Takes a reading in, and its image scores if it has them."""
+        if reading.number < self._known:
+            return
         measured = [bound for bound in self._bounds if bound[0] in reading.metrics]
         self._violation[reading.number, reading.rung] = violation(reading.metrics, measured)
         kept = self._scores.setdefault(reading.number, {})
@@ -57,6 +64,8 @@ class ImageRule:
 
     def end(self, number: int, state: TrialState, metrics: Mapping[str, float]) -> None:
         """Takes an end in: one that completed may be the best from now on; what others scored is dropped."""
+        if number < self._known:
+            return
         got = scores(metrics, self._objectives) if state is TrialState.COMPLETED else None
         if got is None:
             self._scores.pop(number, None)
@@ -85,7 +94,8 @@ class ImageRule:
         ]
         if len(pairs) < self._least or not self._worse(pairs):
             return None
-        return f"masks fit worse than those of trial {best} there, on the same {len(pairs)} images"
+        there = f"those of trial {best - self._known} there"
+        return f"masks fit worse than {there}, on the same {len(pairs)} images"
 
     def _worse(self, pairs: Sequence[tuple[float, float]]) -> bool:
         ours, theirs = (dict(enumerate(column)) for column in zip(*pairs, strict=True))

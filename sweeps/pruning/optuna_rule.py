@@ -63,10 +63,26 @@ class OptunaRule:
             return None
         return _words(self._spec)
 
+    def note(self, number: int, rung: int) -> None:
+        """Marks that a trial came to a rung, as `against` does, without a judgement."""
+        if self._spec.type not in ("successive_halving", "hyperband"):
+            return
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        value = self._storage.get_trial(trial_id).intermediate_values.get(step_of(self._spec, rung))
+        first = self._first_rung(number)
+        if value is not None and rung >= first:
+            self._skip_unmeasured(number, trial_id, rung)
+            self._storage.set_trial_system_attr(trial_id, f"completed_rung_{rung - first}", value)
+
+    def _first_rung(self, number: int) -> int:
+        """Where halving begins for a trial."""
+        if self._spec.type != "hyperband":
+            return 0
+        return bracket_of(number, self._rungs, self._spec.reduction_factor)
+
     def _skip_unmeasured(self, number: int, trial_id: int, rung: int) -> None:
         """Marks rungs that had no value as lost, lest a later, longer trained value compete in them."""
-        trial, factor = self._storage.get_trial(trial_id), self._spec.reduction_factor
-        first = bracket_of(number, self._rungs, factor) if self._spec.type == "hyperband" else 0
+        trial, first = self._storage.get_trial(trial_id), self._first_rung(number)
         for earlier in range(first, rung):
             key = f"completed_rung_{earlier - first}"
             if key in trial.system_attrs or step_of(self._spec, earlier) in trial.intermediate_values:

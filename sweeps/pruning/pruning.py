@@ -29,13 +29,15 @@ class Pruning:
         spec: The sweep's spec.
         study: Its study, in which the sampler keeps the values of rungs and the ends of trials.
         storage: The study's.
+        known: Trials numbered below are of earlier sweeps, and only compared with. There are no image scores
+            of them: the Wilcoxon rule passes over them.
     """
 
-    def __init__(self, spec: SweepSpec, study: Study, storage: BaseStorage) -> None:
+    def __init__(self, spec: SweepSpec, study: Study, storage: BaseStorage, known: int = 0) -> None:
         self._spec, self._bounds = spec, bounds_of(spec)
         self._rungs = {iteration: rung for rung, iteration in enumerate(spec.fidelity.rungs)}
         self._objectives = [objective.metric for objective in spec.objectives]
-        self._rule = _rule(spec, study, storage)
+        self._rule, self._known = _rule(spec, study, storage, known), known
         self._read: set[tuple[int, int]] = set()
 
     def step(self, iteration: int) -> int | None:
@@ -75,6 +77,10 @@ class Pruning:
     ) -> str | None:
         """Takes a rung's first evaluation in, once the study has it; why the trial should stop, or None."""
         reading = self._take(number, iteration, metrics, details)
+        if reading is not None and number < self._known:
+            if isinstance(self._rule, OptunaRule) and iteration != self._spec.fidelity.rungs[-1]:
+                self._rule.note(number, reading.rung)
+            return None
         if reading is None or iteration == self._spec.fidelity.rungs[-1] or self._spec.pruner.type == "none":
             return None
         why = unmendable(reading.metrics, self._bounds)
@@ -106,13 +112,13 @@ def _finite(metrics: Mapping[str, float]) -> Mapping[str, float]:
     return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
 
-def _rule(spec: SweepSpec, study: Study, storage: BaseStorage) -> Rule:
+def _rule(spec: SweepSpec, study: Study, storage: BaseStorage, known: int) -> Rule:
     several = len(spec.objectives) > 1
     match spec.pruner.type:
         case "none":
             return NoRule()
         case "wilcoxon":
-            return ImageRule(spec)
+            return ImageRule(spec, known)
         case "successive_halving" | "hyperband" if several or spec.constraints:
             return RankRule(spec)
         case "median" | "percentile" if several:

@@ -12,7 +12,8 @@ from sweeps.records import AttemptRecord, CurveRecord, EventRecord, SweepRecord,
 from sweeps.store import rows
 from sweeps.store.engine import Patience, impatient, reading
 from sweeps.store.find import find_sweep, trials_of
-from sweeps.store.tables import attempts, curves, details, events, measurements, requests, sweeps
+from sweeps.store.tables import attempts, beginnings, curves, details, events, measurements, requests, sweeps
+from sweeps.warm.plan import WarmPlan, WarmSummary, plan_from_documents, summary_from_document
 
 
 class StoreReader:
@@ -97,6 +98,29 @@ class StoreReader:
         query = sa.select(t).where(t.c.sweep_id == sweep_id, t.c.event_id > after).order_by(t.c.event_id)
         with reading(self._engine, self._patience) as connection:
             return [rows.event_record(row) for row in connection.execute(query).mappings()]
+
+    def base_fingerprint(self, sweep_id: str) -> str | None:
+        """Of the base's config and weights when a sweep was created; None if that was not recorded."""
+        query = sa.select(beginnings.c.base).where(beginnings.c.sweep_id == sweep_id)
+        with reading(self._engine) as connection:
+            return connection.execute(query).scalar_one_or_none()
+
+    def warm_summary(self, sweep_id: str) -> WarmSummary | None:
+        """What a sweep took over from earlier ones, in short; None if it began cold."""
+        query = sa.select(beginnings.c.warm_summary).where(beginnings.c.sweep_id == sweep_id)
+        with reading(self._engine) as connection:
+            document = connection.execute(query).scalar_one_or_none()
+        return None if document is None else summary_from_document(document)
+
+    def warm_plan(self, sweep_id: str) -> WarmPlan | None:
+        """All that a sweep took over from earlier ones; None if it began cold."""
+        columns = beginnings.c.warm_summary, beginnings.c.warm_trials
+        query = sa.select(*columns).where(beginnings.c.sweep_id == sweep_id)
+        with reading(self._engine) as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None or row.warm_summary is None:
+            return None
+        return plan_from_documents(row.warm_summary, row.warm_trials)
 
     def requests(self, sweep_id: str) -> list[Request]:
         """What was asked of a sweep, in order."""

@@ -11,6 +11,7 @@ from sweeps.core.requests import Request, RequestKind, RequestState
 from sweeps.core.states import AttemptState, SweepState, TrialState
 from sweeps.core.trial import AttemptFacts, Measurement
 from sweeps.records import AttemptRecord, CurveRecord, Driver, EventRecord, SweepRecord, TrialRecord
+from sweeps.warm.plan import WarmPlan, summary_document, trials_document
 
 if TYPE_CHECKING:
     from sweeps.core.spec import SweepSpec
@@ -139,3 +140,11 @@ def finite(values: Mapping[str, float]) -> dict[str, float]:
     """The values that are numbers: NaN and infinity are no measurement, and JSON has no word for them."""
     limit = sys.float_info.max
     return {name: value for name, value in values.items() if -limit <= value <= limit}
+
+
+def beginning_row(sweep_id: str, base: str | None, warm: WarmPlan | None) -> dict[str, Any]:
+    """A row of `beginnings`, which `warm_summary` and `warm_plan` read."""
+    row: dict[str, Any] = {"sweep_id": sweep_id, "base": base}
+    if warm is not None:
+        row |= {"warm_summary": summary_document(warm.summary), "warm_trials": trials_document(warm)}
+    return row

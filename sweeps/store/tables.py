@@ -66,6 +66,15 @@ sweeps = sa.Table(
     sa.Column("active_s", sa.Double, nullable=False),  # grows with each beat, not between drivers
 )
 
+beginnings = sa.Table(  # what was true when a sweep was created, and what it took over; never changed
+    "beginnings",
+    metadata,
+    sa.Column("sweep_id", sa.Text, sa.ForeignKey("sweeps.sweep_id"), primary_key=True),
+    sa.Column("base", sa.Text),  # fingerprint of its base's config and weights
+    sa.Column("warm_summary", Json),  # of sweeps.warm.plan, as the next; NULL: it began cold
+    sa.Column("warm_trials", Json),
+)
+
 trials = sa.Table(
     "trials",
     metadata,

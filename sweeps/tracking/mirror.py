@@ -157,7 +157,8 @@ class _Sync:
         attempts = attempts_without_facts(self._engine, sweep_id)
         trials = {trial.number: trial for trial in self._service.trials(sweep_id)}
         self._marks = self._store.load(sweep_id)
-        self._sweep_picture = sweep_picture(sweep, trials.values())
+        self._warm = self._service.warm_summary(sweep_id)
+        self._sweep_picture = sweep_picture(sweep, trials.values(), self._warm)
         parent = self._parent()
         self._announce(attempts, parent)
         for attempt in attempts:
@@ -219,7 +220,8 @@ class _Sync:
             self._save(new)
 
     def _show(self, trial: TrialRecord, attempt: AttemptRecord, mark: Mark, parent: Mark) -> None:
-        picture = attempt_picture(self._sweep, trial, attempt, parent.run_id)
+        rerun_of = self._warm.origin_of(trial.number) if self._warm else None
+        picture = attempt_picture(self._sweep, trial, attempt, parent.run_id, rerun_of)
         try:
             self._ship(picture, attempt, mark)
         except RunGone:  # deleted by hand: shown again from the beginning

@@ -14,6 +14,7 @@ from sweeps.core.states import AttemptState, SweepState, TrialState
 from sweeps.core.trial import Measurement
 from sweeps.records import AttemptRecord, CurveRecord, SweepRecord, TrialRecord
 from sweeps.tracking.names import MAX_TAG_VALUE, clipped, legal_name, legal_names, param_text
+from sweeps.warm.plan import Origin, WarmSummary
 
 SWEEP_TAG = "masksweep.sweep_id"
 TRIAL_TAG = "masksweep.trial"
@@ -60,7 +61,9 @@ class DatasetPicture:
     context: str
 
 
-def sweep_picture(sweep: SweepRecord, trials: Iterable[TrialRecord]) -> RunPicture:
+def sweep_picture(
+    sweep: SweepRecord, trials: Iterable[TrialRecord], warm: WarmSummary | None = None
+) -> RunPicture:
     """The parent run of a sweep."""
     spec, trials = sweep.spec, list(trials)
     counts = {state: sum(t.state is state for t in trials) for state in TrialState}
@@ -77,6 +80,8 @@ def sweep_picture(sweep: SweepRecord, trials: Iterable[TrialRecord]) -> RunPictu
         "masksweep.best_trial": str(best[-1][1].number) if best else "",
         "masksweep.dataset_fingerprint": sweep.fingerprint,
     }
+    if warm is not None:
+        tags["masksweep.warm_start"] = str(warm)
     return RunPicture(
         name=sweep.name,
         status=_sweep_status(sweep.state),
@@ -88,9 +93,13 @@ def sweep_picture(sweep: SweepRecord, trials: Iterable[TrialRecord]) -> RunPictu
 
 
 def attempt_picture(
-    sweep: SweepRecord, trial: TrialRecord, attempt: AttemptRecord, parent_run_id: str
+    sweep: SweepRecord,
+    trial: TrialRecord,
+    attempt: AttemptRecord,
+    parent_run_id: str,
+    rerun_of: Origin | None = None,
 ) -> RunPicture:
-    """The child run of an attempt."""
+    """The child run of an attempt; `rerun_of` is the earlier sweep's trial that its trial tries again."""
     ended = attempt.state is AttemptState.ENDED
     reason = (attempt.reason or trial.reason) if ended else attempt.reason
     tags = {
@@ -107,6 +116,8 @@ def attempt_picture(
         "masksweep.iteration": str(attempt.iteration) if attempt.ended_at is not None else "",
         "masksweep.dataset_fingerprint": sweep.fingerprint,
     }
+    if rerun_of is not None:
+        tags["masksweep.rerun_of"] = str(rerun_of)
     names = legal_names(trial.params)
     suffix = f"-attempt-{attempt.attempt}" if attempt.attempt > 1 else ""
     return RunPicture(

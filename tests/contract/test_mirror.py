@@ -22,6 +22,7 @@ from sweeps.tracking.testing import (
     shown,
     story_details,
 )
+from sweeps.warm.plan import Origin, WarmPlan, WarmSummary
 
 
 @pytest.fixture
@@ -307,3 +308,21 @@ def test_artifacts_that_cannot_be_stored_hold_up_nothing_else(story, tmp_path):
     seen = shown(uri, story.sweep_id, tmp_path)
     assert {"config.yaml", "environment.json", "details.json", "settings.png"} <= set(seen[(0, 1)].artifacts)
     assert set(seen[(4, 1)].artifacts) == {"config.yaml", "environment.json"}
+
+
+def test_a_warm_start_is_told_by_tags(story, embedded, tmp_path):
+    """The parent says what was taken over, and a re-run whose trial it tries again; others say nothing."""
+    origin = Origin("parts-old", 4)
+    summary = WarmSummary(("parts-old",), {"parts-old": 18}, (origin,), {"another base": 1}, {})
+    spec = story.service.sweep(story.sweep_id).spec
+    sweep = story.service.create(spec, fingerprint="f1" * 32, now=story.tick(), warm=WarmPlan(summary))
+    story.short()
+    story.sweep_id, story.claim = sweep.sweep_id, story.service.claim(sweep.sweep_id, story.tick())
+    story.short()
+    embedded.sync(sweep.sweep_id)
+    seen = shown(uri_of(embedded), sweep.sweep_id, tmp_path)
+    assert seen[None].tags["masksweep.warm_start"] == (
+        "18 trials known from parts-old, 1 to re-run first (another base)"
+    )
+    assert seen[(0, 1)].tags["masksweep.rerun_of"] == "parts-old/4"
+    assert "masksweep.rerun_of" not in seen[(1, 1)].tags

@@ -14,7 +14,7 @@ from sweeps.core.states import TrialState
 from sweeps.pruning.brackets import STUDY, bracket_of
 from sweeps.samplers.sampler import OptunaSampler
 from sweeps.testing import make_spec
-from tests.unit.test_sampler import BOUND, RUNGS, TWO, Game
+from tests.game import BOUND, RUNGS, TWO, Game
 
 RANDOM = {"type": "random", "seed": 7}
 FIVE = {"iterations": 500, "rungs": [50, 100, 200, 300, 500]}

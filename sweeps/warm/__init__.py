@@ -1,0 +1,1 @@
+"""Warm start: what a new sweep takes over from earlier ones, decided once, when it is created."""
