@@ -145,6 +145,21 @@ def show(
 
 
 @app.command()
+def importance(
+    sweep_id: Annotated[str, typer.Argument(help="The sweep's id, or a unique beginning of it.")],
+    home: HomeOption = None,
+    iterations: Annotated[
+        int | None, typer.Option(help="The rung at which to compare trials; else the last that many came to.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show which knobs mattered, for each objective."""
+    from sweeps.cli.importance import show_importance  # noqa: PLC0415 - imports Optuna
+
+    show_importance(open_service(Settings.load(home)), sweep_id, iterations, as_json=as_json)
+
+
+@app.command()
 def mirror(
     sweep_id: Annotated[str, typer.Argument(help="The sweep's id, or a unique beginning of it.")],
     home: HomeOption = None,
