@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from sweeps.core.ranking import bounds_of, leaderboard, objectives_of
+from sweeps.core.ranking import bounds_of, front, leaderboard, objectives_of
 from sweeps.records import SweepRecord, TrialRecord
 from sweeps.service import SweepService
 from sweeps.settings import Settings
@@ -14,6 +14,11 @@ from sweeps.warm.plan import summary_document
 def ranked(sweep: SweepRecord, trials: list[TrialRecord]) -> list[TrialRecord]:
     """The sweep's measured trials, best first."""
     return leaderboard(trials, objectives_of(sweep.spec), bounds_of(sweep.spec))
+
+
+def pareto(sweep: SweepRecord, trials: list[TrialRecord]) -> list[int]:
+    """The numbers of the trials among which to choose; with one objective those that share the best value."""
+    return [trial.number for trial in front(trials, objectives_of(sweep.spec), bounds_of(sweep.spec))]
 
 
 def sweep_document(service: SweepService, settings: Settings, sweep_id: str) -> dict[str, Any]:
@@ -34,6 +39,7 @@ def sweep_document(service: SweepService, settings: Settings, sweep_id: str) -> 
         "trials": [_trial(trial) for trial in trials],
         "best": _trial(order[0]) if order else None,
         "warm_start": None if warm is None else summary_document(warm),
+        "front": pareto(sweep, trials),
         "mlflow": _links(service, settings, sweep_id),
     }
 

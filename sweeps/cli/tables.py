@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps.cli.columns import Column, fitted_table
-from sweeps.cli.document import ranked
+from sweeps.cli.document import pareto, ranked
 from sweeps.cli.progress_view import duration
 from sweeps.core.states import TrialState
 from sweeps.records import SweepRecord, TrialRecord
@@ -20,6 +20,7 @@ _CONSTRAINTS, _KNOBS, _EXTRAS = 1, 2, 3  # ranks of columns
 def leaderboard_table(sweep: SweepRecord, trials: list[TrialRecord], width: int = 250) -> Table:
     """Trials, best first, then those without a place; the parameters that differ have columns.
 
+    A star marks the best, and with several objectives those of the Pareto front.
     Where they do not all fit into `width`, the objectives stay, and metrics that the spec does not name go
     before its knobs.
     """
@@ -30,9 +31,11 @@ def leaderboard_table(sweep: SweepRecord, trials: list[TrialRecord], width: int 
     def column(name: str, cell: Callable[[TrialRecord], str], rank: int = 0, *, left: bool = False) -> Column:
         return Column(name, tuple(cell(trial) for trial in rows), rank, left)
 
-    leads = order[0].number if order else None
+    leads = {order[0].number} if order else set()
+    if len(sweep.spec.objectives) > 1:
+        leads |= set(pareto(sweep, trials))
     columns = [
-        column("trial", lambda trial: f"{'* ' if trial.number == leads else ''}{trial.number}"),
+        column("trial", lambda trial: f"{'* ' if trial.number in leads else ''}{trial.number}"),
         column("state", lambda trial: str(trial.state), left=True),
         column("iterations", lambda trial: str(trial.iteration)),
     ]

@@ -47,18 +47,30 @@ _Trial = TypeVar("_Trial", bound=Ranked)
 _GIVEN_UP = frozenset({TrialState.PRUNED, TrialState.FAILED})
 
 
-def violation(metrics: Mapping[str, float], bounds: Bounds) -> float:
-    """By how much the constraints are broken in sum; 0 if none is. What was not measured breaks them."""
-    total = 0.0
+def excess(metrics: Mapping[str, float], bounds: Bounds, unmeasured: float) -> list[float]:
+    """By how much each bound is broken, 0 or less where it is kept.
+
+    That is a share of the bound, so that milliseconds and millions of parameters count alike; of a bound of
+    0, it is in the metric's own unit.
+
+    Args:
+        metrics: Of a trial.
+        bounds: The constraints; a minimum comes before a maximum.
+        unmeasured: What a bound on a metric that is not there is broken by.
+    """
+    broken: list[float] = []
     for name, low, high in bounds:
         value = metrics.get(name)
-        if value is None:
-            return float("inf")
         if low is not None:
-            total += max(0.0, low - value)
+            broken.append(unmeasured if value is None else (low - value) / (abs(low) or 1.0))
         if high is not None:
-            total += max(0.0, value - high)
-    return total
+            broken.append(unmeasured if value is None else (value - high) / (abs(high) or 1.0))
+    return broken
+
+
+def violation(metrics: Mapping[str, float], bounds: Bounds) -> float:
+    """By how much the constraints are broken in sum; 0 if none is. What was not measured breaks them."""
+    return sum(max(0.0, over) for over in excess(metrics, bounds, float("inf")))
 
 
 def dominates(a: Sequence[float], b: Sequence[float]) -> bool:
@@ -88,18 +100,35 @@ def leaderboard(trials: Iterable[_Trial], objectives: Objectives, bounds: Bounds
     objectives are ordered by how many trials of the same standing dominate each, then by the first objective.
     """
     measured = _measured(trials, objectives)
+    peers: dict[tuple[float, bool], list[tuple[float, ...]]] = {}
+    for trial, got in measured:
+        peers.setdefault(standing(trial, bounds), []).append(got)
 
     def key(pair: tuple[_Trial, tuple[float, ...]]) -> tuple[object, ...]:
         trial, got = pair
         place = standing(trial, bounds)
-        beaten_by = 0
-        if len(objectives) > 1:
-            beaten_by = sum(
-                dominates(other, got) for peer, other in measured if standing(peer, bounds) == place
-            )
+        beaten_by = sum(dominates(other, got) for other in peers[place]) if len(objectives) > 1 else 0
         return *place, beaten_by, *_by_value(trial, got)
 
     return [trial for trial, _ in sorted(measured, key=key)]
+
+
+def front(trials: Iterable[_Trial], objectives: Objectives, bounds: Bounds = ()) -> list[_Trial]:
+    """The Pareto front in the leaderboard's order: trials that no other of them dominates.
+
+    Only trials that keep the constraints and were not given up are on it, so that it may be empty.
+    """
+    candidates = [
+        (trial, got)
+        for trial, got in _measured(trials, objectives)
+        if standing(trial, bounds) == (0.0, False)
+    ]
+    found: list[tuple[_Trial, tuple[float, ...]]] = []
+    # nobody is dominated by who comes later in this order
+    for trial, got in sorted(candidates, key=lambda pair: _by_value(*pair)):
+        if not any(dominates(other, got) for _, other in found):
+            found.append((trial, got))
+    return [trial for trial, _ in found]
 
 
 def leader(trials: Iterable[_Trial], objectives: Objectives, bounds: Bounds = ()) -> _Trial | None:

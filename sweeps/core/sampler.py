@@ -6,13 +6,16 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from search_spaces.issues import SpecIssue, shown
-from search_spaces.parameters import CategoricalParameter
+from search_spaces.parameters import CategoricalParameter, FloatParameter, IntParameter
 from search_spaces.positions import count_of
 from search_spaces.scalars import as_truth
 from search_spaces.space import SearchSpace
 from sweeps.core.spec_fields import MAX_TRIALS, number, one_of, problem, truth, whole
 
 SAMPLER_TYPES = ("tpe", "gp", "nsga2", "nsga3", "cma_es", "random", "qmc", "grid")
+
+_LEAST_EVOLVING = 4
+"""Population of CMA-ES: the better half of it makes a direction."""
 
 _BREEDING = ("population", "crossover_probability", "swap_probability", "mutation_probability")
 
@@ -99,6 +102,9 @@ def sampler_issues(
     if sampler.type == "cma_es" and objectives is not None and objectives > 1:
         text = f"cma_es searches for one objective, but there are {objectives}"
         yield SpecIssue("sampler.type", text, "tpe, gp, nsga2 and nsga3 take several")
+    if sampler.type == "cma_es" and sampler.population is not None and sampler.population < _LEAST_EVOLVING:
+        text = f"got {sampler.population}, but cma_es needs a whole number of at least {_LEAST_EVOLVING}"
+        yield SpecIssue("sampler.population", text, "without it the number of ranges decides")
     if sampler.type == "nsga3" and objectives == 1:
         text = "nsga3 spreads trials over several objectives, but there is one"
         yield SpecIssue("sampler.type", text, "nsga2 takes one as well")
@@ -107,10 +113,10 @@ def sampler_issues(
         yield SpecIssue("sampler.type", text, "tpe takes choices and conditions")
 
 
-def cma_ranges(space: SearchSpace) -> list[str]:
+def cma_ranges(space: SearchSpace) -> list[FloatParameter | IntParameter]:
     """The parameters that CMA-ES searches: ranges with more than one value, without conditions."""
     return [
-        parameter.name
+        parameter
         for parameter in space.parameters
         if not isinstance(parameter, CategoricalParameter) and not parameter.when and count_of(parameter) != 1
     ]

@@ -58,8 +58,7 @@ class EvolutionDrawer:
     ) -> None:
         self._space, self._lessons, self._others = space, lessons, others
         self._startup, self._population, self._sigma, self._seed = startup, population, sigma, seed
-        names = cma_ranges(space)
-        self._ranges = [parameter for parameter in space.parameters if parameter.name in names]
+        self._ranges = cma_ranges(space)
         self._optimizer: Any = None
         self._told = 0  # generations that the optimizer knows
 
@@ -82,7 +81,7 @@ class EvolutionDrawer:
                 notes = {_GENERATION: newest + 1, _TOLD: told}
                 self._tell(told)
         self._optimizer.reseed_rng(seed)
-        for rest in self._others.draws(seed):
+        for rest in self._others.completions({p.name: p.low for p in self._ranges}, seed):
             values, point = self._optimizer.ask()
             mine = {p.name: _value(p, float(at)) for p, at in zip(self._ranges, values, strict=True)}
             yield Draw({**rest.params, **mine}, {_POINT: point.tolist(), **notes})

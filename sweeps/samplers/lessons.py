@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any, assert_never
 
 from search_spaces.parameters import Value
-from sweeps.core.ranking import bounds_of, objectives_of, scores
+from sweeps.core.ranking import bounds_of, excess, objectives_of, scores
 from sweeps.core.spec import SweepSpec
 from sweeps.core.states import TrialState
 
@@ -42,7 +42,8 @@ class Lesson:
         end: How far it came.
         rungs: Rung's place, from 0 -> scores there, in ascending order; only where all were measured.
         final: Scores at the end, of a trial that is WHOLE.
-        excess: By how much each constraint is broken at the end, 0 or less where it is kept.
+        excess: By which share of its bound each constraint is broken at the end, 0 or less where it is kept.
+            What was not measured breaks it by 1.
     """
 
     number: int
@@ -55,7 +56,7 @@ class Lesson:
 
     @cached_property
     def violation(self) -> float:
-        """By how much the constraints are broken in sum; infinite for what could not be measured."""
+        """By how much constraints are broken in sum; infinite for what could not be measured."""
         return math.inf if self.end is End.BAD else sum(over for over in self.excess if over > 0)
 
     @cached_property
@@ -97,9 +98,9 @@ class Lessons:
         got = scores(metrics, self._objectives)
         final = got if got is not None and all(map(math.isfinite, got)) else ()
         end = _end(state, bool(final))
-        excess = tuple(self._excess(metrics)) if end in (End.WHOLE, End.CUT) else ()
+        broken = tuple(excess(metrics, self._bounds, unmeasured=1.0)) if end in (End.WHOLE, End.CUT) else ()
         self._all[number] = replace(
-            self._all[number], end=end, final=final if end is End.WHOLE else (), excess=excess
+            self._all[number], end=end, final=final if end is End.WHOLE else (), excess=broken
         )
 
     def taught(self) -> list[Lesson]:
@@ -127,15 +128,6 @@ class Lessons:
                     gains[rung] = _gain(whole, rung, len(got))
                 found[lesson.number] = tuple(map(sum, zip(got, gains[rung], strict=True)))
         return found
-
-    def _excess(self, metrics: Mapping[str, float]) -> Iterator[float]:
-        """What is not measured breaks its constraint by 1."""
-        for name, low, high in self._bounds:
-            value = metrics.get(name)
-            if high is not None:
-                yield 1.0 if value is None else value - high
-            if low is not None:
-                yield 1.0 if value is None else low - value
 
 
 def _gain(whole: Sequence[Lesson], rung: int, objectives: int) -> Scores:

@@ -1,11 +1,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sweeps.core.budget import Goal
-from sweeps.core.ranking import leader, leaderboard, violation
+from sweeps.core.ranking import front, leader, leaderboard, violation
 from sweeps.core.states import TrialState
 
 AP = (("segm/AP", Goal.MAXIMIZE),)
@@ -83,6 +84,32 @@ def test_a_broken_constraint_comes_after_a_kept_one():
 def test_an_unmeasured_constraint_counts_as_broken():
     """What was not measured cannot be taken as kept."""
     assert violation({}, [("latency/ms_per_image", None, 80.0)]) == float("inf")
+
+
+def test_constraints_in_different_units_weigh_alike():
+    """A tenth too slow is nearer to what was asked for than twice too large, and no unit hides the other."""
+    bounds = [("latency/ms_per_image", None, 80.0), ("model/parameters", None, 40e6)]
+    assert violation({"latency/ms_per_image": 88.0, "model/parameters": 40e6}, bounds) == pytest.approx(0.1)
+    assert violation({"latency/ms_per_image": 60.0, "model/parameters": 80e6}, bounds) == pytest.approx(1.0)
+    assert violation({"op/F1": 0.25}, [("op/F1", 0.5, None)]) == pytest.approx(0.5)
+    assert violation({"op/F1": 0.25}, [("op/F1", None, 0.0)]) == pytest.approx(0.25)
+
+
+def test_the_front_is_what_nothing_dominates_among_the_feasible():
+    """What breaks a bound, was pruned or is infeasible is not on it, however good it is."""
+    trials = [
+        Entry(0, 40.0, ms=60.0),
+        Entry(1, 50.0, ms=70.0),
+        Entry(2, 39.0, ms=65.0),  # dominated
+        Entry(3, 60.0, ms=90.0),  # breaks the bound
+        Entry(4, 70.0, ms=50.0, state=TrialState.PRUNED),
+        Entry(5, 70.0, ms=50.0, state=TrialState.INFEASIBLE),
+        Entry(6, 50.0, ms=70.0),  # as good as another
+    ]
+    bounds = [("latency/ms_per_image", None, 80.0)]
+    assert numbers(front(trials, AP_AND_TIME, bounds)) == [1, 6, 0]
+    assert numbers(front(trials, AP, bounds)) == [1, 6]
+    assert front(trials[3:6], AP_AND_TIME, bounds) == []
 
 
 def test_of_two_objectives_the_dominated_trial_comes_last():
