@@ -36,12 +36,14 @@ class Pool:
         workers: Trials at a time.
         cpus: CPUs that a trial holds.
         gpus: Share of a GPU that a trial holds; 0 trains on the CPU.
+        beside: Trials at a time while one of them has a full device; that one counts.
         note: Something a person should know of this choice, or None.
     """
 
     workers: int
     cpus: float
     gpus: float
+    beside: int
     note: str | None = None
 
 
@@ -153,14 +155,18 @@ def plan_pool(resources: Resources, nodes: Sequence[Mapping[str, float]], *, sha
     elif gpus and not devices and not shared:
         note = f"no GPU here: resources.gpus_per_trial {gpus:g} is left out, trials run on the CPU"
         gpus = 0.0
-    fits = sum(_fits(node, resources.cpus_per_trial, gpus) for node in nodes)
+    places = [_fits(node, resources.cpus_per_trial, gpus) for node in nodes]
+    fits = sum(places)
     if fits < 1:
         needs = f"a trial needs {resources.cpus_per_trial:g} CPUs and {gpus:g} GPUs"
         raise UserError(
             f"{needs}, {_but(nodes, shared=shared)}",
             "lower resources.cpus_per_trial or resources.gpus_per_trial",
         )
-    return Pool(min(fits, resources.max_concurrent or fits), resources.cpus_per_trial, gpus, note)
+    # Which node's device it gets is not known beforehand: the one that is missed most.
+    missed = max(place - _beside(node, place, gpus) for node, place in zip(nodes, places, strict=True))
+    most = resources.max_concurrent or fits
+    return Pool(min(fits, most), resources.cpus_per_trial, gpus, min(fits - missed, most), note)
 
 
 def _fits(node: Mapping[str, float], cpus: float, gpus: float) -> int:
@@ -169,6 +175,13 @@ def _fits(node: Mapping[str, float], cpus: float, gpus: float) -> int:
     if gpus:
         fits = min(fits, int(node.get("GPU", 0.0)) * int((1 + 1e-6) // gpus))
     return fits
+
+
+def _beside(node: Mapping[str, float], places: int, gpus: float) -> int:
+    """Of a node's places, those that are left while one trial has a full device; that one counts."""
+    if not gpus:
+        return places
+    return min(places, max(0, int(node.get("GPU", 0.0)) - 1) * int((1 + 1e-6) // gpus) + 1)
 
 
 def _but(nodes: Sequence[Mapping[str, float]], *, shared: bool) -> str:

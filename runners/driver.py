@@ -175,6 +175,7 @@ def _search(epoch: _Epoch, directory: Path) -> Search:
         epoch.claim,
         directory=directory,
         workers=epoch.pool.workers,
+        beside=epoch.pool.beside,
         devices=epoch.pool.gpus,
         clock=time.time,
         on_change=on_change,

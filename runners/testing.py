@@ -29,9 +29,8 @@ class CurveWorker:
             any `FailureKind` is reported.
         always: Whether later attempts go wrong too.
         step_s: Seconds an iteration takes.
-        devices: File that gets a line `start number pid node gpus` at an attempt's first step, and `end ...`
-            when it ends by itself; the GPUs are those that its process sees, `-` for none. None writes none.
-            (Tune makes processes whose trial a warm one takes over: they start it and make no step.)
+        devices: File that gets a line `start number attempt pid node gpus` as a step begins and `end ...`
+            as it ends; the GPUs are those that its process sees, `-` for none. None writes none.
         weight: Bytes that a checkpoint takes beside its state.
         together: Trials below this number make their first step when all of them are about to, so that what
             fits runs at once however slowly processes start; needs `devices`.
@@ -47,13 +46,11 @@ class CurveWorker:
     _assignment: Assignment | None = None
     _iteration: int = 0
     _chain: str = ""
-    _told: bool = False
 
     def start(self, assignment: Assignment) -> None:
         """Takes an assignment, from its checkpoint if it has one."""
         self._assignment, self._iteration = assignment, 0
         self._chain = _digest(json.dumps(dict(assignment.params), sort_keys=True))
-        self._told = False
         self._shelf = Shelf(assignment)
         state, self._fell_back = self._shelf.resume(_read)
         if state is not None:
@@ -64,11 +61,9 @@ class CurveWorker:
         assert self._assignment is not None
         assignment, began = self._assignment, time.monotonic()
         self._shelf.tidy()
-        if not self._told:
-            self._told = True
-            self._tell_devices("start", assignment)
-            if assignment.number < self.together:
-                self._wait_for_the_others()
+        self._tell_devices("start", assignment)
+        if assignment.number < self.together:
+            self._wait_for_the_others()
         rung = min(r for r in assignment.rungs if r > self._iteration)
         while self._iteration < rung and not os.path.exists(assignment.pause_file):
             self._advance(assignment)
@@ -84,8 +79,7 @@ class CurveWorker:
             except OSError as error:
                 failure = trouble(error)
         metrics = {"segm/AP": self._value(assignment.params)} if reached and failure is None else None
-        if failure is not None or not reached or rung == assignment.rungs[-1]:
-            self._tell_devices("end", assignment)
+        self._tell_devices("end", assignment)
         fell_back, self._fell_back = self._fell_back, None
         return Report(
             number=assignment.number,
@@ -120,13 +114,17 @@ class CurveWorker:
         node = ray.get_runtime_context().get_node_id()
         gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "all") or "-"
         with self.devices.open("a") as lines:
-            lines.write(f"{what} {assignment.number} {os.getpid()} {node} {gpus}\n")
+            lines.write(f"{what} {assignment.number} {assignment.attempt} {os.getpid()} {node} {gpus}\n")
 
     def _wait_for_the_others(self) -> None:
         assert self.devices is not None
         until = time.monotonic() + _PATIENCE_S
-        while self.devices.read_text().count("start ") < self.together and time.monotonic() < until:
+        while self._numbers_that_began() < self.together and time.monotonic() < until:
             time.sleep(0.02)
+
+    def _numbers_that_began(self) -> int:
+        assert self.devices is not None
+        return len({line.split()[1] for line in self.devices.read_text().splitlines()})
 
     def _value(self, params: Mapping[str, Value]) -> float:
         distance = sum(abs(math.log10(v) + 3) for v in params.values() if isinstance(v, float) and v > 0)

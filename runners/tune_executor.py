@@ -3,15 +3,17 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 from ray import tune
 
 from runners.cluster import Pool
 from runners.guard import Guard
-from runners.trainable import make_trainable
-from runners.tune_scheduler import StoreScheduler
+from runners.ray_oom import outlive_memory_kills
+from runners.trainable import ASSIGNMENT, make_trainable
+from runners.tune_scheduler import StoreScheduler, TrialStarts
 from runners.tune_searcher import StoreSearcher
-from sweeps.core.trial import WorkerFactory
+from sweeps.core.trial import Assignment, WorkerFactory
 from sweeps.search import Search
 
 
@@ -25,9 +27,16 @@ def execute(search: Search, factory: WorkerFactory, *, pool: Pool, scratch: Path
         scratch: Absolute directory for Tune's experiment, thrown away at the end.
         guard: Receives what the search raises. It is raised from here once all workers have stopped.
     """
+    outlive_memory_kills()
     # Below the concurrency Tune would hold back placement groups, and slots would stay empty.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(pool.workers)
-    trainable = tune.with_resources(make_trainable(factory), {"cpu": pool.cpus, "gpu": pool.gpus})
+
+    def held(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        """Tune gives a warm worker only to a trial that holds as much as its last one."""
+        assignment: Assignment = config[ASSIGNMENT]
+        return tune.PlacementGroupFactory([{"CPU": pool.cpus, "GPU": assignment.gpus}])
+
+    trainable = tune.with_resources(make_trainable(factory), held)
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
@@ -41,6 +50,7 @@ def execute(search: Search, factory: WorkerFactory, *, pool: Pool, scratch: Path
         run_config=tune.RunConfig(
             name="experiment",
             storage_path=str(scratch),
+            callbacks=[TrialStarts(search, guard)],
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=0),  # retries are the search's
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),

@@ -4,12 +4,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from runners.guard import Guard
-from runners.trainable import REPORT
-from sweeps.core.trial import Decision, Report
+from runners.trainable import ASSIGNMENT, REPORT
+from sweeps.core.trial import Assignment, Decision, Report
 from sweeps.search import Search
 
 
@@ -39,3 +40,18 @@ class StoreScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray has no stubs
         """
         path = trial.error_file
         self._guard.last_error = Path(path).read_text() if path and os.path.exists(path) else ""
+
+
+class TrialStarts(Callback):  # type: ignore[misc]  # Ray has no stubs
+    """Tells the search that a worker has begun with a trial: until then it may have waited for a device."""
+
+    def __init__(self, search: Search, guard: Guard) -> None:
+        self._search, self._guard = search, guard
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # pickled with the experiment, never restored
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Called when its actor is up, and when a warm one has taken it."""
+        assignment: Assignment = trial.config[ASSIGNMENT]
+        self._guard(lambda: self._search.begun(assignment.number), None)

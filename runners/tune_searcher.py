@@ -4,7 +4,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from runners.deaths import cause_of_death
+from runners.deaths import cause_of_death, killed_for_memory
 from runners.guard import Guard
 from runners.trainable import ASSIGNMENT
 from sweeps.core.trial import Assignment, Failure, FailureKind
@@ -41,10 +41,7 @@ class StoreSearcher(Searcher):  # type: ignore[misc]  # Ray has no stubs
         """A trial has left Tune. With `error` its worker is gone, and the store must hear of it from us."""
         assignment = self._assigned.pop(trial_id, None)
         if error and assignment is not None:
-            detail = self._guard.last_error
-            cause = cause_of_death(detail)
-            message = f"the worker died: {cause}" if cause else "the worker died"
-            failure = Failure(FailureKind.LOST, message, detail)
+            failure = _failure(self._guard.last_error)
             self._guard(lambda: self._search.fail(assignment.number, assignment.attempt, failure), None)
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: Any, **spec: Any) -> bool:
@@ -57,3 +54,12 @@ class StoreSearcher(Searcher):  # type: ignore[misc]  # Ray has no stubs
     def restore(self, checkpoint_path: str) -> None:
         """Never used: a new driver epoch reads the store."""
         raise NotImplementedError
+
+
+def _failure(detail: str) -> Failure:
+    """What Ray's report of a worker's death means."""
+    if used := killed_for_memory(detail):
+        message = f"Ray killed the worker since its node ran low on memory: {used}"
+        return Failure(FailureKind.OUT_OF_HOST_MEMORY, message, detail)
+    cause = cause_of_death(detail)
+    return Failure(FailureKind.LOST, f"the worker died: {cause}" if cause else "the worker died", detail)

@@ -1,6 +1,6 @@
 """What a sweep has spent, and whether a limit of its budget is reached."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from sweeps.core.budget import Limits, Spent, exhausted, target_reached
 from sweeps.core.improvement import Improvement
@@ -19,7 +19,8 @@ class Ledger:
         limits: The sweep's.
         objectives: Its objectives, for the target and for what is better,
         bounds: and its constraints.
-        devices: Share of a GPU that a trial holds.
+        share: The share of a GPU that a trial's next attempt holds.
+        gpu_s: Seconds of GPUs that the attempts before now have held.
         active_s: Seconds of drivers' lives before this one.
         now: When this one began.
         trials: The sweep's so far.
@@ -31,26 +32,29 @@ class Ledger:
         objectives: Objectives,
         bounds: Bounds,
         *,
-        devices: float,
+        share: Callable[[TrialRecord], float],
+        gpu_s: float,
         active_s: float,
         now: float,
         trials: Iterable[TrialRecord],
     ) -> None:
         self._limits, self._bounds = limits, bounds
-        self._devices, self._active_s, self._began = devices, active_s, now
+        self._share, self._active_s, self._began = share, active_s, now
         self._held: dict[int, float] = {}  # since when each device was last heard of
+        self._shares: dict[int, float] = {}  # of the newest attempt of this driver's
         self._open: dict[int, TrialRecord] = {}
         self._worked: dict[int, float] = {}
-        self._worked_s = 0.0
+        self._gpu_s = 0.0
         self._target: str | None = None
         self._improvement = Improvement(objectives, bounds)
         for trial in sorted(trials, key=lambda t: (t.ended_at or 0.0, t.number)):
             self.take(trial, now)
             self._held.pop(trial.number, None)
+        self._gpu_s = gpu_s
 
     def take(self, trial: TrialRecord, now: float) -> None:
         """Takes in what a trial has become: it has started, or was heard of, or has ended."""
-        self._worked_s += trial.worker_s - self._worked.get(trial.number, 0.0)
+        self._gpu_s += self._newly_held_s(trial)
         self._worked[trial.number] = trial.worker_s
         self._target = self._target or self.hits_target(trial)
         self._held.pop(trial.number, None)
@@ -61,6 +65,13 @@ class Ledger:
         self._open[trial.number] = trial
         if trial.state is TrialState.RUNNING:
             self._held[trial.number] = now
+            self._shares[trial.number] = self._share(trial)
+
+    def hold(self, number: int, now: float | None) -> None:
+        """A trial that is handed out holds its device from now on; None: not yet, it waits for one."""
+        self._held.pop(number, None)
+        if now is not None:
+            self._held[number] = now
 
     def unheard_s(self, number: int, now: float) -> float:
         """Seconds for which nothing was heard of a RUNNING trial."""
@@ -70,12 +81,17 @@ class Ledger:
         """What is spent by now, with a trial as its newest report leaves it."""
         # A copy, since a heartbeat asks too while the verbs change it.
         held = {number: since for number, since in [*self._held.items()] if now > since}
-        worked_s = self._worked_s
+        gpu_s = self._gpu_s
         if changed is not None:
             held.pop(changed.number, None)
-            worked_s += changed.worker_s - self._worked.get(changed.number, 0.0)
-        held_s = sum(now - since for since in held.values())
-        return Spent(gpu_s=self._devices * (worked_s + held_s), wall_s=self._active_s + now - self._began)
+            gpu_s += self._newly_held_s(changed)
+        gpu_s += sum(self._shares[number] * (now - since) for number, since in held.items())
+        return Spent(gpu_s=gpu_s, wall_s=self._active_s + now - self._began)
+
+    def _newly_held_s(self, trial: TrialRecord) -> float:
+        """GPU seconds of a trial that are not counted yet: at the share of the attempt that it was at."""
+        share = self._shares.get(trial.number, 0.0)
+        return share * (trial.worker_s - self._worked.get(trial.number, 0.0))
 
     def time_is_up(self, now: float) -> bool:
         """Whether a limit that passes without a report is reached; from any thread."""

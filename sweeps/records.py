@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces.parameters import Value
 from sweeps.core.states import AttemptState, SweepState, TrialState
-from sweeps.core.trial import AttemptFacts, Decision
+from sweeps.core.trial import AttemptFacts, Decision, SecondTry
 
 if TYPE_CHECKING:
     from sweeps.core.spec import SweepSpec
@@ -36,11 +36,13 @@ class Outcome:
             else the trial's end.
         reason: Why, for people; None while it goes on.
         decision: What the worker is told.
+        second_try: Set once a trial ran out of memory beside others; its later attempts have it too.
     """
 
     state: TrialState
     reason: str | None
     decision: Decision
+    second_try: SecondTry | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ class TrialRecord:
         sampler_attrs: What the sampler and the pruner must find again after a restart.
         metrics: Of the last measured rung; empty if there is none.
         measured_iteration: That rung; 0 if there is none.
+        second_try: Set once it ran out of memory beside others: its further attempts are not beside any.
     """
 
     number: int
@@ -126,6 +129,7 @@ class TrialRecord:
     sampler_attrs: Mapping[str, Any]
     metrics: Mapping[str, float]
     measured_iteration: int = 0
+    second_try: SecondTry | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,7 @@ class AttemptRecord:
         worker_s: Worker seconds.
         reason: Why it ended, or None.
         facts: What it ran with, once its first report came.
+        gpus: Share of a GPU that it held; None in rows of a time that did not note it.
     """
 
     number: int
@@ -157,6 +162,7 @@ class AttemptRecord:
     worker_s: float
     reason: str | None
     facts: AttemptFacts | None
+    gpus: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

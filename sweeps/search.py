@@ -20,6 +20,7 @@ from sweeps.core.states import SweepState, TrialState
 from sweeps.core.trial import Assignment, Decision, Failure, FailureKind, Report
 from sweeps.ledger import Ledger
 from sweeps.records import Claim, Outcome, TrialRecord
+from sweeps.room import Place, Room
 from sweeps.samplers.sampler import OptunaSampler
 from sweeps.service import SweepService
 from sweeps.store.reader import StoreReader
@@ -35,6 +36,8 @@ EXHAUSTED = "the space has no further combination"
 HOPELESS_AFTER = 3
 """Trials that may end FAILED, with none measured in the sweep, before the sweep itself is given up."""
 
+
+_NO_MEMORY = (FailureKind.OUT_OF_MEMORY, FailureKind.OUT_OF_HOST_MEMORY)
 
 _GOES_ON = Outcome(TrialState.RUNNING, None, Decision.CONTINUE)
 
@@ -62,6 +65,7 @@ class Search:
         claim: The licence to write, from `SweepService.claim`.
         directory: The sweep's directory, absolute; workers must see it under the same path.
         workers: Trials that may run at once.
+        beside: The same while one of them, which ran out of memory, has a full device; by default `workers`.
         devices: Share of a GPU that a trial holds: its assignment says so, and GPU hours count by it.
         clock: Seconds since the Unix epoch.
         on_change: Called with the progress after each verb that changed something.
@@ -81,12 +85,14 @@ class Search:
         on_change: Callable[[Progress], None] = lambda _: None,
         on_request: Callable[[Request], None] = lambda _: None,
         on_note: Callable[[str], None] = lambda _: None,
+        beside: int | None = None,
     ) -> None:
         sweep = service.sweep(claim.sweep_id)
         self._service, self._claim, self._clock = service, claim, clock
         self._on_change, self._on_note = on_change, on_note
         self._spec: SweepSpec = sweep.spec
-        self._directory, self._workers, self._devices = directory, workers, devices
+        self._directory, self._workers = directory, workers
+        self._room = Room(workers, devices, workers if beside is None else beside)
         self._rungs: tuple[int, ...] = tuple(self._spec.fidelity.rungs)
         self._pause_file = directory / f"pause-e{claim.epoch}"
         self._objectives, self._bounds = objectives_of(self._spec), bounds_of(self._spec)
@@ -102,7 +108,8 @@ class Search:
             limits_of(self._spec, sweep.started_at or now),
             self._objectives,
             self._bounds,
-            devices=devices,
+            share=self._room.share,
+            gpu_s=service.gpu_s(claim.sweep_id, unnoted=devices),
             active_s=sweep.active_s,
             now=now,
             trials=self._trials.values(),
@@ -132,25 +139,28 @@ class Search:
             if running == 0 and self._over and not self._abandoned:
                 self._cancel_queued(self._over)
             return Turn.WAIT if running else Turn.FINISHED
-        if running >= self._workers:
+        place = self._room.pick(self._trials.values(), self._clock())
+        if place is Place.NONE:
             return Turn.WAIT
         self._let_workers_go_on()
-        queued = [t.number for t in self._trials.values() if t.state is TrialState.QUEUED]
-        if queued:
-            trial = self._service.start_attempt(self._claim, min(queued), self._clock())
+        if isinstance(place, TrialRecord):
+            share = self._room.share(place)
+            trial = self._service.start_attempt(self._claim, place.number, self._clock(), gpus=share)
         elif len(self._trials) < self._spec.budget.trials and not self._exhausted:
             number = len(self._trials)
             suggestion = self._sampler.suggest(number)
             if suggestion is None:
                 self._exhausted = EXHAUSTED
                 return Turn.WAIT if running else Turn.FINISHED
-            trial = self._service.add_trial(
-                self._claim, suggestion, self._sampler.attrs(number), self._clock()
-            )
+            attrs, share = self._sampler.attrs(number), self._room.share()
+            trial = self._service.add_trial(self._claim, suggestion, attrs, self._clock(), gpus=share)
         else:
             return Turn.WAIT if running else Turn.FINISHED
         self._trials[trial.number] = trial
         self._ledger.take(trial, self._clock())
+        self._room.hand_out(trial, self._clock())
+        if self._room.waits_for(trial.number):
+            self._ledger.hold(trial.number, None)
         self._on_change(self.progress(trial))
         return self._assignment(trial)
 
@@ -163,6 +173,7 @@ class Search:
         self.heed()
         if self._abandoned or trial.state is not TrialState.RUNNING or trial.attempt != report.attempt:
             return Decision.STOP
+        self._room.hear(report.number, self._clock())
         first = report.metrics is not None and (report.number, report.iteration) not in self._measured
         outcome = (
             self._failed(trial, report.failure) if report.failure else self._judged(trial, report, first)
@@ -195,6 +206,13 @@ class Search:
         trial, now = self._trials[number], self._clock()
         worker_s = self._ledger.unheard_s(number, now)
         self.report(Report(number, attempt, trial.iteration, now, worker_s, failure=failure))
+
+    def begun(self, number: int) -> None:
+        """The executor has found a place for a trial, and its worker has begun."""
+        now = self._clock()
+        if self._room.waits_for(number):
+            self._ledger.hold(number, now)
+        self._room.hear(number, now)
 
     # -- the driver's hands
 
@@ -262,9 +280,13 @@ class Search:
             return Outcome(TrialState.CANCELLED, self._over, Decision.STOP)
         if report.paused or self._pausing:
             return Outcome(TrialState.QUEUED, "paused", Decision.STOP)
+        if report.checkpoint is not None and (why := self._room.makes_way(trial, self._trials.values())):
+            return Outcome(TrialState.QUEUED, why, Decision.STOP)
         return _GOES_ON
 
     def _failed(self, trial: TrialRecord, failure: Failure) -> Outcome:
+        if failure.kind in _NO_MEMORY:
+            return self._room.out_of_memory(trial, failure)
         reason = f"{failure.kind}: {failure.message}"
         if failure.kind is FailureKind.DISK_FULL:
             self._halted = reason
@@ -350,5 +372,5 @@ class Search:
             iteration=trial.checkpoint_iteration,
             directory=str(self._directory / "trials" / f"{trial.number:05d}"),
             pause_file=str(self._pause_file),
-            gpus=self._devices,
+            gpus=self._room.share(trial),
         )

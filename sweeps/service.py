@@ -180,9 +180,15 @@ class SweepService(StoreReader):
     # -- a trial's life
 
     def add_trial(
-        self, claim: Claim, suggestion: Suggestion, sampler_attrs: Mapping[str, Any], now: float
+        self,
+        claim: Claim,
+        suggestion: Suggestion,
+        sampler_attrs: Mapping[str, Any],
+        now: float,
+        *,
+        gpus: float = 0.0,
     ) -> TrialRecord:
-        """A new trial with its first attempt, both RUNNING.
+        """A new trial with its first attempt, both RUNNING; `gpus`: the share of one that it holds.
 
         Raises:
             WrongState: The sweep has a trial of that number.
@@ -204,20 +210,21 @@ class SweepService(StoreReader):
             "ended_at": None,
             "sampler_attrs": dict(sampler_attrs),
             "metrics": {},
+            "second_try": None,
         }
 
         def body(connection: Connection) -> None:
             sql.fence(connection, claim, now)
             sql.add_trial(connection, claim, row)
-            sql.add_attempt(connection, claim, key, 0, now)
+            sql.add_attempt(connection, claim, key, 0, now, gpus=gpus)
             data = {"params": row["params"]}
             sql.add_trial_event(connection, claim, key, "trial.started", now, data=data)
 
         self._write(body)
         return rows.trial_record({**row, "measured_iteration": 0})
 
-    def start_attempt(self, claim: Claim, number: int, now: float) -> TrialRecord:
-        """QUEUED to RUNNING: the next attempt, from the trial's checkpoint.
+    def start_attempt(self, claim: Claim, number: int, now: float, *, gpus: float = 0.0) -> TrialRecord:
+        """QUEUED to RUNNING: the next attempt, from the trial's checkpoint; `gpus`: the share that it holds.
 
         Raises:
             WrongState: The trial is not QUEUED.
@@ -231,7 +238,7 @@ class SweepService(StoreReader):
             before = sql.Key(claim.sweep_id, number, trial.attempt)
             sql.move_trial(connection, before, trial.state, TrialState.RUNNING, values)
             key = sql.Key(claim.sweep_id, number, attempt)
-            sql.add_attempt(connection, claim, key, start, now)
+            sql.add_attempt(connection, claim, key, start, now, gpus=gpus)
             data = {"iteration": start, "checkpoint": trial.checkpoint}
             sql.add_trial_event(connection, claim, key, "trial.started", now, data=data)
             return replace(trial, state=TrialState.RUNNING, attempt=attempt, iteration=start, reason=None)

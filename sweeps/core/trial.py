@@ -15,20 +15,22 @@ class FailureKind(StrEnum):
     LOST = "lost"  # the worker or its node died
     ERROR = "error"  # an exception that may pass: a file system, a network, a bug
     DIVERGED = "diverged"  # the loss became NaN or infinite
-    OUT_OF_MEMORY = "out_of_memory"
+    OUT_OF_MEMORY = "out_of_memory"  # of the device that it trains on
+    OUT_OF_HOST_MEMORY = "out_of_host_memory"  # of the machine, which may have killed the worker
     DOES_NOT_BUILD = "does_not_build"  # the config makes no model, or none that can be trained here
     DISK_FULL = "disk_full"  # nothing of the trial's: whatever runs there would fail as well
     UNMEASURED = "unmeasured"  # the objective came out as NaN or -1 at full fidelity
 
     @property
     def retryable(self) -> bool:
-        """Whether another attempt may end otherwise. What is deterministic is never retried."""
+        """Whether another attempt like this one may end otherwise. What is deterministic is never retried."""
         match self:
             case FailureKind.LOST | FailureKind.ERROR | FailureKind.DISK_FULL:
                 return True
             case (
                 FailureKind.DIVERGED
                 | FailureKind.OUT_OF_MEMORY
+                | FailureKind.OUT_OF_HOST_MEMORY
                 | FailureKind.DOES_NOT_BUILD
                 | FailureKind.UNMEASURED
             ):
@@ -40,6 +42,26 @@ class FailureKind(StrEnum):
     def blames_trial(self) -> bool:
         """Whether it uses up one of a trial's attempts."""
         return self is not FailureKind.DISK_FULL
+
+
+class Alone(StrEnum):
+    """What a trial has to itself in its second try, after it ran out of memory beside others."""
+
+    DEVICE = "device"  # a GPU; other trials go on on other ones
+    HOST = "host"  # everything: no other trial of the sweep runs
+
+
+@dataclass(frozen=True, slots=True)
+class SecondTry:
+    """A trial that ran out of memory beside others is tried once more with less company.
+
+    Attributes:
+        alone: What it then has to itself.
+        because: How the first try ended, for people.
+    """
+
+    alone: Alone
+    because: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +95,7 @@ class Assignment:
         iteration: Iterations already done in that checkpoint.
         directory: Absolute directory for this trial's checkpoints.
         pause_file: The worker checkpoints and returns soon after this file appears.
-        gpus: Share of a GPU that the trial holds; 0 trains on the CPU, whatever the machine has.
+        gpus: Share of a GPU that the attempt holds; 0 trains on the CPU, whatever the machine has.
     """
 
     sweep_id: str

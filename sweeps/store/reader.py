@@ -59,6 +59,13 @@ class StoreReader:
         with reading(self._engine, self._patience) as connection:
             return [rows.attempt_record(row) for row in connection.execute(query).mappings()]
 
+    def gpu_s(self, sweep_id: str, *, unnoted: float) -> float:
+        """Seconds of GPUs that a sweep's attempts held; `unnoted`: the share of those that note none."""
+        t = attempts
+        held = sa.func.sum(t.c.worker_s * sa.func.coalesce(t.c.gpus, unnoted))
+        with reading(self._engine) as connection:
+            return connection.execute(sa.select(held).where(t.c.sweep_id == sweep_id)).scalar() or 0.0
+
     def measurements(self, sweep_id: str, number: int | None = None) -> list[Measurement]:
         """What was measured at the rungs, by trial and iteration; of one trial if `number` is given."""
         t = measurements

@@ -60,6 +60,8 @@ def take_report(
         values["metrics"] = metrics
     if sampler_attrs is not None:
         values["sampler_attrs"] = sampler_attrs
+    if outcome.second_try is not None:
+        values["second_try"] = rows.second_try_document(outcome.second_try)
     statement = sql.REPORT_TRIAL_BACK if back else sql.REPORT_TRIAL
     if not sql.move_trial(connection, key, TrialState.RUNNING, outcome.state, values, statement=statement):
         raise LateReportError
@@ -90,6 +92,7 @@ def after_report(
         metrics=report.metrics if first and report.metrics is not None else trial.metrics,
         measured_iteration=report.iteration if first else trial.measured_iteration,
         sampler_attrs=sampler_attrs,
+        second_try=outcome.second_try or trial.second_try,
     )
 
 
@@ -159,6 +162,8 @@ def _told(report: Report, outcome: Outcome, measured: bool) -> tuple[str, dict[s
         data["checkpoint"] = report.checkpoint
     if outcome.reason is not None:
         data["reason"] = outcome.reason
+    if outcome.second_try is not None:
+        data["second_try"] = outcome.second_try.alone.value
     if report.failure is not None:
         failure = report.failure
         data["failure"] = {"kind": failure.kind.value, "message": failure.message, "detail": failure.detail}

@@ -9,7 +9,7 @@ from sqlalchemy.engine import RowMapping
 
 from sweeps.core.requests import Request, RequestKind, RequestState
 from sweeps.core.states import AttemptState, SweepState, TrialState
-from sweeps.core.trial import AttemptFacts, Measurement
+from sweeps.core.trial import Alone, AttemptFacts, Measurement, SecondTry
 from sweeps.records import AttemptRecord, CurveRecord, Driver, EventRecord, SweepRecord, TrialRecord
 from sweeps.warm.plan import WarmPlan, summary_document, trials_document
 
@@ -66,6 +66,7 @@ def trial_record(row: RowMapping | Mapping[str, Any]) -> TrialRecord:
         sampler_attrs=row["sampler_attrs"],
         metrics=row["metrics"],
         measured_iteration=row["measured_iteration"],
+        second_try=_second_try(row["second_try"]),
     )
 
 
@@ -83,7 +84,17 @@ def attempt_record(row: RowMapping) -> AttemptRecord:
         worker_s=row["worker_s"],
         reason=row["reason"],
         facts=None if row["facts"] is None else _facts(row["facts"]),
+        gpus=row["gpus"],
     )
+
+
+def second_try_document(second_try: SecondTry) -> dict[str, str]:
+    """As a JSON document, and `trial_record` makes it again."""
+    return {"alone": second_try.alone.value, "because": second_try.because}
+
+
+def _second_try(document: Mapping[str, str] | None) -> SecondTry | None:
+    return None if document is None else SecondTry(Alone(document["alone"]), document["because"])
 
 
 def facts_document(facts: AttemptFacts) -> dict[str, Any]:

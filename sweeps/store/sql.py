@@ -234,8 +234,10 @@ def add_trial(connection: Connection, claim: Claim, row: Mapping[str, Any]) -> N
         raise WrongState(f"sweep {claim.sweep_id} has a trial {row['number']} already") from error
 
 
-def add_attempt(connection: Connection, claim: Claim, key: Key, start_iteration: int, now: float) -> None:
-    """A new RUNNING attempt."""
+def add_attempt(
+    connection: Connection, claim: Claim, key: Key, start_iteration: int, now: float, *, gpus: float
+) -> None:
+    """A new RUNNING attempt that holds a share of a GPU."""
     row = {
         "sweep_id": key.sweep_id,
         "number": key.number,
@@ -246,6 +248,7 @@ def add_attempt(connection: Connection, claim: Claim, key: Key, start_iteration:
         "start_iteration": start_iteration,
         "iteration": start_iteration,
         "worker_s": 0.0,
+        "gpus": gpus,
     }
     connection.execute(_ADD_ATTEMPT, row)
 

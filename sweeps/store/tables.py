@@ -94,6 +94,7 @@ trials = sa.Table(
     sa.Column("ended_at", sa.Double),
     sa.Column("sampler_attrs", Json, nullable=False),
     sa.Column("metrics", Json, nullable=False),  # a copy of the last measurement's
+    sa.Column("second_try", Json),  # once it ran out of memory beside others: {"alone", "because"}
 )
 
 attempts = sa.Table(
@@ -111,6 +112,7 @@ attempts = sa.Table(
     sa.Column("iteration", sa.Integer, nullable=False),
     sa.Column("worker_s", sa.Double, nullable=False),
     sa.Column("facts", Json),
+    sa.Column("gpus", sa.Double),  # share of a GPU that it held; NULL in rows older than the column
     sa.ForeignKeyConstraint(["sweep_id", "number"], ["trials.sweep_id", "trials.number"]),
 )
 

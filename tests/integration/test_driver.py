@@ -66,7 +66,7 @@ def test_each_failure_is_told_apart(tmp_path, mlflow_uri, ray_address):
         0: (TrialState.COMPLETED, 2, None),
         1: (TrialState.COMPLETED, 2, None),
         2: (TrialState.INFEASIBLE, 1, "diverged: planned"),
-        3: (TrialState.INFEASIBLE, 1, "out_of_memory: planned"),
+        3: (TrialState.INFEASIBLE, 1, "out_of_memory: planned (it had a full device)"),
         4: (TrialState.INFEASIBLE, 1, "does_not_build: planned"),
         5: (TrialState.COMPLETED, 1, None),
     }

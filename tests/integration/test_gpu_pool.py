@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.core.states import SweepState
+from sweeps.core.states import AttemptState, SweepState, TrialState
 from tests.integration.home import Home
 
 pytestmark = pytest.mark.slow  # joins a Ray cluster, and starts one of several nodes
@@ -20,18 +20,19 @@ class Held:
     """What an attempt held: the GPUs that its process saw, on its node."""
 
     number: int
+    attempt: int
     node: str
     gpus: tuple[str, ...]
 
 
 def history(log: Path) -> list[list[Held]]:
-    """The attempts that ran at the same time, at each moment at which one began or ended."""
+    """What made a step at the same time, at each moment at which one began or ended."""
     running: dict[str, Held] = {}
     moments = []
     for line in log.read_text().splitlines():
-        what, number, pid, node, gpus = line.split()
+        what, number, attempt, pid, node, gpus = line.split()
         if what == "start":
-            running[pid] = Held(int(number), node, tuple(gpus.split(",")))
+            running[pid] = Held(int(number), int(attempt), node, tuple(gpus.split(",")))
         else:
             del running[pid]
         moments.append(list(running.values()))
@@ -107,3 +108,76 @@ def test_a_cluster_of_unlike_nodes_is_filled_node_by_node(
     assert sorted(by_node.values()) == nodes
     assert max(by_device.values()) == 2
     assert {len(gpus) for _, gpus in by_device} == {1}
+
+
+def test_what_runs_out_of_memory_on_a_share_is_retried_alone_on_a_device(tmp_path, mlflow_uri, ray_address):
+    """With all devices shared, one is cleared for the second try; nothing waits for ever."""
+    home = Home(
+        tmp_path,
+        mlflow_uri,
+        budget={"trials": 10},
+        resources={"gpus_per_trial": 0.5, "cpus_per_trial": 0.1},
+        fidelity={"iterations": 6, "rungs": [2, 4, 6]},
+        pruner={"type": "none"},
+    )
+    faults = {2: "out_of_memory", 5: "out_of_memory"}
+    home.drive(ray_address, devices=tmp_path / "devices.log", together=8, step_s=0.05, faults=faults)
+    assert home.state is SweepState.COMPLETED
+    assert {(t.state, t.iteration) for t in home.trials} == {(TrialState.COMPLETED, 6)}
+    attempts = home.service.attempts(home.sweep_id)
+    lone = {number: [a for a in attempts if a.number == number][-1] for number in faults}
+    assert {number: (a.attempt, a.gpus) for number, a in lone.items()} == {2: (2, 1.0), 5: (2, 1.0)}
+    assert {a.gpus for a in attempts if a.number not in faults} == {0.5}
+    for moment in history(tmp_path / "devices.log"):
+        for held in moment:
+            if held.number in faults and held.attempt == 2:
+                assert [other for other in moment if other.gpus == held.gpus] == [held]
+
+
+def test_on_cpus_the_second_try_is_alone_in_the_pool(tmp_path, mlflow_uri, ray_address):
+    """What runs makes room at its next checkpoint, and goes on from it when the lone trial has ended."""
+    home = Home(
+        tmp_path,
+        mlflow_uri,
+        budget={"trials": 4},
+        resources={"gpus_per_trial": 0},
+        fidelity={"iterations": 6, "rungs": [2, 4, 6]},
+        pruner={"type": "none"},
+    )
+    log = tmp_path / "devices.log"
+    home.drive(ray_address, devices=log, together=2, step_s=0.02, faults={0: "out_of_host_memory"})
+    assert {(t.state, t.iteration) for t in home.trials} == {(TrialState.COMPLETED, 6)}
+    made_room = [a for a in home.service.attempts(home.sweep_id) if a.state is AttemptState.PAUSED]
+    assert {a.reason for a in made_room} <= {"makes room for trial 0, which runs with nothing else running"}
+    second = [moment for moment in history(log) if any((h.number, h.attempt) == (0, 2) for h in moment)]
+    assert {len(moment) for moment in second} == {1}
+    assert dict(home.iterations()) == {(n, i): 1 + (n == 0 and i < 3) for n in range(4) for i in range(1, 7)}
+
+
+@pytest.fixture
+def starved_cluster():
+    """A node whose memory Ray takes for exhausted: it kills each worker that it finds. Its address."""
+    from runners.cluster import QUIET_RAY
+
+    os.environ.update(QUIET_RAY)
+    from ray.cluster_utils import Cluster
+
+    limits = {"memory_usage_threshold": 0.001, "memory_monitor_refresh_ms": 100}
+    head = {"num_cpus": 2, "include_dashboard": False, "_system_config": limits}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    yield cluster.address
+    cluster.shutdown()
+
+
+def test_a_worker_that_ray_kills_for_memory_ends_its_trial_and_not_the_sweep(
+    tmp_path, mlflow_uri, starved_cluster
+):
+    """The killed one need not be the greedy one: it is tried once more with nothing beside it."""
+    home = Home(tmp_path, mlflow_uri, budget={"trials": 2}, **RUNGS)
+    home.drive(starved_cluster, step_s=5.0)
+    assert home.service.sweep(home.sweep_id).state is SweepState.FAILED
+    assert [t.state for t in home.trials] == [TrialState.INFEASIBLE] * 2
+    killed = "out_of_host_memory: Ray killed the worker since its node ran low on memory: "
+    for trial in home.trials:
+        assert trial.reason.count(killed) == 2
+        assert " (with nothing else running; before: " in trial.reason

@@ -209,7 +209,7 @@ def test_a_pause_is_answered_with_a_checkpoint(place):
     [
         ({"solver.base_lr": 1e12}, FailureKind.DIVERGED),
         ({"mask_head.norm": "XYZ"}, FailureKind.DOES_NOT_BUILD),
-        ({"mask_head.conv_dim": 10**12}, FailureKind.OUT_OF_MEMORY),
+        ({"mask_head.conv_dim": 10**12}, FailureKind.DOES_NOT_BUILD),
     ],
 )
 def test_failures_are_told_apart_and_the_worker_goes_on(place, params, kind):

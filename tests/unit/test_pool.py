@@ -91,3 +91,20 @@ def test_a_trial_larger_than_each_node_is_refused_though_their_sum_would_do():
     assert str(caught.value) == (
         "a trial needs 5 CPUs and 1 GPUs, but no node of the cluster has both: they have 4 and 1, 2 and 3"
     )
+
+
+@pytest.mark.parametrize(
+    ("asked", "nodes", "workers", "beside"),
+    [
+        ({"gpus_per_trial": 0.5, "cpus_per_trial": 0.5}, [{"CPU": 2.0, "GPU": 1.0}], 2, 1),
+        ({"gpus_per_trial": 0.25, "cpus_per_trial": 0.5}, [{"CPU": 9.0, "GPU": 2.0}], 8, 5),
+        ({"gpus_per_trial": 0.5}, [SMALL, LARGE], 4, 3),  # on the large node, CPUs are what runs out
+        ({"gpus_per_trial": 0.5, "max_concurrent": 2}, [{"CPU": 9.0, "GPU": 2.0}], 2, 2),
+        ({"gpus_per_trial": 1}, [LARGE], 2, 2),
+        ({"gpus_per_trial": 0}, [LARGE], 2, 2),
+    ],
+)
+def test_beside_a_trial_with_a_full_device_there_are_the_other_devices(asked, nodes, workers, beside):
+    """The lone trial may get any device; the count is right for the worst of them."""
+    pool = plan_pool(resources(**asked), nodes, shared=True)
+    assert (pool.workers, pool.beside) == (workers, beside)

@@ -4,44 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.bootstrap import open_service
 from sweeps.core.details import EvaluationDetails, ImageScores
 from sweeps.core.requests import RequestKind
 from sweeps.core.states import SweepState, TrialState
 from sweeps.core.trial import Assignment, Decision, Failure, FailureKind
 from sweeps.records import Claim
-from sweeps.search import Ending, Search, Turn
-from sweeps.settings import Settings
+from sweeps.search import Ending, Turn
 from sweeps.store.control import SweepControl
-from sweeps.testing import FakeClock, make_report, make_spec
-
-
-class Driver:
-    """A search with the store and the clock behind it."""
-
-    def __init__(self, directory, *, workers=2, devices=1.0, **sections):
-        self.clock = FakeClock()
-        self.service = open_service(Settings.load(directory, environ={}), create=True)
-        spec = make_spec(**{"pruner": {"type": "none"}, "budget": {"trials": 3}, **sections})
-        self.sweep_id = self.service.create(spec, fingerprint="0" * 64, now=self.clock()).sweep_id
-        self.options = {"directory": directory, "workers": workers, "devices": devices, "clock": self.clock}
-        self.search = self.claimed()
-
-    def claimed(self):
-        """A new epoch's search."""
-        return Search(self.service, self.service.claim(self.sweep_id, self.clock.tick()), **self.options)
-
-    def measure(self, assignment, iteration, ap=10.0, **fields):
-        fields = {
-            "metrics": {"segm/AP": ap},
-            "checkpoint": f"/c/{iteration}",
-            "at": self.clock.tick(),
-            **fields,
-        }
-        return self.search.report(make_report(assignment.number, assignment.attempt, iteration, **fields))
-
-    def states(self):
-        return [t.state for t in self.service.trials(self.sweep_id)]
+from tests.unit.search_driver import Driver
 
 
 @pytest.fixture
@@ -113,7 +83,7 @@ def test_the_third_failure_is_the_last(driver):
     assert (row.state, row.attempt, row.failures, row.reason) == (TrialState.FAILED, 3, 3, "error: disk full")
 
 
-@pytest.mark.parametrize("kind", ["diverged", "out_of_memory", "does_not_build", "unmeasured"])
+@pytest.mark.parametrize("kind", ["diverged", "does_not_build", "unmeasured"])
 def test_what_is_deterministic_is_never_retried(driver, kind):
     """Failures that another attempt would repeat are INFEASIBLE at once."""
     trial = driver.search.next()

@@ -1,0 +1,40 @@
+"""A search without an executor: the test hands out, measures and fails."""
+
+from sweeps.bootstrap import open_service
+from sweeps.search import Search
+from sweeps.settings import Settings
+from sweeps.testing import FakeClock, make_report, make_spec
+
+
+class Driver:
+    """A search with the store and the clock behind it."""
+
+    def __init__(self, directory, *, workers=2, devices=1.0, beside=None, **sections):
+        self.clock = FakeClock()
+        self.service = open_service(Settings.load(directory, environ={}), create=True)
+        spec = make_spec(**{"pruner": {"type": "none"}, "budget": {"trials": 3}, **sections})
+        self.sweep_id = self.service.create(spec, fingerprint="0" * 64, now=self.clock()).sweep_id
+        self.options = {
+            "directory": directory,
+            "workers": workers,
+            "devices": devices,
+            "beside": beside,
+            "clock": self.clock,
+        }
+        self.search = self.claimed()
+
+    def claimed(self):
+        """A new epoch's search."""
+        return Search(self.service, self.service.claim(self.sweep_id, self.clock.tick()), **self.options)
+
+    def measure(self, assignment, iteration, ap=10.0, **fields):
+        fields = {
+            "metrics": {"segm/AP": ap},
+            "checkpoint": f"/c/{iteration}",
+            "at": self.clock.tick(),
+            **fields,
+        }
+        return self.search.report(make_report(assignment.number, assignment.attempt, iteration, **fields))
+
+    def states(self):
+        return [t.state for t in self.service.trials(self.sweep_id)]
