@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 
 from sweeps.core.budget import limits_of
-from sweeps.core.progress import Progress, progress
+from sweeps.core.progress import Overview, Progress
 from sweeps.core.ranking import bounds_of, leader, objectives_of
 from sweeps.core.requests import Request
 from sweeps.core.spec import SweepSpec
@@ -96,6 +96,7 @@ class Search:
         self._rungs: tuple[int, ...] = tuple(self._spec.fidelity.rungs)
         self._pause_file = directory / f"pause-e{claim.epoch}"
         self._objectives, self._bounds = objectives_of(self._spec), bounds_of(self._spec)
+        self._overview = Overview(self._objectives, self._bounds, rungs=self._rungs, workers=workers)
         self._trials: dict[int, TrialRecord] = {t.number: t for t in service.trials(claim.sweep_id)}
         measurements = service.measurements(claim.sweep_id)
         self._measured = {(m.number, m.iteration) for m in measurements}
@@ -252,16 +253,7 @@ class Search:
 
     def progress(self, changed: TrialRecord | None = None) -> Progress:
         """The sweep at this moment, with the trial that it is news of."""
-        trials = list(self._trials.values())
-        return progress(
-            trials,
-            total=self._spec.budget.trials,
-            rungs=self._rungs,
-            workers=self._workers,
-            objectives=self._objectives,
-            bounds=self._bounds,
-            changed=changed,
-        )
+        return self._overview.at(self._trials.values(), self._spec.budget.trials, changed)
 
     # -- decisions
 

@@ -1,7 +1,7 @@
 """A sweep at a glance: counts, what runs, the best so far, and the time left."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -72,49 +72,66 @@ class Progress:
     kept: int | None = None
 
 
-def progress(
-    trials: Sequence[Tracked],
-    *,
-    total: int,
-    rungs: tuple[int, ...],
-    workers: int,
-    objectives: Objectives,
-    bounds: Bounds = (),
-    changed: Tracked | None = None,
-) -> Progress:
-    """Sums up a sweep whose budget is `total` trials on `workers` at a time."""
-    ended = [t for t in trials if t.state.terminal]
-    kept = leader(ended, objectives, bounds)
-    best = leader(
-        [*([kept] if kept else []), *(t for t in trials if not t.state.terminal)], objectives, bounds
-    )
+class Overview:
+    """Sums up one sweep, again and again: what has ended is looked at once, as it does not change any more.
 
-    def glimpse(t: Tracked) -> Glimpse:
-        rung = sum(r <= t.iteration for r in rungs)
+    Args:
+        objectives: The sweep's,
+        bounds: and its constraints.
+        rungs: Iterations of each rung.
+        workers: Trials at a time.
+    """
+
+    def __init__(
+        self, objectives: Objectives, bounds: Bounds, *, rungs: tuple[int, ...], workers: int
+    ) -> None:
+        self._objectives, self._bounds, self._rungs, self._workers = objectives, bounds, rungs, workers
+        self._ended: set[int] = set()
+        self._counts: Counter[TrialState] = Counter()
+        self._kept: Tracked | None = None
+        self._worked_s, self._done, self._trained = 0.0, 0, 0  # of ended trials; the last: with iterations
+
+    def at(self, trials: Iterable[Tracked], total: int, changed: Tracked | None = None) -> Progress:
+        """The sweep at this moment, from all of its trials; `total` is what its budget allows."""
+        still_open = [t for t in trials if t.number not in self._ended and not self._end(t)]
+        kept = [] if self._kept is None else [self._kept]
+        best = leader([*kept, *still_open], self._objectives, self._bounds)
+        count = len(self._ended) + len(still_open)
+        return Progress(
+            ended=frozenset(self._ended),
+            total=max(total, count),
+            counts=self._counts + Counter(t.state for t in still_open),
+            running=tuple(self._glimpse(t) for t in still_open if t.state is TrialState.RUNNING),
+            best=self._glimpse(best) if best else None,
+            kept=self._kept.number if self._kept else None,
+            changed=self._glimpse(changed) if changed else None,
+            left_s=self._left_s(still_open, max(total - count, 0)),
+            rungs=self._rungs,
+        )
+
+    def _end(self, trial: Tracked) -> bool:
+        """Whether a trial has ended; then it is taken into account."""
+        if not trial.state.terminal:
+            return False
+        kept = [] if self._kept is None else [self._kept]
+        self._kept = leader([*kept, trial], self._objectives, self._bounds)
+        self._ended.add(trial.number)
+        self._counts[trial.state] += 1
+        self._worked_s += trial.worker_s
+        self._done += trial.iteration
+        self._trained += trial.iteration > 0
+        return True
+
+    def _glimpse(self, t: Tracked) -> Glimpse:
+        rung = sum(r <= t.iteration for r in self._rungs)
         return Glimpse(t.number, t.state, t.iteration, rung, t.metrics, t.measured_iteration, t.reason)
 
-    return Progress(
-        ended=frozenset(t.number for t in ended),
-        total=max(total, len(trials)),
-        counts=Counter(t.state for t in trials),
-        running=tuple(glimpse(t) for t in trials if t.state is TrialState.RUNNING),
-        best=glimpse(best) if best else None,
-        kept=kept.number if kept else None,
-        changed=glimpse(changed) if changed else None,
-        left_s=_left_s(trials, total, rungs, workers),
-        rungs=rungs,
-    )
-
-
-def _left_s(trials: Sequence[Tracked], total: int, rungs: tuple[int, ...], workers: int) -> float | None:
-    """What is left in iterations, at the pace so far; early stopping counts by its effect on ended trials."""
-    done = sum(t.iteration for t in trials)
-    if not done:
-        return None
-    pace_s = sum(t.worker_s for t in trials) / done
-    ended = [t.iteration for t in trials if t.state.terminal and t.iteration]
-    typical = sum(ended) / len(ended) if ended else rungs[-1]
-    open_trials = [t.iteration for t in trials if not t.state.terminal]
-    left = sum(max(typical - iteration, rungs[0] / 2) for iteration in open_trials)
-    left += max(total - len(trials), 0) * typical
-    return pace_s * left / max(workers, 1)
+    def _left_s(self, still_open: Sequence[Tracked], to_come: int) -> float | None:
+        """What is left at the pace so far; early stopping counts by its effect on ended trials."""
+        done = self._done + sum(t.iteration for t in still_open)
+        if not done:
+            return None
+        pace_s = (self._worked_s + sum(t.worker_s for t in still_open)) / done
+        typical = self._done / self._trained if self._trained else self._rungs[-1]
+        left = sum(max(typical - t.iteration, self._rungs[0] / 2) for t in still_open)
+        return pace_s * (left + to_come * typical) / max(self._workers, 1)

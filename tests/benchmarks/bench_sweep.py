@@ -9,16 +9,13 @@ import statistics
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from runners.synthetic import write_dataset
 from sweeps.bootstrap import open_service
-from sweeps.launchers.runner import DriveOrder
 from sweeps.settings import Settings
-from sweeps.testing import make_spec
 
 ROOT = Path(__file__).parents[2]
 ENV = {**os.environ, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT)}
@@ -147,41 +144,6 @@ def test_training_alone_is_no_slower_than_the_default_trainer(data, tmp_path):
     limit = 1.0
     ratio = say(f"{chunk} training iterations against DefaultTrainer", ours[1:], theirs[1:], limit)
     assert ratio <= limit
-
-
-def test_a_no_op_trial_costs_a_fifteenth_of_the_stock_stack(tmp_path):
-    """Driver, store, Tune, sampler and mirror against stock Tune with OptunaSearch and fresh actors."""
-    trials = 100  # the start of the actors is in the figure: enough trials to share it
-    ours, theirs = [], []
-    for turn in range(PAIRS):
-        ours.append(no_op_s(tmp_path / f"home{turn}", trials))
-        peer = [sys.executable, "-m", "tests.benchmarks.peer_stack", ".", str(tmp_path / f"peer{turn}")]
-        _, printed = seconds([*peer, "--noop", str(trials), "--max-concurrent", str(CONCURRENT)], ROOT)
-        theirs.append(json.loads(printed.splitlines()[-1])["s_per_trial"])
-    limit = 1 / 15
-    assert say(f"a no-op trial of {trials}", ours, theirs, limit) <= limit
-
-
-def no_op_s(home, trials):
-    """Seconds a trial that trains nothing, from the first suggestion to the last end.
-
-    The actors' own start is in it, as it is on the other side.
-    """
-    from runners.driver import drive
-    from runners.testing import CurveWorker
-
-    settings = Settings.load(home, environ={})
-    service = open_service(settings, create=True)
-    spec = make_spec(
-        fidelity={"iterations": 1, "rungs": [1]},
-        budget={"trials": trials},
-        pruner={"type": "none"},
-        resources={"max_concurrent": CONCURRENT},
-    )
-    sweep_id = service.create(spec, fingerprint="0" * 64, now=time.time()).sweep_id
-    drive(DriveOrder(service, settings, sweep_id, None, lambda _: None, print), partial(CurveWorker))
-    rows = service.trials(sweep_id)
-    return (max(t.ended_at for t in rows) - min(t.started_at for t in rows)) / trials
 
 
 def test_later_trials_on_a_worker_train_within_half_a_second(data, tmp_path):

@@ -242,46 +242,6 @@ def run_peer(
     }
 
 
-def peer_noop(
-    trials: int, *, max_concurrent: int = 2, seed: int = 0, home: Path | None = None
-) -> dict[str, float]:
-    """The cost of trials that do nothing: stock Tune and OptunaSearch, a fresh actor a trial.
-
-    Returns:
-        `wall_s` without starting Ray, and `s_per_trial`.
-    """
-    import ray
-    from ray import tune
-    from ray.tune.search.optuna import OptunaSearch
-
-    def nothing(params: dict[str, Any]) -> None:
-        tune.report({METRIC: params["solver.base_lr"]})
-
-    ray.init(address="local", num_cpus=max_concurrent, include_dashboard=False, log_to_driver=False)
-    send_by_value()
-    try:
-        tuner = tune.Tuner(
-            tune.with_resources(nothing, {"cpu": 1}),
-            param_space=default_space(),
-            tune_config=tune.TuneConfig(
-                search_alg=OptunaSearch(metric=METRIC, mode="max", seed=seed),
-                num_samples=trials,
-                max_concurrent_trials=max_concurrent,
-            ),
-            run_config=tune.RunConfig(
-                name="noop", storage_path=str(home.resolve()) if home else None, verbose=0
-            ),
-        )
-        began = time.perf_counter()
-        results = tuner.fit()
-        wall_s = time.perf_counter() - began
-    finally:
-        ray.shutdown()
-    if results.num_errors:
-        raise RuntimeError(f"{results.num_errors} of {trials} trials failed: {results.errors[0]}")
-    return {"wall_s": wall_s, "s_per_trial": wall_s / trials}
-
-
 def send_by_value() -> None:
     """Workers can't import this file from where it lies: its functions travel with the trainable."""
     from ray import cloudpickle
@@ -304,11 +264,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--prune", action="store_true")
     parser.add_argument("--reuse-actors", action="store_true")
-    parser.add_argument("--noop", type=int, metavar="TRIALS", help="trials that do nothing, instead")
     args = vars(parser.parse_args())
-    if noop := args.pop("noop"):
-        print(json.dumps(peer_noop(noop, max_concurrent=args["max_concurrent"], home=args["home"])))
-        return
     from runners.detectron.config import base_config
     from sweeps.core.spec import BaseSpec
 
