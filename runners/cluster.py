@@ -126,13 +126,23 @@ def _own_totals() -> dict[str, float] | None:
         return None
 
 
-def head_address() -> str | None:
-    """`HOST:PORT` of the control service of Ray, once started; None behind a `ray://` connection."""
+def vital_addresses() -> tuple[str, ...]:
+    """`HOST:PORT` of the head's control service and of this node's, once Ray is started.
+
+    Without either nothing goes on. None can be seen behind a `ray://` connection.
+    """
     import ray  # noqa: PLC0415 - reads the environment as it is imported
 
     if ray.util.client.ray.is_connected():
-        return None
-    return str(ray.get_runtime_context().gcs_address)
+        return ()
+    context = ray.get_runtime_context()
+    mine = context.get_node_id()
+    nodes = (
+        f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}"
+        for node in ray.nodes()
+        if node["NodeID"] == mine
+    )
+    return (str(context.gcs_address), *nodes)
 
 
 def plan_pool(resources: Resources, nodes: Sequence[Mapping[str, float]], *, shared: bool) -> Pool:

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from runners.cluster import Pool, head_address, node_resources, plan_pool, ray_cluster
+from runners.cluster import Pool, node_resources, plan_pool, ray_cluster, vital_addresses
 from runners.display import Display
 from runners.guard import Guard
 from runners.heartbeat import Heartbeat
@@ -52,8 +52,9 @@ def drive(order: DriveOrder, factory: WorkerFactory) -> None:
     service = SweepService(order.service.engine, Waiting(time.monotonic, interrupts.nap, display.note))
     sweep_id = service.sweep(order.sweep_id).sweep_id
     mirror = MirrorThread(
-        lambda: Mirror(service, settings.tracking_uri, artifact_root=settings.artifact_root), sweep_id
+        lambda: Mirror(order.service, settings.tracking_uri, artifact_root=settings.artifact_root), sweep_id
     )
+    order.service.check_claimable(sweep_id, time.time(), stale_after_s=STALE_AFTER_S, is_dead=is_dead)
     claim: Claim | None = None
     with interrupts:
         try:
@@ -128,23 +129,23 @@ def _run(epoch: _Epoch, interrupts: Interrupts) -> None:
 
     def ray_is_gone() -> None:
         search.pause()
-        state, reason = _outcome(search.ending(), cut_short=True)
+        state, reason = _outcome(search.ending(), cut_short="Ray was stopped, or killed")
         with contextlib.suppress(Exception):
             epoch.order.service.finish(claim, state, reason, time.time())
         again = resume_command(epoch.order.settings, claim.sweep_id, epoch.order.ray_address)
         display.note(f"Ray was stopped, or killed; go on with: {again}")
         _quit()
 
-    watch = RayWatch(head_address(), ray_is_gone)
+    watch = RayWatch(vital_addresses(), ray_is_gone)
     heartbeat.start()
     watch.start()
-    cut_short = False
+    cut_short = None
     try:
         interrupts.listen(pause, search.abandon)
         scratch = directory / f"tune-e{claim.epoch}"
         execute(search, epoch.factory, pool=epoch.pool, scratch=scratch, guard=guard)
     except KeyboardInterrupt:
-        cut_short = True
+        cut_short = "interrupted"
     except StaleEpoch:
         raise
     except Exception as error:
@@ -191,10 +192,10 @@ def _quit() -> None:
     os._exit(EXIT_INTERRUPTED)
 
 
-def _outcome(ending: Ending, *, cut_short: bool) -> tuple[SweepState, str | None]:
-    """What a search's end makes of its sweep; `cut_short`: its workers were not waited for."""
+def _outcome(ending: Ending, *, cut_short: str | None) -> tuple[SweepState, str | None]:
+    """What a search's end makes of its sweep; `cut_short`: why its workers were not waited for."""
     if cut_short and ending.state is SweepState.PAUSED:
-        return ending.state, "interrupted"
+        return ending.state, cut_short
     return ending.state, ending.reason
 
 

@@ -97,6 +97,16 @@ class SweepService(StoreReader):
 
         return self._write(body)
 
+    def check_claimable(
+        self, sweep_id: str, now: float, *, stale_after_s: float, is_dead: Callable[[Driver], bool]
+    ) -> None:
+        """Refuses what `claim` would refuse as things are, before anything costly is started for it.
+
+        Raises:
+            WrongState: As `claim` does.
+        """
+        check_claimable(self.sweep(sweep_id), now, stale_after_s, is_dead)
+
     def claim(
         self,
         sweep_id: str,

@@ -1,15 +1,16 @@
 """A driver for the tests to kill: drives a sweep of analytic workers and prints a line on each progress.
 
-python drive_curves.py HOME SWEEP_ID RAY_ADDRESS STEP_S
+python drive_curves.py HOME SWEEP_ID RAY_ADDRESS STEP_S [LEASE_S]
 
-With `local` as its address it starts a Ray of its own.
+With `local` as its address it starts a Ray of its own. The iterations go to `iterations.log` in the home, the
+process ids of the workers to `workers.log`.
 """
 
 import sys
 from functools import partial
 from pathlib import Path
 
-from runners.driver import drive
+import runners.driver
 from runners.testing import CurveWorker
 from sweeps.bootstrap import open_service
 from sweeps.core.progress import Progress
@@ -25,6 +26,8 @@ def say(progress: Progress) -> None:
 
 if __name__ == "__main__":
     home, sweep_id, address, step_s = Path(sys.argv[1]), sys.argv[2], sys.argv[3], float(sys.argv[4])
+    if len(sys.argv) > 5:
+        runners.driver.STALE_AFTER_S = float(sys.argv[5])
     settings = Settings.load(home)
     order = DriveOrder(
         open_service(settings),
@@ -34,4 +37,5 @@ if __name__ == "__main__":
         say,
         partial(print, flush=True),
     )
-    drive(order, partial(CurveWorker, log=home / "iterations.log", step_s=step_s))
+    logs = {"log": home / "iterations.log", "devices": home / "workers.log"}
+    runners.driver.drive(order, partial(CurveWorker, step_s=step_s, **logs))
