@@ -36,7 +36,8 @@ MIN_TRIALS = 10
 """Trials below which nothing is said: half of them would be the best five."""
 
 _MIN_BEST, _BEST_SHARE = 5, 0.1  # what PED-ANOVA compares with the rest; its paper asks for five
-_DEALS = 99  # a figure that no random deal reaches has a chance of 1%
+_DEALS, _FEWER_DEALS = 99, 39  # a figure that no random deal reaches has a chance of 1%
+_MANY_TRIALS = 300  # from here on luck matters less, and a deal takes longer
 _SEED = 0
 
 
@@ -148,7 +149,8 @@ def _importance(
     raw = _ped_anova(study, names, list(losses.values()))
     reached = dict.fromkeys(names, 1)
     dealt, chance = list(losses.values()), random.Random(_SEED)
-    for _ in range(_DEALS):
+    deals = _DEALS if len(losses) < _MANY_TRIALS else _FEWER_DEALS
+    for _ in range(deals):
         chance.shuffle(dealt)
         for name, by_luck in _ped_anova(study, names, dealt).items():
             reached[name] += by_luck >= raw[name]
@@ -157,7 +159,7 @@ def _importance(
         KnobImportance(
             name,
             raw[name] / total if total else 0.0,
-            reached[name] / (1 + _DEALS),
+            reached[name] / (1 + deals),
             sum(name in params[number] for number in losses) / len(losses),
         )
         for name in names

@@ -1,15 +1,11 @@
 """Pictures of an evaluation's details: a pure function of the details, the same bytes every time.
 
-Drawn without pyplot, which keeps figures in global state and is not for threads. Colours are those of Okabe
-and Ito, https://jfly.uni-koeln.de/color/, which the colour-blind can tell apart; markers, line styles and
-words say the same. Importing this module imports no matplotlib.
+Importing this module imports no matplotlib.
 """
 
-import io
-import logging
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from sweeps.core.details import (
     EvaluationDetails,
@@ -21,14 +17,11 @@ from sweeps.core.details import (
     SettingScores,
 )
 from sweeps.core.metrics import metric_named
+from sweeps.tracking.drawing import BLACK, BLUE, GREEN, GREY, VERMILION, as_png, new_figure, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
-
-BLACK, BLUE, GREEN, VERMILION, GREY = "#000000", "#0072B2", "#009E73", "#D55E00", "#767676"
-_DPI = 120
 
 
 def pictures(details: EvaluationDetails) -> dict[str, bytes]:
@@ -43,29 +36,6 @@ def pictures(details: EvaluationDetails) -> dict[str, bytes]:
     return drawn
 
 
-def _figure(width: float, height: float, *, layout: Literal["constrained"] | None = None) -> "Figure":
-    """A figure in inches. To let matplotlib find the margins takes as long again as to draw."""
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns of building its cache of fonts
-    from matplotlib.figure import Figure  # noqa: PLC0415  (half a second, and only when there is a picture)
-
-    return Figure(figsize=(width, height), dpi=_DPI, layout=layout)
-
-
-def _png(figure: "Figure") -> bytes:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
-
-    FigureCanvasAgg(figure)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
-
-
-def _plain(axes: "Axes") -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="#DDDDDD", linewidth=0.8)
-    axes.set_axisbelow(True)
-
-
 # -- operating points
 
 
@@ -73,10 +43,10 @@ def _operating_points(points: OperatingPoints) -> bytes:
     curve = points.overall
     best = [each for each in (curve.best_f1, curve.best_lrp) if each is not None]
     known = sorted({p.score_threshold: p for p in (*curve.points, *best)}.items())
-    figure = _figure(8.5, 5.2)
+    figure = new_figure(8.5, 5.2)
     figure.subplots_adjust(left=0.08, right=0.98, bottom=0.11, top=0.86)
     axes = figure.add_subplot()
-    _plain(axes)
+    plain(axes)
     lines: tuple[tuple[str, str, str, str, Callable[[OperatingPoint], float | None]], ...] = (
         ("precision", BLUE, "--", "s", lambda p: p.precision),
         ("recall", GREEN, "-.", "^", lambda p: p.recall),
@@ -102,7 +72,7 @@ def _operating_points(points: OperatingPoints) -> bytes:
     axes.set(xlim=(-0.02, 1.02), ylim=(-3, 103), xlabel="score threshold (0 to 1)", ylabel="%")
     axes.set_title(f"Operating points, all categories, mask IoU {points.iou_threshold:g}", loc="left", pad=34)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, borderaxespad=0.2)
-    return _png(figure)
+    return as_png(figure)
 
 
 def _mark(axes: "Axes", point: OperatingPoint, value: float, name: str, colour: str, *, row: int) -> None:
@@ -127,7 +97,7 @@ def _mark(axes: "Axes", point: OperatingPoint, value: float, name: str, colour: 
 
 
 def _reliability(reliability: Reliability) -> bytes:
-    figure = _figure(10, 6)
+    figure = new_figure(10, 6)
     figure.subplots_adjust(left=0.065, right=0.985, bottom=0.09, top=0.94, wspace=0.14, hspace=0.1)
     upper, lower = figure.subplots(2, 2, sharex=True, height_ratios=(3, 1))
     _diagram(
@@ -145,7 +115,7 @@ def _reliability(reliability: Reliability) -> bytes:
     )
     upper[0].set_ylabel("what came true (0 to 1)")
     lower[0].set_ylabel("share, %")
-    return _png(figure)
+    return as_png(figure)
 
 
 def _diagram(
@@ -156,8 +126,8 @@ def _diagram(
     series: Sequence[tuple[str, tuple[ReliabilityBin, ...], str, str, str]],
 ) -> None:
     """Points beside the diagonal, and how much of everything each bin holds."""
-    _plain(axes)
-    _plain(below)
+    plain(axes)
+    plain(below)
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1)
     axes.text(0.97, 0.04, "too sure", color=GREY, ha="right")
     axes.text(0.03, 0.92, "too unsure", color=GREY)
@@ -202,7 +172,7 @@ def _settings(settings: SettingScores) -> bytes:
     nms = sorted({each.nms_threshold for each in shown})
     values = {(each.nms_threshold, each.mask_threshold): each.value for each in shown}
     low, high = min(values.values()), max(values.values())
-    figure = _figure(max(7.5, 2.6 + 0.95 * len(masks)), 2.9 + 0.75 * len(nms), layout="constrained")
+    figure = new_figure(max(7.5, 2.6 + 0.95 * len(masks)), 2.9 + 0.75 * len(nms), layout="constrained")
     axes = figure.add_subplot()
     grid = [[values.get((n, m), math.nan) for m in masks] for n in nms]
     image = axes.imshow(grid, cmap="viridis", aspect="auto", origin="lower")
@@ -230,7 +200,7 @@ def _settings(settings: SettingScores) -> bytes:
     if metric is not None and metric.goal is not None:
         words.append("higher is better" if metric.goal == "maximize" else "lower is better")
     figure.colorbar(image, ax=axes, label=", ".join(words))
-    return _png(figure)
+    return as_png(figure)
 
 
 def _alike(one: SettingScore, other: SettingScore) -> bool:

@@ -260,6 +260,8 @@ class _Sync:
         points = [point for n, trial in history for point in best_points(n, trial)]
         mark = self._describe(self._sweep_picture, parent, points)
         mark = replace(mark, measured=history[-1][0] if history else mark.measured)
+        if mark.described != parent.described and not self._told_what_mattered(trials, mark):
+            mark = replace(mark, described=parent.described)
         if not mark.documents:
             spec = json.dumps(json.loads(spec_document(self._sweep.spec)), indent=2)
             self._put_datasets(mark.run_id)
@@ -267,6 +269,15 @@ class _Sync:
                 mark = replace(mark, documents="all")
         if mark != parent:
             self._save({SWEEP: mark})
+
+    def _told_what_mattered(self, trials: list[TrialRecord], parent: Mark) -> bool:
+        """Stores what mattered once a sweep has ended, and again if it has ended again."""
+        if not self._sweep.state.terminal:
+            return True
+        from sweeps.tracking.importance_files import importance_files  # noqa: PLC0415 - imports Optuna
+
+        measured = self._service.measurements(self._sweep.sweep_id)
+        return self._put(parent.run_id, importance_files(self._sweep.spec, trials, measured))
 
     # -- what a run shows
 

@@ -10,8 +10,9 @@ from mlflow import MlflowClient
 from sweeps.core.details import details_from_document
 from sweeps.core.spec import spec_document
 from sweeps.core.states import SweepState
+from sweeps.importance import importance_document, importances
 from sweeps.service import SweepService
-from sweeps.testing import COMPLETED, LOST, RETRIED
+from sweeps.testing import COMPLETED, LOST, PRUNED, RETRIED
 from sweeps.tracking import Mirror, MirrorUnavailable, figures
 from sweeps.tracking.testing import (
     FACTS,
@@ -308,6 +309,34 @@ def test_artifacts_that_cannot_be_stored_hold_up_nothing_else(story, tmp_path):
     seen = shown(uri, story.sweep_id, tmp_path)
     assert {"config.yaml", "environment.json", "details.json", "settings.png"} <= set(seen[(0, 1)].artifacts)
     assert set(seen[(4, 1)].artifacts) == {"config.yaml", "environment.json"}
+
+
+def test_what_mattered_is_shown_once_a_sweep_has_ended(story, tmp_path):
+    """The parent has figures and a picture, not before the end; a broken artifact store gets them later."""
+    for number in range(10):
+        story.trial(number)
+        story.rung(number, 1, 10, 5.0 + number, PRUNED)
+    artifacts, away = tmp_path / "artifacts", tmp_path / "away"
+    uri = new_database(tmp_path / "mlflow.db")
+    mirror = Mirror(story.service, uri, artifact_root=str(artifacts))
+    mirror.sync(story.sweep_id)
+    assert set(shown(uri, story.sweep_id, tmp_path)[None].artifacts) == {"spec.json"}
+    story.service.finish(story.claim, SweepState.STOPPING, None, story.tick())
+    story.service.finish(story.claim, SweepState.COMPLETED, None, story.tick())
+    artifacts.rename(away)
+    artifacts.write_text("a file where a directory should be")
+    with pytest.raises(MirrorUnavailable):
+        mirror.sync(story.sweep_id)
+    artifacts.unlink()
+    away.rename(artifacts)
+    mirror.sync(story.sweep_id)
+    parent = shown(uri, story.sweep_id, tmp_path)[None]
+    assert set(parent.artifacts) == {"spec.json", "importance.json", "importance.png"}
+    sweep, trials = story.service.sweep(story.sweep_id), story.service.trials(story.sweep_id)
+    found = importances(sweep.spec, trials, story.service.measurements(story.sweep_id))
+    assert json.loads(parent.artifacts["importance.json"]) == importance_document(found)
+    assert [knob.name for knob in found[0].knobs] == ["solver.base_lr"]
+    assert parent.status == "FINISHED"
 
 
 def test_a_warm_start_is_told_by_tags(story, embedded, tmp_path):
