@@ -1,4 +1,4 @@
-"""Bounds the disk that checkpoints take: those of open trials, and of the best that has ended."""
+"""Bounds the disk that checkpoints take: of open trials, of finalists, and of the best that has ended."""
 
 import shutil
 from pathlib import Path
@@ -7,12 +7,13 @@ from sweeps.core.progress import Progress
 
 
 class Retention:
-    """Deletes the checkpoints of a trial once it has ended, unless it is the best of those.
+    """Deletes the checkpoints of a trial once it has ended, unless it may still be wanted.
 
-    An open trial that leads may yet become INFEASIBLE, or worse: the best of the ended ones leads then.
+    An open trial that leads may yet become INFEASIBLE, or worse: the best of the ended ones leads then. Where
+    finalists are run again, each keeps those of its best run until all have ended.
 
     Args:
-        directory: Holds one directory a trial, named by its number in five digits.
+        directory: Holds one directory a trial, named by its number in five digits or more.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -21,6 +22,13 @@ class Retention:
 
     def __call__(self, progress: Progress) -> None:
         """Deletes what this progress makes useless."""
-        for number in progress.ended - self._dropped - {progress.kept}:
-            shutil.rmtree(self._directory / f"{number:05d}", ignore_errors=True)
+        kept = {next(filter(self._there, group), None) for group in progress.kept}
+        for number in progress.ended - self._dropped - kept:
+            shutil.rmtree(self._of(number), ignore_errors=True)
             self._dropped.add(number)
+
+    def _there(self, number: int) -> bool:
+        return self._of(number).is_dir()
+
+    def _of(self, number: int) -> Path:
+        return self._directory / f"{number:05d}"

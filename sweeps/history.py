@@ -1,6 +1,7 @@
 """What trials cost in earlier sweeps of the same data and base."""
 
 from sweeps.core.plan import Costs, Span, span_of
+from sweeps.core.replicates import repeat_of
 from sweeps.core.spec import SweepSpec
 from sweeps.core.states import AttemptState
 from sweeps.service import SweepService
@@ -26,7 +27,9 @@ def costs_so_far(service: SweepService, spec: SweepSpec, fingerprint: str) -> Co
         found = [
             attempt.worker_s / (attempt.iteration - attempt.start_iteration)
             for attempt in service.attempts(sweep.sweep_id)
-            if attempt.state is AttemptState.ENDED and attempt.iteration > attempt.start_iteration
+            if attempt.state is AttemptState.ENDED
+            and not repeat_of(attempt.number)  # evaluated less often
+            and attempt.iteration > attempt.start_iteration
         ]
         seconds += found
         sweeps += bool(found)

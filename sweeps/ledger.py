@@ -56,13 +56,17 @@ class Ledger:
         """Takes in what a trial has become: it has started, or was heard of, or has ended."""
         self._gpu_s += self._newly_held_s(trial)
         self._worked[trial.number] = trial.worker_s
-        self._target = self._target or self.hits_target(trial)
+        own = trial.replicate_of is None
+        if own:
+            self._target = self._target or self.hits_target(trial)
         self._held.pop(trial.number, None)
         self._open.pop(trial.number, None)
         if trial.state.terminal:
-            self._improvement.end(trial)
+            if own:
+                self._improvement.end(trial)
             return
-        self._open[trial.number] = trial
+        if own:
+            self._open[trial.number] = trial
         if trial.state is TrialState.RUNNING:
             self._held[trial.number] = now
             self._shares[trial.number] = self._share(trial)
@@ -97,10 +101,17 @@ class Ledger:
         """Whether a limit that passes without a report is reached; from any thread."""
         return exhausted(self._limits, self.spent(now), now) is not None
 
-    def reached(self, now: float, changed: TrialRecord | None = None) -> str | None:
-        """Why the sweep must end, with a trial as its newest report leaves it; None while it may go on."""
-        target = self._target or (self.hits_target(changed) if changed else None)
-        return target or exhausted(self._limits, self.spent(now, changed), now) or self._stalled(changed)
+    def exhausted(self, now: float, changed: TrialRecord | None = None) -> str | None:
+        """Why nothing more may run, with a trial as its newest report leaves it; None while it may."""
+        return exhausted(self._limits, self.spent(now, changed), now)
+
+    def enough(self, changed: TrialRecord | None = None) -> str | None:
+        """Why the search needs no more trials: its target is reached, or nothing gets better; else None.
+
+        Args:
+            changed: A trial of the search, as its newest report leaves it.
+        """
+        return self._target or (self.hits_target(changed) if changed else None) or self._stalled(changed)
 
     def hits_target(self, trial: TrialRecord) -> str | None:
         """Why the sweep may end with this trial; one that breaks a constraint is not what was looked for."""

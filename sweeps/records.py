@@ -72,6 +72,7 @@ class SweepRecord:
         worker_s: Worker seconds of all its trials.
         active_s: Driver seconds over all epochs, up to the last beat; gaps between drivers do not count.
         driver: Who holds the epoch, or None before the first.
+        search_ended: Why the search ended before its number of trials, where finalists run again; or None.
     """
 
     sweep_id: str
@@ -87,6 +88,7 @@ class SweepRecord:
     worker_s: float
     active_s: float
     driver: Driver | None
+    search_ended: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class TrialRecord:
     """A trial. Times are seconds since the Unix epoch.
 
     Attributes:
-        number: From 0.
+        number: From 0; a replicate's is `sweeps.core.replicates.replicate_number`.
         state: Where it is in its life.
         reason: Why it is in that state, if that needs one.
         params: Active parameters by knob name.
@@ -111,6 +113,7 @@ class TrialRecord:
         metrics: Of the last measured rung; empty if there is none.
         measured_iteration: That rung; 0 if there is none.
         second_try: Set once it ran out of memory beside others: its further attempts are not beside any.
+        replicate_of: The trial that this one runs again with another seed; None for the search's own.
     """
 
     number: int
@@ -130,6 +133,7 @@ class TrialRecord:
     metrics: Mapping[str, float]
     measured_iteration: int = 0
     second_try: SecondTry | None = None
+    replicate_of: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,16 @@ the rows, changed only after they were. The executor calls the verbs from one th
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
 from sweeps.core.budget import limits_of
+from sweeps.core.finals import Finals
 from sweeps.core.progress import Overview, Progress
-from sweeps.core.ranking import bounds_of, leader, objectives_of
+from sweeps.core.ranking import leader
+from sweeps.core.replicates import repeat_of, searched
 from sweeps.core.requests import Request
 from sweeps.core.spec import SweepSpec
 from sweeps.core.states import SweepState, TrialState
@@ -25,13 +27,11 @@ from sweeps.samplers.sampler import OptunaSampler
 from sweeps.service import SweepService
 from sweeps.store.reader import StoreReader
 from sweeps.store.reports import after_report
+from sweeps.upcoming import Upcoming
 from sweeps.wishes import Wishes
 
 MAX_FAILURES = 3
 """Lost or failed attempts after which a trial is FAILED."""
-
-EXHAUSTED = "the space has no further combination"
-"""Why a sweep ends before its budget of trials is spent, where its space is small."""
 
 HOPELESS_AFTER = 3
 """Trials that may end FAILED, with none measured in the sweep, before the sweep itself is given up."""
@@ -95,20 +95,20 @@ class Search:
         self._room = Room(workers, devices, workers if beside is None else beside)
         self._rungs: tuple[int, ...] = tuple(self._spec.fidelity.rungs)
         self._pause_file = directory / f"pause-e{claim.epoch}"
-        self._objectives, self._bounds = objectives_of(self._spec), bounds_of(self._spec)
-        self._overview = Overview(self._objectives, self._bounds, rungs=self._rungs, workers=workers)
+        self._finals = Finals(self._spec)
+        self._overview = Overview(self._finals, rungs=self._rungs, workers=workers)
         self._trials: dict[int, TrialRecord] = {t.number: t for t in service.trials(claim.sweep_id)}
         measurements = service.measurements(claim.sweep_id)
         self._measured = {(m.number, m.iteration) for m in measurements}
         warm = service.warm_plan(claim.sweep_id)
         self._sampler = OptunaSampler(self._spec, self._spec.sampler.seed, warm)
-        self._sampler.replay(list(self._trials.values()), measurements)
+        self._sampler.replay(self._own(), [m for m in measurements if not repeat_of(m.number)])
         self._sampler.recall(lambda number: service.details(claim.sweep_id, number))
         now = clock()
         self._ledger = Ledger(
             limits_of(self._spec, sweep.started_at or now),
-            self._objectives,
-            self._bounds,
+            self._finals.objectives,
+            self._finals.bounds,
             share=self._room.share,
             gpu_s=service.gpu_s(claim.sweep_id, unnoted=devices),
             active_s=sweep.active_s,
@@ -120,8 +120,10 @@ class Search:
         self._wishes = Wishes(StoreReader(service.engine), claim.sweep_id, on_request)
         self._stopping = sweep.state is SweepState.STOPPING
         self._over: str | None = (sweep.reason or "its last driver was ending it") if self._stopping else None
+        self._search_ended = sweep.search_ended  # why, where finalists are run again
+        self._told = sweep.search_ended is not None
         self._abandoned = False
-        self._exhausted: str | None = None  # set once every combination of the space was tried
+        self._upcoming = Upcoming(service, claim, self._spec, self._sampler, self._finals)
 
     # -- the three verbs
 
@@ -132,30 +134,30 @@ class Search:
         same answers in the same order give the same suggestions. FINISHED is said only when nothing runs:
         what runs may fail and come back.
         """
+        turn = self._turn()
+        if turn is Turn.FINISHED and not self._abandoned:
+            self._on_change(self.progress())  # nothing is open any more: only now is it clear who leads
+        return turn
+
+    def _turn(self) -> Assignment | Turn:
         running = self._count(TrialState.RUNNING)
         self.heed()
         self._check_budget()
         self._stop()
-        if self._pausing or self._over or self._abandoned:
-            if running == 0 and self._over and not self._abandoned:
-                self._cancel_queued(self._over)
-            return Turn.WAIT if running else Turn.FINISHED
+        stops = self._pausing or self._over is not None or self._abandoned
+        if stops or (self._search_ended and self._open(self._own())):
+            if running:
+                return Turn.WAIT
+            if not self._abandoned:
+                self._cancel_queued()
+            if stops:
+                return Turn.FINISHED
         place = self._room.pick(self._trials.values(), self._clock())
         if place is Place.NONE:
             return Turn.WAIT
         self._let_workers_go_on()
-        if isinstance(place, TrialRecord):
-            share = self._room.share(place)
-            trial = self._service.start_attempt(self._claim, place.number, self._clock(), gpus=share)
-        elif len(self._trials) < self._spec.budget.trials and not self._exhausted:
-            number = len(self._trials)
-            suggestion = self._sampler.suggest(number)
-            if suggestion is None:
-                self._exhausted = EXHAUSTED
-                return Turn.WAIT if running else Turn.FINISHED
-            attrs, share = self._sampler.attrs(number), self._room.share()
-            trial = self._service.add_trial(self._claim, suggestion, attrs, self._clock(), gpus=share)
-        else:
+        trial = self._started(place)
+        if trial is None:
             return Turn.WAIT if running else Turn.FINISHED
         self._trials[trial.number] = trial
         self._ledger.take(trial, self._clock())
@@ -179,7 +181,8 @@ class Search:
         outcome = (
             self._failed(trial, report.failure) if report.failure else self._judged(trial, report, first)
         )
-        attrs = self._sampler.attrs(report.number)
+        own = trial.replicate_of is None
+        attrs = self._sampler.attrs(trial.number) if own else trial.sampler_attrs
         if not self._service.record(
             self._claim, report, outcome=outcome, sampler_attrs=attrs, now=self._clock()
         ):
@@ -192,7 +195,7 @@ class Search:
         trial = after_report(trial, report, outcome, attrs, first)
         self._trials[trial.number] = trial
         self._ledger.take(trial, self._clock())
-        if trial.state.terminal:
+        if trial.state.terminal and own:
             self._sampler.finish(trial.number, trial.state, trial.metrics)
         self._check_budget()
         self._stop()
@@ -245,22 +248,25 @@ class Search:
             return Ending(SweepState.CANCELLED, self._wishes.cancel)
         if self._hopeless():
             return Ending(SweepState.FAILED, self._over)
-        if self._pausing and self._unfinished() and not self._over:
+        if self._pausing and self._unfinished():
             return Ending(SweepState.PAUSED, self._wishes.pause or self._halted)
         if self._any_measured():
-            return Ending(SweepState.COMPLETED, self._over or self._exhausted)
+            return Ending(SweepState.COMPLETED, self._why())
         return Ending(SweepState.FAILED, f"no trial could be measured: {self._last_reason()}")
 
     def progress(self, changed: TrialRecord | None = None) -> Progress:
         """The sweep at this moment, with the trial that it is news of."""
-        return self._overview.at(self._trials.values(), self._spec.budget.trials, changed)
+        trials = self._trials.values()
+        settled = not self._open(trials) and not self._unfinished()
+        return self._overview.at(trials, self._spec.budget.trials, changed, settled=settled)
 
     # -- decisions
 
     def _judged(self, trial: TrialRecord, report: Report, first: bool) -> Outcome:
         """What becomes of a trial that made progress; `first`: this is a rung's first measurement."""
         why = None
-        if first and report.metrics is not None:
+        own = trial.replicate_of is None
+        if first and report.metrics is not None and own:
             why = self._sampler.observe(report.number, report.iteration, report.metrics, report.details)
         if report.iteration >= self._rungs[-1] and report.metrics is not None:
             return Outcome(TrialState.COMPLETED, None, Decision.STOP)
@@ -268,8 +274,9 @@ class Search:
         self._check_budget(after)
         if why and not self._ledger.hits_target(after):
             return Outcome(TrialState.PRUNED, why, Decision.STOP)
-        if self._over:
-            return Outcome(TrialState.CANCELLED, self._over, Decision.STOP)
+        over = self._over or (self._search_ended if own else None)
+        if over:
+            return Outcome(TrialState.CANCELLED, over, Decision.STOP)
         if report.paused or self._pausing:
             return Outcome(TrialState.QUEUED, "paused", Decision.STOP)
         if report.checkpoint is not None and (why := self._room.makes_way(trial, self._trials.values())):
@@ -295,14 +302,24 @@ class Search:
         self._over = self._wishes.cancel or self._over
         if self._over:
             return
-        self._over = self._ledger.reached(self._clock(), changed)
+        if self._search_ended is None:
+            own = changed is None or changed.replicate_of is None
+            self._search_ended = self._ledger.enough(changed if own else None)
+            if self._search_ended:
+                self._ask_workers_to_pause()
+        self._over = self._ledger.exhausted(self._clock(), changed)
+        if self._search_ended and not self._finals.wanted:
+            self._over = self._search_ended
         if self._over is None and self._hopeless():
             self._over = f"the first {HOPELESS_AFTER} trials failed: {self._last_reason()}"
         if self._over:
             self._ask_workers_to_pause()
 
     def _stop(self) -> None:
-        """Tells the store that the sweep ends, after the report that ends it."""
+        """Tells the store that the sweep ends, or only its search, after the report that ends it."""
+        if self._search_ended and not self._told and not self._over and not self._abandoned:
+            self._service.end_search(self._claim, self._search_ended, self._clock())
+            self._told = True
         if self._over and not self._stopping and not self._abandoned:
             self._service.finish(self._claim, SweepState.STOPPING, self._over, self._clock())
             self._stopping = True
@@ -315,30 +332,63 @@ class Search:
         return self._count(TrialState.FAILED) >= HOPELESS_AFTER and not self._any_measured()
 
     def _any_measured(self) -> bool:
-        return leader(self._trials.values(), self._objectives) is not None
+        return leader(self._trials.values(), self._finals.objectives) is not None
 
     def _last_reason(self) -> str:
         """Why the last trial that failed did so; if none did, the limit that ended them."""
         bad = (TrialState.FAILED, TrialState.INFEASIBLE)
         reasons = [t.reason for t in self._trials.values() if t.state in bad and t.reason]
-        return reasons[-1] if reasons else self._over or self._exhausted or "none was started"
+        return reasons[-1] if reasons else self._over or self._upcoming.exhausted or "none was started"
 
-    def _cancel_queued(self, reason: str) -> None:
+    def _why(self) -> str | None:
+        """Why the sweep ended before its number of trials, or of replicates."""
+        if self._over and self._search_ended and self._over != self._search_ended:
+            return f"{self._search_ended}; {self._over}"
+        return self._over or self._search_ended or self._upcoming.exhausted
+
+    def _cancel_queued(self) -> None:
         """A budget that has ended leaves no trial waiting for a turn that will not come."""
         for trial in list(self._trials.values()):
-            if trial.state is TrialState.QUEUED:
+            own = trial.replicate_of is None
+            reason = self._over or (self._search_ended if own else None)
+            if trial.state is TrialState.QUEUED and reason:
                 self._service.cancel_queued(self._claim, trial.number, reason, self._clock())
                 self._trials[trial.number] = replace(trial, state=TrialState.CANCELLED, reason=reason)
-                self._sampler.finish(trial.number, TrialState.CANCELLED, trial.metrics)
+                if own:
+                    self._sampler.finish(trial.number, TrialState.CANCELLED, trial.metrics)
 
     # -- details
+
+    def _started(self, place: TrialRecord | Place) -> TrialRecord | None:
+        """The next attempt, RUNNING: of a trial that waited, or of a new one; None if there is none now."""
+        now = self._clock()
+        if isinstance(place, TrialRecord):
+            share = self._room.share(place)
+            return self._service.start_attempt(self._claim, place.number, now, gpus=share)
+        searching = self._search_ended is None
+        return self._upcoming.begin(self._trials, now, gpus=self._room.share(), searching=searching)
+
+    def _own(self) -> list[TrialRecord]:
+        """The search's trials, without replicates of finalists: what the sampler and the budget count."""
+        return searched(self._trials.values())
+
+    def _open(self, trials: Iterable[TrialRecord]) -> bool:
+        return any(not trial.state.terminal for trial in trials)
 
     def _count(self, state: TrialState) -> int:
         return sum(t.state is state for t in self._trials.values())
 
     def _unfinished(self) -> bool:
-        more = len(self._trials) < self._spec.budget.trials and not self._exhausted
-        return more or any(not t.state.terminal for t in self._trials.values())
+        """Whether a later driver would find something to run."""
+        if self._over:
+            return False
+        if not self._search_ended:
+            own = self._own()
+            more = len(own) < self._spec.budget.trials and not self._upcoming.exhausted
+            if more or self._open(own):
+                return True
+        repeats = [trial for trial in self._trials.values() if trial.replicate_of is not None]
+        return self._open(repeats) or bool(self._finals.due(self._trials.values()))
 
     def _ask_workers_to_pause(self) -> None:
         self._called_in = True
@@ -350,6 +400,8 @@ class Search:
         if self._called_in:
             self._called_in = False
             self._pause_file.unlink(missing_ok=True)
+            if self._pausing:  # a signal came in between
+                self._ask_workers_to_pause()
 
     def _assignment(self, trial: TrialRecord) -> Assignment:
         return Assignment(
@@ -359,7 +411,8 @@ class Search:
             epoch=self._claim.epoch,
             params=trial.params,
             seed=trial.seed,
-            rungs=self._rungs,
+            # nobody looks at a replicate between
+            rungs=self._rungs if trial.replicate_of is None else self._rungs[-1:],
             checkpoint=trial.checkpoint,
             iteration=trial.checkpoint_iteration,
             directory=str(self._directory / "trials" / f"{trial.number:05d}"),

@@ -187,6 +187,17 @@ class SweepService(StoreReader):
 
         self._write(body)
 
+    def end_search(self, claim: Claim, reason: str, now: float) -> None:
+        """Says that the search makes no more trials of its own, while finalists are run again."""
+
+        def body(connection: Connection) -> None:
+            sql.fence(connection, claim, now)
+            state = find_sweep(connection, claim.sweep_id).state
+            sql.move_sweep(connection, claim, state, state, {"search_ended": reason})
+            sql.add_sweep_event(connection, claim, "sweep.search_ended", now, {"reason": reason})
+
+        self._write(body)
+
     # -- a trial's life
 
     def add_trial(
@@ -197,8 +208,17 @@ class SweepService(StoreReader):
         now: float,
         *,
         gpus: float = 0.0,
+        replicate_of: int | None = None,
     ) -> TrialRecord:
-        """A new trial with its first attempt, both RUNNING; `gpus`: the share of one that it holds.
+        """A new trial with its first attempt, both RUNNING.
+
+        Args:
+            claim: The driver's licence.
+            suggestion: Its number, parameters and seed.
+            sampler_attrs: What the sampler must find again.
+            now: Seconds since the Unix epoch.
+            gpus: The share of one that it holds.
+            replicate_of: The trial that it runs again, or None.
 
         Raises:
             WrongState: The sweep has a trial of that number.
@@ -221,6 +241,7 @@ class SweepService(StoreReader):
             "sampler_attrs": dict(sampler_attrs),
             "metrics": {},
             "second_try": None,
+            "replicate_of": replicate_of,
         }
 
         def body(connection: Connection) -> None:
@@ -228,6 +249,8 @@ class SweepService(StoreReader):
             sql.add_trial(connection, claim, row)
             sql.add_attempt(connection, claim, key, 0, now, gpus=gpus)
             data = {"params": row["params"]}
+            if replicate_of is not None:
+                data["replicate_of"] = replicate_of
             sql.add_trial_event(connection, claim, key, "trial.started", now, data=data)
 
         self._write(body)

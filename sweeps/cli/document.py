@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from sweeps.core.ranking import bounds_of, front, leaderboard, objectives_of
+from sweeps.core.finals import Finals, Standing
+from sweeps.core.replicates import Result
 from sweeps.records import SweepRecord, TrialRecord
 from sweeps.service import SweepService
 from sweeps.settings import Settings
@@ -11,14 +12,14 @@ from sweeps.tracking.mirror import Mirror
 from sweeps.warm.plan import summary_document
 
 
-def ranked(sweep: SweepRecord, trials: list[TrialRecord]) -> list[TrialRecord]:
-    """The sweep's measured trials, best first."""
-    return leaderboard(trials, objectives_of(sweep.spec), bounds_of(sweep.spec))
+def ranked(sweep: SweepRecord, trials: list[TrialRecord]) -> list[Standing[TrialRecord]]:
+    """The search's measured trials, best first: by the means of finalists once the sweep has ended."""
+    return Finals(sweep.spec).ranked(trials, settled=sweep.state.terminal)
 
 
 def pareto(sweep: SweepRecord, trials: list[TrialRecord]) -> list[int]:
     """The numbers of the trials among which to choose; with one objective those that share the best value."""
-    return [trial.number for trial in front(trials, objectives_of(sweep.spec), bounds_of(sweep.spec))]
+    return [standing.number for standing in Finals(sweep.spec).front(trials, settled=sweep.state.terminal)]
 
 
 def sweep_document(service: SweepService, settings: Settings, sweep_id: str) -> dict[str, Any]:
@@ -30,21 +31,31 @@ def sweep_document(service: SweepService, settings: Settings, sweep_id: str) -> 
     trials = service.trials(sweep_id)
     order = ranked(sweep, trials)
     warm = service.warm_summary(sweep.sweep_id)
+    finals = Finals(sweep.spec)
+    results = finals.results(trials)
     return {
         "sweep_id": sweep.sweep_id,
         "name": sweep.name,
         "state": str(sweep.state),
         "reason": sweep.reason,
         "objectives": [{"metric": o.metric, "goal": str(o.goal)} for o in sweep.spec.objectives],
-        "trials": [_trial(trial) for trial in trials],
-        "best": _trial(order[0]) if order else None,
+        "trials": [_trial(trial, results.get(trial.number)) for trial in trials],
+        "best": _best(finals, order[0], trials) if order else None,
         "warm_start": None if warm is None else summary_document(warm),
         "front": pareto(sweep, trials),
         "mlflow": _links(service, settings, sweep_id),
     }
 
 
-def _trial(trial: TrialRecord) -> dict[str, Any]:
+def _best(finals: Finals, ahead: Standing[TrialRecord], trials: list[TrialRecord]) -> dict[str, Any]:
+    """The leader, with the checkpoint of its best run that has one, and `run`: the trial that this is of."""
+    rows = {trial.number: trial for trial in trials}
+    runs = [rows[number] for number in finals.runs_of(ahead)]
+    run = next((run for run in runs if _checkpoint(run)), ahead.trial)
+    return {**_trial(ahead.trial, ahead.result), "run": run.number, "checkpoint": _checkpoint(run)}
+
+
+def _trial(trial: TrialRecord, result: Result[TrialRecord] | None) -> dict[str, Any]:
     return {
         "number": trial.number,
         "state": str(trial.state),
@@ -55,8 +66,26 @@ def _trial(trial: TrialRecord) -> dict[str, Any]:
         "measured_iteration": trial.measured_iteration,
         "attempts": trial.attempt,
         "worker_s": round(trial.worker_s, 3),
-        # Only the best of the ended trials keeps its own; the row tells what there was.
-        "checkpoint": trial.checkpoint if trial.checkpoint and Path(trial.checkpoint).is_dir() else None,
+        "checkpoint": _checkpoint(trial),
+        "replicate_of": trial.replicate_of,
+        "replicates": None if result is None else _replicates(result),
+    }
+
+
+def _checkpoint(trial: TrialRecord) -> str | None:
+    """Only the best of the ended trials keeps its own; the row tells what there was."""
+    return trial.checkpoint if trial.checkpoint and Path(trial.checkpoint).is_dir() else None
+
+
+def _replicates(result: Result[TrialRecord]) -> dict[str, Any]:
+    """A finalist's runs: how many were begun, which completed, and each metric over these."""
+    return {
+        "begun": result.begun,
+        "completed": [run.number for run in result.runs],
+        "metrics": {
+            name: {"mean": each.mean, "std": each.deviation, "n": each.n}
+            for name, each in result.metrics.items()
+        },
     }
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from sweeps.cli.output import words
 from sweeps.core.progress import Glimpse, Progress
+from sweeps.core.replicates import label
 from sweeps.core.states import TrialState
 
 
@@ -50,7 +51,7 @@ def _print_line(now: Progress, metric: str) -> None:
 
 
 def _news(trial: Glimpse, now: Progress, metric: str) -> str:
-    subject = f"trial {trial.number}"
+    subject = f"trial {label(trial.number)}"
     at = f"{trial.iteration}/{now.rungs[-1]} iterations"
     match trial.state:
         case TrialState.RUNNING if trial.iteration == 0:
@@ -69,7 +70,8 @@ def _summary(now: Progress, metric: str) -> str:
         at = now.best.measured_iteration
         so_far = f" at {at} iterations" if at < now.rungs[-1] else ""
         best = f"best {measured(now.best.metrics, metric)} (trial {now.best.number}{so_far})"
-    return f"{len(now.ended)}/{now.total} done, {best}, {duration(now.left_s)} left"
+    again = f" replicates {now.replicates[0]}/{now.replicates[1]}," if now.replicates else ""
+    return f"{now.done}/{now.total} done,{again} {best}, {duration(now.left_s)} left"
 
 
 def live_table(now: Progress, metric: str) -> RenderableType:
@@ -82,7 +84,7 @@ def live_table(now: Progress, metric: str) -> RenderableType:
     for trial in now.running:
         value = f"{trial.metrics[metric]:.2f}" if metric in trial.metrics else "-"
         table.add_row(
-            str(trial.number),
+            label(trial.number),
             f"{trial.rung}/{len(now.rungs)}",
             f"{trial.iteration}/{now.rungs[-1]}",
             value,
@@ -90,5 +92,6 @@ def live_table(now: Progress, metric: str) -> RenderableType:
         )
     counts = ", ".join(f"{count} {state.lower()}" for state, count in sorted(now.counts.items()))
     overall = Table.grid()  # a bar alone does not end its line
-    overall.add_row(ProgressBar(total=now.total, completed=len(now.ended), width=60))
+    ended, planned = now.replicates or (0, 0)
+    overall.add_row(ProgressBar(total=now.total + planned, completed=now.done + ended, width=60))
     return Group(head, overall, table, Text(counts, style="dim"))

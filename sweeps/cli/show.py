@@ -4,6 +4,9 @@ from sweeps.cli.document import ranked, sweep_document
 from sweeps.cli.output import data, print_json, words
 from sweeps.cli.progress_view import measured
 from sweeps.cli.tables import leaderboard_table, sweeps_table, trouble
+from sweeps.core.finals import Standing
+from sweeps.core.replicates import searched
+from sweeps.records import TrialRecord
 from sweeps.service import SweepService
 from sweeps.settings import Settings
 from sweeps.tracking.mirror import Mirror
@@ -17,20 +20,21 @@ def list_sweeps(service: SweepService, *, as_json: bool) -> None:
     for sweep in sweeps:
         trials = service.trials(sweep.sweep_id)
         order = ranked(sweep, trials)
-        ended = sum(trial.state.terminal for trial in trials)
+        own = searched(trials)
+        ended = sum(trial.state.terminal for trial in own)
         metric = sweep.spec.objectives[0].metric
-        best = f"{measured(order[0].metrics, metric)} (trial {order[0].number})" if order else "-"
-        counts[sweep.sweep_id] = (ended, best)
+        counts[sweep.sweep_id] = (ended, _best_in_words(order[0], metric) if order else "-")
         rows.append(
             {
                 "sweep_id": sweep.sweep_id,
                 "name": sweep.name,
                 "state": str(sweep.state),
                 "reason": sweep.reason,
-                "trials": len(trials),
+                "trials": len(own),
+                "replicates": len(trials) - len(own),
                 "ended": ended,
                 "budget": sweep.spec.budget.trials,
-                "best": {"number": order[0].number, "metrics": dict(order[0].metrics)} if order else None,
+                "best": _best(order[0]) if order else None,
                 "created_at": sweep.created_at,
                 "started_at": sweep.started_at,
                 "ended_at": sweep.ended_at,
@@ -42,6 +46,20 @@ def list_sweeps(service: SweepService, *, as_json: bool) -> None:
         data.print(sweeps_table(sweeps, counts, data.width))
     else:
         words.print("no sweeps yet")
+
+
+def _best(ahead: Standing[TrialRecord]) -> dict[str, object]:
+    """The leader; `metrics` are means over `runs` runs."""
+    runs = len(ahead.result.runs) if ahead.result else 1
+    return {"number": ahead.number, "metrics": dict(ahead.metrics), "runs": runs}
+
+
+def _best_in_words(ahead: Standing[TrialRecord], metric: str) -> str:
+    value = measured(ahead.metrics, metric)
+    spread = ahead.result.metrics.get(metric) if ahead.result else None
+    if spread is None or spread.deviation is None:
+        return f"{value} (trial {ahead.number})"
+    return f"{value} ± {spread.deviation:.2g} (trial {ahead.number}, {spread.n} runs)"
 
 
 def show_sweep(service: SweepService, settings: Settings, sweep_id: str, *, as_json: bool) -> None:

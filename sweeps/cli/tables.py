@@ -1,7 +1,7 @@
 """Tables for people: the list of sweeps, and the leaderboard of one."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from rich.table import Table
@@ -10,6 +10,8 @@ from rich.text import Text
 from sweeps.cli.columns import Column, fitted_table
 from sweeps.cli.document import pareto, ranked
 from sweeps.cli.progress_view import duration
+from sweeps.core.finals import Finals
+from sweeps.core.replicates import Result, Spread, label, searched
 from sweeps.core.states import TrialState
 from sweeps.records import SweepRecord, TrialRecord
 
@@ -18,15 +20,25 @@ _CONSTRAINTS, _KNOBS, _EXTRAS = 1, 2, 3  # ranks of columns
 
 
 def leaderboard_table(sweep: SweepRecord, trials: list[TrialRecord], width: int = 250) -> Table:
-    """Trials, best first, then those without a place; the parameters that differ have columns.
+    """Trials, best first, then those without a place, then replicates; parameters that differ have columns.
+
+    Once the sweep has ended, a finalist that completed several runs is shown with their mean and deviation.
 
     A star marks the best, and with several objectives those of the Pareto front.
     Where they do not all fit into `width`, the objectives stay, and metrics that the spec does not name go
     before its knobs.
     """
     order = ranked(sweep, trials)
-    seen = {trial.number for trial in order}
-    rows = [*order, *(trial for trial in trials if trial.number not in seen)]
+    seen = {standing.number for standing in order}
+    rows = [
+        *(standing.trial for standing in order),
+        *(trial for trial in searched(trials) if trial.number not in seen),
+        *(trial for trial in trials if trial.replicate_of is not None),
+    ]
+    results = Finals(sweep.spec).results(trials)
+    spreads = {n: result.metrics for n, result in results.items() if len(result.runs) > 1}
+    if not sweep.state.terminal:
+        spreads = {}
 
     def column(name: str, cell: Callable[[TrialRecord], str], rank: int = 0, *, left: bool = False) -> Column:
         return Column(name, tuple(cell(trial) for trial in rows), rank, left)
@@ -35,12 +47,14 @@ def leaderboard_table(sweep: SweepRecord, trials: list[TrialRecord], width: int 
     if len(sweep.spec.objectives) > 1:
         leads |= set(pareto(sweep, trials))
     columns = [
-        column("trial", lambda trial: f"{'* ' if trial.number in leads else ''}{trial.number}"),
+        column("trial", lambda trial: f"{'* ' if trial.number in leads else ''}{label(trial.number)}"),
         column("state", lambda trial: str(trial.state), left=True),
         column("iterations", lambda trial: str(trial.iteration)),
     ]
+    if results:
+        columns.append(column("runs", lambda trial: _runs(results.get(trial.number))))
     for name, rank in _metric_columns(sweep, rows).items():
-        columns.append(column(name, partial(_metric, name), rank))
+        columns.append(column(name, partial(_metric, name, spreads), rank))
     columns += [column(name, partial(_knob, name), _KNOBS) for name in _varying_knobs(rows)]
     title = f"{sweep.sweep_id}  {sweep.state}"
     return fitted_table(columns, width, title=title, bold=0 if order else -1)
@@ -51,7 +65,7 @@ def trouble(trials: list[TrialRecord]) -> Text | None:
     bad = [t for t in trials if t.state in {TrialState.FAILED, TrialState.INFEASIBLE}]
     if not bad:
         return None
-    return Text("\n".join(f"trial {t.number} {t.state}: {t.reason}" for t in bad))
+    return Text("\n".join(f"trial {label(t.number)} {t.state}: {t.reason}" for t in bad))
 
 
 def sweeps_table(sweeps: list[SweepRecord], counts: dict[str, tuple[int, str]], width: int = 250) -> Table:
@@ -93,7 +107,15 @@ def _varying_knobs(trials: list[TrialRecord]) -> list[str]:
     return [name for name in names if len({trial.params.get(name) for trial in trials}) > 1]
 
 
-def _metric(name: str, trial: TrialRecord) -> str:
+def _runs(result: Result[TrialRecord] | None) -> str:
+    """Runs of a finalist that completed, of those that were begun."""
+    return "-" if result is None else f"{len(result.runs)}/{result.begun}"
+
+
+def _metric(name: str, spreads: Mapping[int, Mapping[str, Spread]], trial: TrialRecord) -> str:
+    spread = spreads.get(trial.number, {}).get(name)
+    if spread is not None:
+        return f"{spread.mean:.2f}" + ("" if spread.deviation is None else f" ± {spread.deviation:.2f}")
     return f"{trial.metrics[name]:.2f}" if name in trial.metrics else "-"
 
 

@@ -5,7 +5,7 @@ algorithm: NSGA-II, IEEE Transactions on Evolutionary Computation 6(2), 2002.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import ge
 
@@ -64,6 +64,15 @@ def among_best(mine: Standing, others: Collection[Standing], places: int) -> boo
     space = crowding(front)
     before += sum(counts[point] for point in front if space[point] > space[mine.scores])
     return before < places
+
+
+def best_first(points: Collection[Vector]) -> Iterator[Vector]:
+    """Points that differ, by front, then by crowding, the loneliest of a front first."""
+    remaining = sorted(set(points), reverse=True)
+    while remaining:
+        front, remaining = _first_front(remaining)
+        space = crowding(front)
+        yield from sorted(front, key=lambda point: space[point], reverse=True)
 
 
 def crowding(front: Sequence[Vector]) -> Mapping[Vector, float]:

@@ -46,14 +46,14 @@ def whole(low: int, high: int | None = None) -> BeforeValidator:
     return BeforeValidator(whole_value(low, high))
 
 
-def whole_value(low: int, high: int | None = None) -> Callable[[object], int]:
-    """The check behind `whole`."""
+def whole_value(low: int, high: int | None = None, other: str = "") -> Callable[[object], int]:
+    """The check behind `whole`; `other` says what else is allowed."""
     allowed = f"of at least {low}" if high is None else f"from {low} to {high}"
 
     def check(raw: object) -> int:
         value = as_integer(raw)
         if value is None or value < low or (high is not None and value > high):
-            raise problem(f"got {shown(raw)}, but needs a whole number {allowed}")
+            raise problem(f"got {shown(raw)}, but needs a whole number {allowed}{other}")
         return value
 
     return check

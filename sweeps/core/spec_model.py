@@ -51,6 +51,12 @@ from sweeps.core.warm_start import WarmStart
 MAX_ITERATIONS = 10_000_000
 """Of a trial: ten times what Detectron2's longest schedules take. More is a slip of the finger."""
 
+MAX_RUNS = 100
+"""Of a finalist: more would tell no more of its mean."""
+
+MAX_FINALISTS = 1000
+"""Of a sweep: who wants more wants another search."""
+
 _Path = Annotated[str, BeforeValidator(path_value)]
 _Metric = Annotated[str, BeforeValidator(metric_value)]
 _Number = Annotated[float, number()]
@@ -248,6 +254,25 @@ class Budget(_Section):
     no_improvement: Annotated[int | None, whole(1, MAX_TRIALS)] = None
 
 
+class Replicates(_Section):
+    """Finalists that are run again in full with other seeds, once the search has ended.
+
+    Attributes:
+        runs: Of each finalist in all, its first one included; 1 to MAX_RUNS.
+        finalists: At most so many; 1 to MAX_FINALISTS.
+    """
+
+    runs: Annotated[int, whole(1, MAX_RUNS)] = 3
+    finalists: Annotated[int, whole(1, MAX_FINALISTS)] = 3
+
+
+def _replicates_value(raw: object) -> object:
+    """`3` stands for `{runs: 3}`."""
+    if isinstance(raw, Mapping | Replicates):
+        return raw
+    return {"runs": whole_value(1, MAX_RUNS, " or a mapping of runs, finalists")(raw)}
+
+
 class Resources(_Section):
     """What a trial takes and how many run at once.
 
@@ -298,6 +323,7 @@ class SweepSpec(_Section):
     pruner: Pruner = Pruner()
     fidelity: Fidelity
     budget: Budget = Budget()
+    replicates: Annotated[Replicates | None, BeforeValidator(_replicates_value)] = None
     resources: Resources = Resources()
     tracking: Tracking
     warm_start: WarmStart | None = None

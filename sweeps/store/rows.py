@@ -36,6 +36,7 @@ def sweep_record(row: RowMapping) -> SweepRecord:
         worker_s=row["worker_s"],
         active_s=row["active_s"],
         driver=driver,
+        search_ended=row["search_ended"],
     )
 
 
@@ -67,6 +68,7 @@ def trial_record(row: RowMapping | Mapping[str, Any]) -> TrialRecord:
         metrics=row["metrics"],
         measured_iteration=row["measured_iteration"],
         second_try=_second_try(row["second_try"]),
+        replicate_of=row["replicate_of"],
     )
 
 

@@ -64,6 +64,7 @@ sweeps = sa.Table(
     sa.Column("driver_pid", sa.Integer),
     sa.Column("worker_s", sa.Double, nullable=False),
     sa.Column("active_s", sa.Double, nullable=False),  # grows with each beat, not between drivers
+    sa.Column("search_ended", sa.Text),  # why, where only replicates may still come; NULL: it goes on
 )
 
 beginnings = sa.Table(  # what was true when a sweep was created, and what it took over; never changed
@@ -95,6 +96,7 @@ trials = sa.Table(
     sa.Column("sampler_attrs", Json, nullable=False),
     sa.Column("metrics", Json, nullable=False),  # a copy of the last measurement's
     sa.Column("second_try", Json),  # once it ran out of memory beside others: {"alone", "because"}
+    sa.Column("replicate_of", sa.Integer),  # the trial that this one runs again; NULL: the search's own
 )
 
 attempts = sa.Table(

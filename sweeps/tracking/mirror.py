@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from sweeps.core.details import details_document
-from sweeps.core.ranking import bounds_of, leaderboard, objectives_of
+from sweeps.core.finals import Finals
 from sweeps.core.spec import spec_document
 from sweeps.core.states import AttemptState
 from sweeps.records import AttemptRecord, TrialRecord
@@ -128,9 +128,10 @@ class Mirror:
         parent = marks.get(SWEEP)
         if parent is None:
             return MlflowLinks(redacted(self._uri), None, None, None)
-        best = leaderboard(
-            self._service.trials(sweep.sweep_id), objectives_of(sweep.spec), bounds_of(sweep.spec)
-        )
+        finals, trials = Finals(sweep.spec), self._service.trials(sweep.sweep_id)
+        order = finals.ranked(trials, settled=sweep.state.terminal)
+        attempts = {trial.number: trial for trial in trials}
+        best = [attempts[number] for standing in order for number in finals.runs_of(standing)]
         shown = (marks.get(item_of(trial.number, trial.attempt)) for trial in best)
         runs = list(islice((mark.run_id for mark in shown if mark and mark.run_id), MAX_COMPARED))
         link = compare_url(self._uri, parent.experiment_id, runs)

@@ -3,12 +3,15 @@
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import assert_never
 
+from sweeps.core.finals import Finals
 from sweeps.core.ranking import bounds_of, leader, objectives_of
+from sweeps.core.replicates import repeat_of, searched
 from sweeps.core.spec import SweepSpec
 from sweeps.core.states import AttemptState, SweepState, TrialState
 from sweeps.core.trial import Measurement
@@ -19,6 +22,7 @@ from sweeps.warm.plan import Origin, WarmSummary
 SWEEP_TAG = "masksweep.sweep_id"
 TRIAL_TAG = "masksweep.trial"
 ATTEMPT_TAG = "masksweep.attempt"
+REPLICATE_TAG = "masksweep.replicate_of"
 PARENT_TAG = "mlflow.parentRunId"
 
 MAX_DIGEST = 36  # of an MLflow data set
@@ -66,8 +70,9 @@ def sweep_picture(
 ) -> RunPicture:
     """The parent run of a sweep."""
     spec, trials = sweep.spec, list(trials)
-    counts = {state: sum(t.state is state for t in trials) for state in TrialState}
-    best = list(best_so_far(spec, trials))
+    own, again = searched(trials), [trial for trial in trials if trial.replicate_of is not None]
+    ended = [trial for trial in trials if trial.state.terminal]
+    best = Finals(spec).leader(ended, settled=sweep.state.terminal)
     tags = {
         SWEEP_TAG: sweep.sweep_id,
         "masksweep.sweep": sweep.name,
@@ -76,8 +81,9 @@ def sweep_picture(
         "masksweep.objectives": ", ".join(f"{o.goal} {o.metric}" for o in spec.objectives),
         "masksweep.constraints": ", ".join(_constraint(*bound) for bound in bounds_of(spec)),
         "masksweep.budget": spec.budget.model_dump_json(exclude_defaults=True),
-        "masksweep.trials": ", ".join(f"{n} {state.value}" for state, n in counts.items() if n),
-        "masksweep.best_trial": str(best[-1][1].number) if best else "",
+        "masksweep.trials": _counts(own),
+        **({"masksweep.replicates": _counts(again)} if again else {}),
+        "masksweep.best_trial": str(best.number) if best else "",
         "masksweep.dataset_fingerprint": sweep.fingerprint,
     }
     if warm is not None:
@@ -118,10 +124,14 @@ def attempt_picture(
     }
     if rerun_of is not None:
         tags["masksweep.rerun_of"] = str(rerun_of)
+    if trial.replicate_of is not None:
+        tags[REPLICATE_TAG] = str(trial.replicate_of)
     names = legal_names(trial.params)
+    repeat = repeat_of(trial.number)
+    name = f"trial-{trial.number:04d}" if not repeat else f"trial-{trial.replicate_of:04d}-run-{repeat + 1}"
     suffix = f"-attempt-{attempt.attempt}" if attempt.attempt > 1 else ""
     return RunPicture(
-        name=f"trial-{trial.number:04d}{suffix}",
+        name=name + suffix,
         status=_attempt_status(attempt.state, trial.state),
         started_ms=_ms(attempt.started_at),
         ended_ms=None if attempt.ended_at is None else _ms(attempt.ended_at),
@@ -131,9 +141,9 @@ def attempt_picture(
 
 
 def best_so_far(spec: SweepSpec, trials: Iterable[TrialRecord]) -> Iterator[tuple[int, TrialRecord]]:
-    """Each trial that was the best when it ended, with how many measured trials had ended by then."""
+    """Each trial of the search that was the best when it ended, with how many measured ones had by then."""
     objectives, bounds = objectives_of(spec), bounds_of(spec)
-    ended = [trial for trial in trials if trial.state.terminal and trial.metrics]
+    ended = [trial for trial in searched(trials) if trial.state.terminal and trial.metrics]
     best: TrialRecord | None = None
     for place, trial in enumerate(sorted(ended, key=lambda t: (t.ended_at or 0.0, t.number)), 1):
         ahead = leader([trial] if best is None else [best, trial], objectives, bounds)
@@ -182,6 +192,12 @@ def _points(values: Mapping[str, float], prefix: str, at_ms: int, step: int) -> 
     for name, value in values.items():
         if math.isfinite(value):  # what could not be measured is absent, never a number
             yield Point(names[prefix + name], float(value), at_ms, step)
+
+
+def _counts(trials: Iterable[TrialRecord]) -> str:
+    """`7 COMPLETED, 2 PRUNED`."""
+    counts = Counter(trial.state for trial in trials)
+    return ", ".join(f"{counts[state]} {state.value}" for state in TrialState if counts[state])
 
 
 def _constraint(metric: str, low: float | None, high: float | None) -> str:

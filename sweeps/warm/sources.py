@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from search_spaces.issues import SpecIssue
 from sweeps.core.errors import UnknownSweep
+from sweeps.core.replicates import searched
 from sweeps.core.warm_start import SCHEDULE
 from sweeps.warm.comparable import Setting
 from sweeps.warm.takeover import Source
@@ -43,12 +44,12 @@ def find_sources(store: StoreReader | None, start: WarmStart) -> tuple[list[Swee
 
 
 def read_sources(store: StoreReader, sweeps: Sequence[SweepRecord]) -> list[Source]:
-    """Their rows."""
+    """Their rows, without replicates: a finalist's parameters are taken once, as the search found them."""
     return [
         Source(
             sweep.sweep_id,
             Setting(sweep.spec, sweep.fingerprint, store.base_fingerprint(sweep.sweep_id)),
-            store.trials(sweep.sweep_id),
+            searched(store.trials(sweep.sweep_id)),
             store.measurements(sweep.sweep_id),
         )
         for sweep in sweeps

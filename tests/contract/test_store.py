@@ -264,6 +264,28 @@ def test_a_trial_number_is_taken_once(service, running):
     assert everything(service, running.sweep_id) == before
 
 
+def test_a_replicate_names_the_trial_that_it_repeats(service, running):
+    """The mark is in the row and in the event that started it; the search's own trials have none."""
+    service.add_trial(running, replace(SUGGESTION, number=100_000, seed=6), {}, 102.0, replicate_of=0)
+    assert [t.replicate_of for t in service.trials(running.sweep_id)] == [None, 0]
+    own, repeated = [e for e in service.events(running.sweep_id) if e.kind == "trial.started"]
+    assert ("replicate_of" in own.data, repeated.data["replicate_of"]) == (False, 0)
+
+
+def test_the_end_of_the_search_outlives_its_driver(service, claim):
+    """A driver that comes later, after a pause too, finds why the search ended; the state stays."""
+    service.end_search(claim, "target reached: segm/AP 45", 103.0)
+    sweep = service.sweep(claim.sweep_id)
+    assert (sweep.state, sweep.search_ended) == (SweepState.RUNNING, "target reached: segm/AP 45")
+    assert service.events(claim.sweep_id)[-1].kind == "sweep.search_ended"
+    service.finish(claim, SweepState.PAUSED, None, 104.0)
+    again = service.claim(claim.sweep_id, 105.0)
+    assert service.sweep(claim.sweep_id).search_ended == "target reached: segm/AP 45"
+    with pytest.raises(StaleEpoch):
+        service.end_search(claim, "another reason", 106.0)
+    assert again.epoch == 2
+
+
 def test_parameters_keep_their_types(service, claim):
     """Booleans, integers, floats and texts come back as they were, floats to the last bit."""
     params = {"a": True, "b": 1, "c": 1.0, "d": "1", "e": 0.1 + 0.2, "f": 1e-308}

@@ -120,7 +120,7 @@ def as_of(version: str, url: str, engine: sa.Engine, tmp_path: Path, claim_of: C
 
 
 def test_a_store_of_the_first_schema_goes_on(url, tmp_path):
-    """A sweep in the middle of a trial keeps every row, and takes details from then on."""
+    """A sweep in the middle of a trial keeps every row, and takes details and replicates from then on."""
     engine = open_engine(url)
 
     def begun(service: SweepService) -> Claim:
@@ -135,11 +135,14 @@ def test_a_store_of_the_first_schema_goes_on(url, tmp_path):
     (trial,) = service.trials(claim.sweep_id)
     assert (trial.params, trial.sampler_attrs) == ({"mask_head.num_conv": 4}, {"mark": 1})
     assert (trial.iteration, trial.metrics, trial.second_try) == (75, {"segm/AP": 7.5}, None)
+    assert trial.replicate_of is None
     assert [m.iteration for m in service.measurements(claim.sweep_id)] == [75]
     assert [(a.attempt, a.gpus) for a in service.attempts(claim.sweep_id)] == [(1, None)]
     assert service.gpu_s(claim.sweep_id, unnoted=0.5) == 0.5
     assert service.sweep(claim.sweep_id).epoch == 1
     assert service.details(claim.sweep_id, 0) == {}
+    service.add_trial(claim, Suggestion(100_000, {}, 6), {}, 9.0, replicate_of=0)
+    assert service.trials(claim.sweep_id)[1].replicate_of == 0
     measure(service, claim, 300, COMPLETED, details=EvaluationDetails())
     assert service.details(claim.sweep_id, 0) == {300: EvaluationDetails()}
     engine.dispose()

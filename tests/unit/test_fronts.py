@@ -4,7 +4,7 @@ from itertools import permutations
 
 import pytest
 
-from sweeps.core.fronts import Standing, among_best, beats, crowding
+from sweeps.core.fronts import Standing, among_best, beats, best_first, crowding
 
 INF = float("inf")
 
@@ -86,3 +86,15 @@ def test_where_nobody_keeps_the_constraints_the_nearest_comes_first():
     near, far = Standing(1.0, (1.0, 1.0)), Standing(2.0, (9.0, 9.0))
     assert among_best(near, [far], 1)
     assert not among_best(far, [near], 1)
+
+
+def test_points_come_front_by_front_and_the_loneliest_first():
+    """The ends of a front come before its middle, and the crowded middle before the next front."""
+    front = [(0.0, 10.0), (1.0, 9.0), (2.0, 8.0), (10.0, 0.0)]
+    assert list(best_first([(0.0, 0.0), *front, (0.0, 10.0)])) == [
+        (10.0, 0.0),
+        (0.0, 10.0),
+        (2.0, 8.0),
+        (1.0, 9.0),
+        (0.0, 0.0),
+    ]

@@ -14,11 +14,12 @@ def test_the_live_table_has_a_line_for_each_running_trial():
     """Trials done, the best so far, the time left, then each running trial with its rung and AP."""
     now = Progress(
         ended=frozenset({0, 1}),
+        done=2,
         total=12,
         counts={TrialState.RUNNING: 2, TrialState.COMPLETED: 1, TrialState.PRUNED: 1},
         running=(glimpse(2, 60, 1, 22.3), glimpse(3, 10, 0)),
         best=glimpse(0, 240, 3, 50.1),
-        kept=0,
+        kept=((0,),),
         changed=None,
         left_s=130.0,
         rungs=(60, 120, 240),

@@ -189,10 +189,10 @@ def test_the_best_ended_trial_is_kept_while_an_open_one_leads(driver):
     driver.measure(first, 75, ap=40.0)
     driver.measure(second, 300, ap=10.0)
     progress = driver.search.progress()
-    assert (progress.best.number, progress.kept) == (0, 1)
+    assert (progress.best.number, progress.kept) == (0, ((1,),))
     driver.search.fail(first.number, first.attempt, Failure(FailureKind.DIVERGED, "nan"))
     progress = driver.search.progress()
-    assert (progress.best.number, progress.kept) == (1, 1)
+    assert (progress.best.number, progress.kept) == (1, ((1,),))
 
 
 def test_a_target_is_not_reached_by_breaking_a_constraint(tmp_path):

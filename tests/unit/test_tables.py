@@ -45,6 +45,7 @@ def test_a_category_with_brackets_is_shown_in_the_progress(name):
     """The live table's heading is the metric's name, letter by letter."""
     now = Progress(
         ended=frozenset(),
+        done=0,
         total=2,
         counts={},
         running=(),

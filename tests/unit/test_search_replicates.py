@@ -1,0 +1,220 @@
+"""Finalists are run again once the search has ended, and no more than asked for, whatever dies in between."""
+
+import pytest
+
+from sweeps.core.replicates import repeat_of
+from sweeps.core.states import SweepState, TrialState
+from sweeps.core.trial import Decision, Failure, FailureKind
+from sweeps.search import Ending, Turn
+from tests.unit.search_driver import Driver
+
+THREE = {"replicates": {"runs": 3, "finalists": 2}}
+LOST = Failure(FailureKind.LOST, "the worker died")
+
+
+def searched(tmp_path, *aps, **sections):
+    """A driver whose search has ended with those values at full length."""
+    options = {"workers": 1, "budget": {"trials": len(aps)}, **THREE, **sections}
+    driver = Driver(tmp_path, **options)
+    for ap in aps:
+        driver.measure(driver.search.next(), 300, ap=ap)
+    return driver
+
+
+def again(driver):
+    """What the store has of replicates: (trial, repeated, state) by number."""
+    rows = driver.service.trials(driver.sweep_id)
+    return [(t.number, t.replicate_of, t.state) for t in rows if t.replicate_of is not None]
+
+
+def test_finalists_run_again_in_full_with_other_seeds(tmp_path):
+    """The best two get a second run each, then a third; nobody looks at them before the end."""
+    driver = searched(tmp_path, 10.0, 30.0, 20.0)
+    own = driver.service.trials(driver.sweep_id)
+    made = []
+    for _ in range(4):
+        made.append(driver.search.next())
+        driver.measure(made[-1], 300, ap=15.0)
+    assert driver.search.next() is Turn.FINISHED
+    assert [a.number for a in made] == [100001, 100002, 200001, 200002]
+    assert [a.params for a in made] == [own[1].params, own[2].params] * 2
+    assert len({a.seed for a in made} | {t.seed for t in own}) == 7
+    assert {a.rungs for a in made} == {(300,)}
+    assert again(driver) == [(a.number, a.number % 100_000, TrialState.COMPLETED) for a in made]
+    assert driver.search.ending() == Ending(SweepState.COMPLETED, None)
+
+
+def test_replicates_wait_for_the_last_trial_of_the_search(tmp_path):
+    """Who is a finalist is known only then: a worker that has nothing to do waits."""
+    driver = Driver(tmp_path, workers=2, budget={"trials": 2}, **THREE)
+    first, second = driver.search.next(), driver.search.next()
+    driver.measure(first, 300)
+    assert driver.search.next() is Turn.WAIT
+    driver.measure(second, 300)
+    assert driver.search.next().number == 100000
+    assert driver.search.next().number == 100001
+    assert driver.search.next() is Turn.WAIT
+
+
+@pytest.mark.parametrize("dies_after", ["start", "report", "both"])
+def test_restarts_make_the_same_replicates_and_none_twice(tmp_path, dies_after):
+    """A driver that dies after each step ends with the rows of one that does not."""
+    straight, broken = searched(tmp_path / "a", 10.0, 30.0), searched(tmp_path / "b", 10.0, 30.0)
+    while (turn := straight.search.next()) is not Turn.FINISHED:
+        straight.measure(turn, 300, ap=turn.number / 10_000)
+    while (turn := broken.search.next()) is not Turn.FINISHED:
+        if dies_after != "report":
+            broken.search = broken.claimed()
+            turn = broken.search.next()
+        broken.measure(turn, 300, ap=turn.number / 10_000)
+        if dies_after != "start":
+            broken.search = broken.claimed()
+
+    def rows(driver):
+        found = driver.service.trials(driver.sweep_id)
+        return [(t.number, t.replicate_of, t.seed, t.params, t.state, t.metrics) for t in found]
+
+    assert rows(broken) == rows(straight)
+    assert len(again(broken)) == 4
+
+
+def test_the_leader_is_who_is_best_on_average(tmp_path):
+    """Trial 1 was lucky; once all runs are in, trial 2 leads, with its mean."""
+    driver = searched(tmp_path, 10.0, 30.0, 29.0)
+    for ap in (20.0, 31.0, 22.0, 30.0):
+        assert driver.search.progress().best.number == 1
+        driver.measure(driver.search.next(), 300, ap=ap)
+    best = driver.search.progress().best
+    assert (best.number, best.metrics["segm/AP"]) == (2, 30.0)
+
+
+def test_progress_counts_replicates_apart(tmp_path):
+    """The search's budget is its own; of replicates it is said how many are done and how many will be."""
+    driver = Driver(tmp_path, workers=1, budget={"trials": 2}, **THREE)
+    assert driver.search.progress().replicates == (0, 4)
+    driver.measure(driver.search.next(), 300)
+    driver.search.fail(*_who(driver.search.next()), Failure(FailureKind.DIVERGED, "nan"))
+    now = driver.search.progress()
+    assert (now.done, now.total, now.replicates) == (2, 2, (0, 2)), "there is one finalist only"
+    driver.measure(driver.search.next(), 300)
+    now = driver.search.progress()
+    assert (now.done, now.total, now.replicates, now.left_s) == (2, 2, (1, 2), 1.0)
+
+
+def _who(assignment):
+    return assignment.number, assignment.attempt
+
+
+def test_a_replicate_is_retried_and_may_fail_for_good(tmp_path):
+    """Its finalist is left with fewer runs, and nobody makes up for it."""
+    driver = searched(tmp_path, 30.0, replicates={"runs": 3, "finalists": 1})
+    for attempt in (1, 2, 3):
+        trial = driver.search.next()
+        assert _who(trial) == (100000, attempt)
+        driver.search.fail(*_who(trial), LOST)
+    driver.search.fail(*_who(driver.search.next()), Failure(FailureKind.DIVERGED, "nan"))
+    assert driver.search.next() is Turn.FINISHED
+    assert [state for _, _, state in again(driver)] == [TrialState.FAILED, TrialState.INFEASIBLE]
+    assert driver.search.ending() == Ending(SweepState.COMPLETED, None)
+
+
+def test_a_replicate_is_never_pruned_and_teaches_nobody(tmp_path):
+    """However bad its first value is, and whatever the pruner: the search's rows are as if there was none."""
+    sections = {"pruner": {"type": "successive_halving"}, "replicates": {"runs": 2, "finalists": 1}}
+    driver = searched(tmp_path, 30.0, **sections)
+    trial = driver.search.next()
+    assert driver.measure(trial, 75, ap=0.1) is Decision.CONTINUE
+    assert driver.measure(trial, 300, ap=0.2) is Decision.STOP
+    driver.search = driver.claimed()
+    assert driver.search.next() is Turn.FINISHED
+    assert again(driver) == [(100000, 0, TrialState.COMPLETED)]
+    assert driver.service.trials(driver.sweep_id)[1].sampler_attrs == {}
+
+
+def test_a_target_ends_the_search_and_finalists_still_run_again(tmp_path):
+    """What runs is called in; replicates are not, and a restart does not go back to searching."""
+    budget = {"trials": 30, "target": {"segm/AP": 40}}
+    driver = Driver(tmp_path, workers=2, budget=budget, **THREE)
+    first, second = driver.search.next(), driver.search.next()
+    driver.measure(first, 300, ap=45.0)
+    assert driver.service.sweep(driver.sweep_id).search_ended == "target reached: segm/AP 45"
+    assert driver.search.next() is Turn.WAIT
+    assert driver.measure(second, 150, ap=50.0, paused=True) is Decision.STOP
+    replicate = driver.search.next()
+    assert replicate.number == 100000
+    assert list(tmp_path.glob("pause-e*")) == []
+    driver.search = driver.claimed()
+    assert driver.search.next().number == 100000
+    driver.measure(driver.search.next(), 300, ap=20.0)
+    assert driver.search.next() is Turn.WAIT
+    assert driver.states()[:2] == [TrialState.COMPLETED, TrialState.CANCELLED]
+    assert driver.service.sweep(driver.sweep_id).state is SweepState.RUNNING
+    driver.search.fail(100000, 2, Failure(FailureKind.DIVERGED, "nan"))
+    assert driver.search.next() is Turn.FINISHED
+    assert driver.search.ending() == Ending(SweepState.COMPLETED, "target reached: segm/AP 45")
+
+
+def test_the_end_of_the_search_is_remembered(tmp_path):
+    """A trial that was better after all, once the search was given up, does not open it again."""
+    driver = Driver(tmp_path, workers=3, budget={"trials": 30, "no_improvement": 1}, **THREE)
+    first, second, third = (driver.search.next() for _ in range(3))
+    driver.measure(first, 300, ap=40.0)
+    driver.measure(second, 300, ap=10.0)
+    driver.measure(third, 300, ap=50.0)
+    driver.search = driver.claimed()
+    assert [driver.search.next().number for _ in range(3)] == [100002, 100000, 200002]
+    assert len([t for t in driver.service.trials(driver.sweep_id) if not repeat_of(t.number)]) == 3
+
+
+def test_a_limit_ends_replicates_too(tmp_path):
+    """GPU-hours count those of replicates; what is cut off is CANCELLED, and the reason kept."""
+    driver = searched(tmp_path, 30.0, 20.0, budget={"trials": 2, "gpu_hours": 1})
+    assert driver.measure(driver.search.next(), 300, worker_s=3000.0) is Decision.STOP
+    assert driver.measure(driver.search.next(), 150, metrics=None, worker_s=600.0) is Decision.STOP
+    assert driver.search.next() is Turn.FINISHED
+    assert again(driver) == [
+        (100000, 0, TrialState.COMPLETED),
+        (100001, 1, TrialState.CANCELLED),
+    ]
+    assert driver.search.ending() == Ending(SweepState.COMPLETED, "1 GPU-hours used up")
+    assert driver.search.progress().best.number == 0
+
+
+def test_a_pause_in_the_middle_keeps_the_rest_for_later(tmp_path):
+    """What ran is QUEUED, goes on from its checkpoint, and the rest follows."""
+    driver = searched(tmp_path, 30.0, 20.0)
+    trial = driver.search.next()
+    driver.search.pause()
+    driver.measure(trial, 150, metrics=None, paused=True)
+    assert driver.search.next() is Turn.FINISHED
+    assert driver.search.ending().state is SweepState.PAUSED
+    driver.search = driver.claimed()
+    resumed = driver.search.next()
+    assert (resumed.number, resumed.attempt, resumed.iteration) == (100000, 2, 150)
+    driver.measure(resumed, 300)
+    assert driver.search.next().number == 100001
+
+
+def test_a_pause_between_two_replicates_is_a_pause(tmp_path):
+    """Nothing is open at that moment, and yet the sweep has not ended."""
+    driver = searched(tmp_path, 30.0)
+    driver.search.pause()
+    assert driver.search.next() is Turn.FINISHED
+    assert driver.search.ending().state is SweepState.PAUSED
+
+
+def test_a_space_that_is_used_up_has_finalists_too(tmp_path):
+    """The search ends for want of combinations, and its best run again."""
+    space = {"mask_head.num_conv": {"choices": [1, 2]}}
+    driver = Driver(tmp_path, workers=1, budget={"trials": 9}, space=space, **THREE)
+    for ap in (10.0, 20.0):
+        driver.measure(driver.search.next(), 300, ap=ap)
+    assert driver.search.next().number == 100001
+
+
+def test_a_sweep_without_finalists_just_ends(tmp_path):
+    """Where no trial keeps the constraints there is none to run again."""
+    driver = searched(tmp_path, 30.0, constraints=[{"metric": "latency/ms_per_image", "max": 80}])
+    assert driver.search.next() is Turn.FINISHED
+    assert again(driver) == []
+    assert driver.search.progress().best.number == 0
