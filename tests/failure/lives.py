@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tests.failure.outages import Locked, Outage, Stopped
+from tests.failure.shaky_mlflow import Mlflow, Shaky
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,12 +78,14 @@ class Life:
         commits: Transactions that it committed, or was about to.
         notes: What it said, by line.
         error: The exception that ended it, or the empty string.
+        took_s: Seconds from its start to its end.
     """
 
     code: int
     commits: int
     notes: list[str]
     error: str
+    took_s: float
 
 
 class Lives:
@@ -100,6 +103,7 @@ class Lives:
         *,
         log: Path | None = None,
         weight: int = 0,
+        mlflow: Mlflow | None = None,
     ) -> Life:
         """One life, from its claim to its end.
 
@@ -110,9 +114,11 @@ class Lives:
             fault: What happens to it, or None.
             log: What gets what is trained; `iterations.log` in the directory by default.
             weight: Bytes of a checkpoint.
+            mlflow: Where the sweep is mirrored to, or None.
         """
         order: dict[str, Any] = {"url": url, "sweep_id": sweep_id, "directory": str(directory)}
         order |= {"log": str(log or directory / "iterations.log"), "weight": weight, "fault": None}
+        order["mlflow"] = asdict(mlflow) if mlflow else None
         if fault is not None:
             order |= {"fault": {"kind": type(fault).__name__, **asdict(fault)}}
         assert self._process.stdin is not None
@@ -144,6 +150,7 @@ class Disturbed:
             kind = fault.pop("kind")
             self._fault = {"Kill": Kill, "Cut": Cut, "Away": Away, "Full": Full}[kind](**fault)
         self._outage: Outage | None = None
+        self.on_commit: Callable[[int], None] = lambda _: None
         engine.dialect.do_commit = self.commit
 
     def commit(self, connection: Any) -> None:
@@ -160,6 +167,7 @@ class Disturbed:
             case Full(self._count):
                 fill(Path(self._engine.url.database).with_name("ballast"))
         self._commit(connection)
+        self.on_commit(self._count)
         match self._fault:
             case Kill("after", self._count):
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -226,6 +234,11 @@ def drive(order: dict[str, Any], tell: Callable[[str], None]) -> None:
     engine = open_engine(order["url"], busy_s=0.0)
     disturbed = Disturbed(engine, order["fault"], tell)
     service = SweepService(engine, Waiting(disturbed.clock, disturbed.nap, partial(_note, tell)))
+    shaky = None
+    if order["mlflow"]:
+        mlflow = {**order["mlflow"], "turns": tuple(order["mlflow"]["turns"])}
+        shaky = Shaky(Mlflow(**mlflow), SweepService(open_engine(order["url"])), order["sweep_id"])
+        disturbed.on_commit = shaky.at
     claim = service.claim(order["sweep_id"], time.time())
     search = Search(
         service,
@@ -243,6 +256,8 @@ def drive(order: dict[str, Any], tell: Callable[[str], None]) -> None:
             pass
     ending = search.ending()
     service.finish(claim, ending.state, ending.reason, time.time())
+    if shaky is not None and not shaky.stop():
+        tell("note MLflow lags behind")
     engine.dispose()
 
 
@@ -274,6 +289,7 @@ def main() -> None:
 
     for line in sys.stdin:
         hear, told = os.pipe()
+        began = time.monotonic()
         child = os.fork()
         if child == 0:
             os.close(hear)
@@ -287,6 +303,7 @@ def main() -> None:
             sum(kind == "commit" for kind, _, _ in said),
             [text for kind, _, text in said if kind == "note"],
             "".join(text for kind, _, text in said if kind == "error"),
+            time.monotonic() - began,
         )
         print(json.dumps(asdict(life)), flush=True)
 
