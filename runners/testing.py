@@ -7,13 +7,23 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from runners.checkpoints import Shelf, trouble
+from runners.memory import HOST, MIB, MemoryWatch, resident_bytes
 from search_spaces.parameters import Value
 from sweeps.core.trial import Assignment, Failure, FailureKind, Report
 
 _PATIENCE_S = 180.0
+
+
+TOLERANCE = 32 * MIB
+"""Bytes that this worker may hold beyond what it held after its first trial."""
+
+
+def _host() -> dict[str, int]:
+    return {HOST: resident_bytes() or 0}
 
 
 @dataclass
@@ -31,6 +41,7 @@ class CurveWorker:
         step_s: Seconds an iteration takes.
         devices: File that gets a line `start number attempt pid node gpus` as a step begins and `end ...`
             as it ends; the GPUs are those that its process sees, `-` for none. None writes none.
+        leak: Bytes of memory that each attempt takes and never gives back.
         weight: Bytes that a checkpoint takes beside its state.
         together: Trials below this number make their first step when all of them are about to, so that what
             fits runs at once however slowly processes start; needs `devices`.
@@ -43,9 +54,12 @@ class CurveWorker:
     devices: Path | None = None
     together: int = 0
     weight: int = 0
+    leak: int = 0
     _assignment: Assignment | None = None
     _iteration: int = 0
     _chain: str = ""
+    _leaked: list[bytes] = field(default_factory=list)
+    _watch: MemoryWatch = field(default_factory=partial(MemoryWatch, _host, tolerance={HOST: TOLERANCE}))
 
     def start(self, assignment: Assignment) -> None:
         """Takes an assignment, from its checkpoint if it has one."""
@@ -61,6 +75,8 @@ class CurveWorker:
         assert self._assignment is not None
         assignment, began = self._assignment, time.monotonic()
         self._shelf.tidy()
+        if self.leak:
+            self._leaked.append(b"x" * self.leak)
         self._tell_devices("start", assignment)
         if assignment.number < self.together:
             self._wait_for_the_others()
@@ -93,6 +109,10 @@ class CurveWorker:
             paused=not reached,
             fell_back=fell_back,
         )
+
+    def worn_out(self) -> str | None:
+        """As the real worker finds it, with a smaller tolerance."""
+        return self._watch.look()
 
     def _advance(self, assignment: Assignment) -> None:
         self._iteration += 1

@@ -2,31 +2,46 @@
 
 from typing import Any
 
+import ray
 from ray import tune
 
 from sweeps.core.trial import Assignment, TrialWorker, WorkerFactory
 
 ASSIGNMENT = "assignment"
 REPORT = "report"
+WORN_OUT = "worn_out"
 
 
 def make_trainable(factory: WorkerFactory) -> type[tune.Trainable]:
     """A trainable class whose actors make their worker with `factory` and keep it across trials."""
 
     class WorkerTrainable(tune.Trainable):  # type: ignore[misc]  # Ray has no stubs
-        """Carries assignments in and reports out; the worker itself raises nothing."""
+        """Carries assignments in and reports out; the worker itself raises nothing.
+
+        An actor whose worker is worn out takes no further trial: instead of a first report it says why, and
+        exits when it is asked for the next one. Tune then takes it for dead, and frees what it held.
+        """
 
         _worker: TrialWorker
+        _worn_out: str | None = None
+        _said = False
 
         def setup(self, config: dict[str, Any]) -> None:
             self._worker = factory()
             self._take(config)
 
         def reset_config(self, new_config: dict[str, Any]) -> bool:
-            self._take(new_config)
+            self._worn_out = self._worker.worn_out()
+            if self._worn_out is None:
+                self._take(new_config)
             return True  # False would make Tune wait for ever
 
         def step(self) -> dict[str, Any]:
+            if self._said:
+                ray.actor.exit_actor()
+            if self._worn_out is not None:
+                self._said = True
+                return {WORN_OUT: self._worn_out}
             return {REPORT: self._worker.step()}
 
         def save_checkpoint(self, checkpoint_dir: str) -> None:

@@ -37,11 +37,12 @@ def execute(search: Search, factory: WorkerFactory, *, pool: Pool, scratch: Path
         return tune.PlacementGroupFactory([{"CPU": pool.cpus, "GPU": assignment.gpus}])
 
     trainable = tune.with_resources(make_trainable(factory), held)
+    searcher = StoreSearcher(search, guard)
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=StoreSearcher(search, guard),
-            scheduler=StoreScheduler(search, guard),
+            search_alg=searcher,
+            scheduler=StoreScheduler(search, guard, searcher),
             num_samples=-1,
             reuse_actors=True,
             trial_name_creator=_trial_id,

@@ -9,7 +9,8 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from runners.guard import Guard
-from runners.trainable import ASSIGNMENT, REPORT
+from runners.trainable import ASSIGNMENT, REPORT, WORN_OUT
+from runners.tune_searcher import StoreSearcher
 from sweeps.core.trial import Assignment, Decision, Report
 from sweeps.search import Search
 
@@ -17,15 +18,18 @@ from sweeps.search import Search
 class StoreScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray has no stubs
     """Lets the search decide after every report whether an attempt goes on."""
 
-    def __init__(self, search: Search, guard: Guard) -> None:
+    def __init__(self, search: Search, guard: Guard, searcher: StoreSearcher) -> None:
         super().__init__()
-        self._search, self._guard = search, guard
+        self._search, self._guard, self._searcher = search, guard, searcher
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # pickled with the experiment, never restored
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """One report, one transaction, one decision."""
+        if WORN_OUT in result:
+            self._searcher.replace(trial.trial_id, result[WORN_OUT])
+            return str(TrialScheduler.CONTINUE)  # asked for more, it exits
         report: Report = result[REPORT]
         match self._guard(lambda: self._search.report(report), Decision.STOP):
             case Decision.CONTINUE:

@@ -18,6 +18,8 @@ class StoreSearcher(Searcher):  # type: ignore[misc]  # Ray has no stubs
         super().__init__(metric=None, mode=None)
         self._search, self._guard = search, guard
         self._assigned: dict[str, Assignment] = {}
+        self._replaced: set[str] = set()
+        self._again: list[Assignment] = []
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles searchers into its experiment directory, which is never restored
@@ -25,7 +27,7 @@ class StoreSearcher(Searcher):  # type: ignore[misc]  # Ray has no stubs
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next assignment; None while there is none; FINISHED, which is final in Tune, at the end."""
         finished: Assignment | Turn = Turn.FINISHED
-        turn = self._guard(self._search.next, finished)
+        turn = self._guard(lambda: self._again.pop(0) if self._again else self._search.next(), finished)
         match turn:
             case Turn.WAIT:
                 return None
@@ -35,12 +37,21 @@ class StoreSearcher(Searcher):  # type: ignore[misc]  # Ray has no stubs
                 self._assigned[trial_id] = turn
                 return {ASSIGNMENT: turn}
 
+    def replace(self, trial_id: str, why: str) -> None:
+        """The worker of a trial has not begun with it and will exit: another one gets the same assignment."""
+        assignment = self._assigned[trial_id]
+        self._replaced.add(trial_id)
+        self._guard(lambda: self._search.replaced(assignment.number, assignment.attempt, why), None)
+
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """A trial has left Tune. With `error` its worker is gone, and the store must hear of it from us."""
         assignment = self._assigned.pop(trial_id, None)
-        if error and assignment is not None:
+        if assignment is not None and trial_id in self._replaced:
+            self._replaced.remove(trial_id)
+            self._again.append(assignment)
+        elif error and assignment is not None:
             failure = _failure(self._guard.last_error)
             self._guard(lambda: self._search.fail(assignment.number, assignment.attempt, failure), None)
 

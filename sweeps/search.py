@@ -218,6 +218,11 @@ class Search:
             self._ledger.hold(number, now)
         self._room.hear(number, now)
 
+    def replaced(self, number: int, attempt: int, why: str) -> None:
+        """An attempt's worker was worn out before it began with it: another one will, and nothing is lost."""
+        self._service.note_replacement(self._claim, number, attempt, why, self._clock())
+        self._on_note(f"the worker for trial {number} was replaced: {why}")
+
     # -- the driver's hands
 
     def pause(self) -> None:

@@ -316,6 +316,16 @@ class SweepService(StoreReader):
             return False
         return True
 
+    def note_replacement(self, claim: Claim, number: int, attempt: int, reason: str, now: float) -> None:
+        """Writes down that an attempt's process was replaced before it began; changes no state."""
+        key = sql.Key(claim.sweep_id, number, attempt)
+
+        def body(connection: Connection) -> None:
+            sql.fence(connection, claim, now)
+            sql.add_trial_event(connection, claim, key, "worker.replaced", now, data={"reason": reason})
+
+        self._write(body)
+
     def cancel_queued(self, claim: Claim, number: int, reason: str, now: float) -> None:
         """QUEUED to CANCELLED: a trial that will get no further attempt.
 

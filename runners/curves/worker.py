@@ -51,6 +51,10 @@ class AnalyticWorker:
         self._shelf = Shelf(assignment)
         self._fell_back: FellBack | None = None
 
+    def worn_out(self) -> str | None:
+        """Never: it keeps nothing."""
+        return None
+
     def step(self) -> Report:
         """Goes on until there is a rung, a checkpoint, a pause or trouble to report."""
         assignment = self._assignment

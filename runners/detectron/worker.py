@@ -14,7 +14,7 @@ from detectron2.config import CfgNode
 from runners.checkpoints import Shelf
 from runners.detectron.checkpoint import read_files, write_files
 from runners.detectron.config import build_config, choose_device, portable_config, settings_grid
-from runners.detectron.data import RegisteredData, dataset_dicts, register
+from runners.detectron.data import IMAGES, RegisteredData, dataset_dicts, register
 from runners.detectron.environment import environment, keep_freed_memory, limit_threads
 from runners.detectron.failures import Stage, failure_of
 from runners.detectron.mapper import TestMapper, TrainMapper
@@ -23,6 +23,7 @@ from runners.detectron.stream import train_loader
 from runners.detectron.trainer import Stop, Trainer, seed_everything
 from runners.evaluation.coco import load_ground_truth
 from runners.evaluation.evaluate import Evaluation, ValidationSet, evaluate
+from runners.memory import DEVICE, HOST, MemoryWatch, resident_bytes
 from sweeps.core.details import EvaluationDetails
 from sweeps.core.size_bins import all_bins
 from sweeps.core.spec import SweepSpec
@@ -69,6 +70,23 @@ class DetectronWorker:
         self._data: RegisteredData | None = None
         self._assignment: Assignment | None = None
         self._run: _Run | None = None
+        self._memory = MemoryWatch(self._held_bytes)
+        self._evaluated = False
+
+    def worn_out(self) -> str | None:
+        """What it holds beyond what it held after its first trial, or None. Frees the last model.
+
+        What the first evaluation loads stays loaded: before one, there is nothing to compare with.
+        """
+        self._release(failed=False)
+        return self._memory.look() if self._evaluated else None
+
+    def _held_bytes(self) -> dict[str, int]:
+        """Without the decoded images, which are kept on purpose and have a limit of their own."""
+        held = {HOST: (resident_bytes() or 0) - IMAGES.size_bytes}
+        if (self._device or "").startswith("cuda"):
+            held[DEVICE] = torch.cuda.memory_allocated(self._device)
+        return held
 
     def start(self, assignment: Assignment) -> None:
         """Takes an assignment; the work happens in `step`."""
@@ -192,6 +210,7 @@ class DetectronWorker:
 
     def _evaluate(self, run: _Run, *, last: bool) -> Evaluation:
         assert self._data is not None
+        self._evaluated = True
         mapper = TestMapper(run.cfg)
         truth = load_ground_truth(Path(self._spec.data.val.annotations))
         return evaluate(

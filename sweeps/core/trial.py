@@ -202,6 +202,9 @@ class TrialWorker(Protocol):
     def step(self) -> Report:
         """Trains until there is something to report: a rung, a checkpoint, a pause or a failure."""
 
+    def worn_out(self) -> str | None:
+        """Between two trials: why another process should run the next one, or None."""
+
 
 class WorkerFactory(Protocol):
     """A picklable callable that makes the worker inside its process."""

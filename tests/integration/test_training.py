@@ -185,6 +185,19 @@ def test_the_first_report_tells_what_it_ran_with(place):
     assert first.facts.started_s > 0
 
 
+def test_a_worker_is_worn_out_by_what_leaks_and_not_by_large_trials(place):
+    """A larger model's memory is given back between trials; what stays is found, and said in words."""
+    worker = place.worker(fidelity={"iterations": 2, "rungs": [2]})
+    run(worker, place.assignment("small", {**PARAMS, "mask_head.upsample_stride": 1}, rungs=(2,)))
+    assert worker.worn_out() is None
+    run(worker, place.assignment("large", {**PARAMS, "mask_head.conv_dim": 256}, rungs=(2,)))
+    assert worker.worn_out() is None
+    leak = torch.ones(80 * 2**20)  # 320 MiB
+    assert worker.worn_out().startswith("its host memory was ")
+    del leak
+    assert worker.worn_out() is None
+
+
 def test_a_pause_is_answered_with_a_checkpoint(place):
     """The pause file stops an attempt before its next rung, and it goes on from there bit by bit."""
     worker = place.worker()
