@@ -71,6 +71,19 @@ def test_trials_of_an_equal_sweep_are_known(first):
     assert f"\nwarm start: 5 trials known from {source}\n" in shown.stdout
 
 
+def test_a_plan_tells_what_would_be_taken_over(first):
+    """`plan` says it in the same words, and creates nothing."""
+    source = first.document["sweep_id"]
+    spec = first.home / "planned.yaml"
+    text = SPEC.format(name="planned", noise=0.3, convolutions=8, trials=2)
+    spec.write_text(f"{text}warm_start: {{from: [{source}], trials: all}}\n")
+    done = masksweep("plan", spec, "--home", first.home, "--probe-seconds", 0)
+    assert done.returncode == 0, done.stderr
+    assert f"warm start: 8 trials known from {source}\n" in done.stderr
+    listed = json.loads(masksweep("ls", "--home", first.home, "--json").stdout)["sweeps"]
+    assert "planned" not in [sweep["name"] for sweep in listed]
+
+
 def test_the_best_of_another_function_are_run_again(first):
     """Other noise is another function: the best come first, those outside the space are passed over."""
     source, trials = first.document["sweep_id"], first.document["trials"]

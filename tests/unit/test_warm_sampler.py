@@ -62,6 +62,15 @@ def test_restarts_change_no_suggestion_after_a_warm_start(sections):
     assert all(spec.space.contains(trial.params) for trial in steady)
 
 
+@pytest.mark.slow  # imports torch, and each suggestion takes a second
+def test_restarts_change_no_suggestion_of_a_gaussian_process_after_a_warm_start():
+    """What was taken over is what the process is fitted to, restart or not."""
+    spec = make_spec(sampler={"type": "gp", "seed": 7, "startup_trials": 3})
+    warm = earlier({})
+    steady = Game(spec, workers=2, warm=warm).play(8)
+    assert Game(spec, workers=2, warm=warm).play(8, restarts=lambda turn: turn % 4 == 1) == steady
+
+
 @pytest.mark.parametrize("sections", SPECS.values(), ids=SPECS)
 def test_what_is_known_is_not_tried_again(sections):
     """No sampler spends a trial on parameters whose values were taken over."""
