@@ -45,8 +45,9 @@ def histories(draw, again=False):
             now[number] = Entry(number, state, done, 1.0, metrics, 3, replicate_of=of)
         own = len(searched(now.values()))
         number, of = own, None
-        if again and own and draw(st.booleans()):
-            of = draw(st.integers(0, own - 1))
+        over = [t.number for t in searched(now.values()) if t.state is TrialState.COMPLETED]
+        if again and over and draw(st.booleans()):
+            of = draw(st.sampled_from(over))
             number = replicate_number(of, 1 + sum(t.replicate_of == of for t in now.values()))
         now[number] = Entry(number, TrialState.RUNNING, replicate_of=of)
         moments.append(list(now.values()))
