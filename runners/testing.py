@@ -39,7 +39,7 @@ class CurveWorker:
             any `FailureKind` is reported.
         always: Whether later attempts go wrong too.
         step_s: Seconds an iteration takes.
-        devices: File that gets a line `start number attempt pid node gpus` as a step begins and `end ...`
+        devices: File that gets a line `start number pid attempt node gpus` as a step begins and `end ...`
             as it ends; the GPUs are those that its process sees, `-` for none. None writes none.
         leak: Bytes of memory that each attempt takes and never gives back.
         weight: Bytes that a checkpoint takes beside its state.
@@ -134,7 +134,7 @@ class CurveWorker:
         node = ray.get_runtime_context().get_node_id()
         gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "all") or "-"
         with self.devices.open("a") as lines:
-            lines.write(f"{what} {assignment.number} {assignment.attempt} {os.getpid()} {node} {gpus}\n")
+            lines.write(f"{what} {assignment.number} {os.getpid()} {assignment.attempt} {node} {gpus}\n")
 
     def _wait_for_the_others(self) -> None:
         assert self.devices is not None

@@ -30,7 +30,7 @@ def history(log: Path) -> list[list[Held]]:
     running: dict[str, Held] = {}
     moments = []
     for line in log.read_text().splitlines():
-        what, number, attempt, pid, node, gpus = line.split()
+        what, number, pid, attempt, node, gpus = line.split()
         if what == "start":
             running[pid] = Held(int(number), int(attempt), node, tuple(gpus.split(",")))
         else:

@@ -25,7 +25,7 @@ def drive(directory, mlflow_uri, address, **worker):
     assert [(t.state, t.attempt, t.failures) for t in home.trials] == [(TrialState.COMPLETED, 1, 0)] * TRIALS
     processes = {}
     for line in (directory / "devices.log").read_text().splitlines():
-        _, number, _, pid, *_ = line.split()
+        _, number, pid, *_ = line.split()
         processes[int(number)] = pid
     events = [e for e in home.service.events(home.sweep_id) if e.kind == "worker.replaced"]
     return home, [processes[number] for number in range(TRIALS)], events
