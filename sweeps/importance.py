@@ -21,6 +21,7 @@ from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.storages import InMemoryStorage
 from optuna.trial import create_trial
 
+from sweeps.core.replicates import searched
 from sweeps.samplers.distributions import distribution_of
 
 if TYPE_CHECKING:
@@ -91,12 +92,12 @@ def importances(
 
     Args:
         spec: The sweep's.
-        trials: Its trials.
+        trials: Its trials; replicates are left out, as they were chosen to be good.
         measurements: What was measured of them. Only values of one rung are compared with each other.
         iteration: The rung; None: for each objective the last that at least MIN_TRIALS and half of the
             measured trials came to, else the one that most came to.
     """
-    params = {trial.number: trial.params for trial in trials}
+    params = {trial.number: trial.params for trial in searched(trials)}
     return tuple(_importance(spec, each, params, measurements, iteration) for each in spec.objectives)
 
 

@@ -35,7 +35,7 @@ def rows(count: int, *, rungs=(75,), value=value_of, seed=0, knobs=tuple(SPACE))
         if params["mask_head.name"] == "strided":
             params["mask_head.upsample_stride"] = chance.choice([1, 2, 4])
         known = {name: value for name, value in params.items() if name in knobs}
-        trials.append(SimpleNamespace(number=number, params=known))
+        trials.append(SimpleNamespace(number=number, params=known, replicate_of=None))
         reached = rungs(number) if callable(rungs) else rungs
         measurements += [Measurement(number, 1, rung, 0.0, value(params)) for rung in reached]
     return trials, measurements
@@ -149,6 +149,17 @@ def test_what_was_not_measured_does_not_count():
     measurements[4].metrics["segm/AP"] = math.nan
     (found,) = importances(make_spec(), trials, measurements)
     assert found.trials == 19
+
+
+def test_replicates_do_not_count():
+    """A finalist that runs again with other seeds does not make its parameters more important."""
+    trials, measurements = rows(30)
+    best = min(trials, key=lambda trial: abs(math.log10(trial.params["solver.base_lr"]) + 2))
+    again = [SimpleNamespace(number=n, params=best.params, replicate_of=best.number) for n in range(100, 105)]
+    more = [Measurement(trial.number, 1, 75, 0.0, value_of(best.params)) for trial in again]
+    assert importances(make_spec(), [*trials, *again], [*measurements, *more]) == importances(
+        make_spec(), trials, measurements
+    )
 
 
 def test_the_same_rows_give_the_same_figures_in_another_process():
