@@ -17,6 +17,7 @@ from sweeps.core.progress import Overview, Progress
 from sweeps.core.ranking import leader
 from sweeps.core.replicates import repeat_of, searched
 from sweeps.core.requests import Request
+from sweeps.core.sampler import most_trials
 from sweeps.core.spec import SweepSpec
 from sweeps.core.states import SweepState, TrialState
 from sweeps.core.trial import Assignment, Decision, Failure, FailureKind, Report
@@ -123,6 +124,7 @@ class Search:
         self._search_ended = sweep.search_ended  # why, where finalists are run again
         self._told = sweep.search_ended is not None
         self._abandoned = False
+        self._different = most_trials(self._spec.sampler, self._spec.space)
         self._upcoming = Upcoming(service, claim, self._spec, self._sampler, self._finals)
 
     # -- the three verbs
@@ -261,9 +263,9 @@ class Search:
 
     def progress(self, changed: TrialRecord | None = None) -> Progress:
         """The sweep at this moment, with the trial that it is news of."""
-        trials = self._trials.values()
+        trials, budget = self._trials.values(), self._spec.budget.trials
         settled = not self._open(trials) and not self._unfinished()
-        return self._overview.at(trials, self._spec.budget.trials, changed, settled=settled)
+        return self._overview.at(trials, min(budget, self._different or budget), changed, settled=settled)
 
     # -- decisions
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from search_spaces.combinations import combinations
 from search_spaces.parameters import Value
 from sweeps.core.budget import limits_of
+from sweeps.core.sampler import most_trials
 from sweeps.core.spec import SweepSpec
 
 GB = 1e9
@@ -156,8 +156,7 @@ def make_plan(
         kept: Trials whose checkpoints are kept at the end.
         now: Seconds since the Unix epoch.
     """
-    different = combinations(spec.space)
-    trials = min(spec.budget.trials, different.size if different else spec.budget.trials)
+    trials = min(spec.budget.trials, most_trials(spec.sampler, spec.space) or spec.budget.trials)
     rungs = spec.fidelity.rungs
     worker_s = _total(costs, passing, rungs, trials)
     full_s = costs.start_s.high + rungs[-1] * costs.iteration_s.high + len(rungs) * costs.evaluation_s.high

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from search_spaces.combinations import combinations
 from search_spaces.issues import SpecIssue, shown
 from search_spaces.parameters import CategoricalParameter, FloatParameter, IntParameter
 from search_spaces.positions import count_of
@@ -111,6 +112,12 @@ def sampler_issues(
     if sampler.type == "cma_es" and space is not None and not cma_ranges(space):
         text = "cma_es searches ranges, but the space has none that is there in every trial"
         yield SpecIssue("sampler.type", text, "tpe takes choices and conditions")
+
+
+def most_trials(sampler: Sampler, space: SearchSpace) -> int | None:
+    """How many different trials there can be; None: without end."""
+    found = combinations(space, sampler.points if sampler.type == "grid" else None)
+    return None if found is None else found.size
 
 
 def cma_ranges(space: SearchSpace) -> list[FloatParameter | IntParameter]:

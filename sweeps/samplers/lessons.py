@@ -105,7 +105,7 @@ class Lessons:
 
     def taught(self) -> list[Lesson]:
         """Those of trials that ended and say something, by number."""
-        return [lesson for lesson in self._all if lesson.end in (End.WHOLE, End.CUT, End.BAD)]
+        return [each for each in self._all if each.end is not End.OPEN and each.end is not End.LOST]
 
     def open(self) -> list[Lesson]:
         """Those of trials that may still say something, by number."""

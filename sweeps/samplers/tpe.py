@@ -1,33 +1,22 @@
 """The tree-structured Parzen estimator, over the lessons of a sweep.
 
-Densities, and how a candidate is drawn and judged, are Optuna's; what Optuna finds anew at each call is known
-here: which parameters are active together, and the values of earlier trials, in columns. So a suggestion
-costs the same as the densities do.
+It suggests what Optuna's would, in a fraction of the time: which parameters are active together, and the
+values of earlier trials in columns, need not be found anew at each call.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator, _ParzenEstimatorParameters
-from optuna.samplers._tpe.sampler import default_weights
 
 from search_spaces.parameters import CategoricalParameter, Parameter, Value
 from search_spaces.positions import count_of, place_of, value_at, value_number
 from search_spaces.space import SearchSpace
-from sweeps.samplers.distributions import distribution_of
+from sweeps.samplers.density import Density
 from sweeps.samplers.draws import TRIES, Draw, in_order
 from sweeps.samplers.lessons import Lessons
 from sweeps.samplers.order import good_count, good_ones
 from sweeps.samplers.plain import RandomDrawer
-
-_PARAMETERS = _ParzenEstimatorParameters(
-    prior_weight=1.0,
-    consider_magic_clip=True,
-    consider_endpoints=False,
-    weights=default_weights,
-    multivariate=True,
-)
 
 
 class TpeDrawer:
@@ -79,7 +68,7 @@ class TpeDrawer:
         others = [lesson.number for lesson in taught if lesson.number not in good]
         others += [lesson.number for lesson in self._lessons.open()] if self._liar else []
         above = np.asarray(sorted(others), dtype=int)
-        rng, densities = np.random.RandomState(seed), dict[int, tuple[_ParzenEstimator, _ParzenEstimator]]()
+        rng, densities = np.random.RandomState(seed), dict[int, tuple[Density, Density]]()
         while True:
             params = dict(given)
             for place, group in enumerate(self._groups):
@@ -92,18 +81,11 @@ class TpeDrawer:
 
     def _density(
         self, group: Sequence[Parameter], numbers: NDArray[np.int_], *, good: bool = False
-    ) -> _ParzenEstimator:
-        columns = self._columns.of(group, numbers)
-        space = {parameter.name: distribution_of(parameter) for parameter in group}
-        equal = np.ones(len(columns[group[0].name])) if good and self._objectives > 1 else None
-        return _ParzenEstimator(columns, space, _PARAMETERS, equal)
+    ) -> Density:
+        return Density(group, self._columns.of(group, numbers), equal=good and self._objectives > 1)
 
     def _drawn(
-        self,
-        group: Sequence[Parameter],
-        below: _ParzenEstimator,
-        above: _ParzenEstimator,
-        rng: np.random.RandomState,
+        self, group: Sequence[Parameter], below: Density, above: Density, rng: np.random.RandomState
     ) -> dict[str, Value]:
         samples = below.sample(rng, self._candidates)
         best = int(np.argmax(below.log_pdf(samples) - above.log_pdf(samples)))
