@@ -140,3 +140,15 @@ def test_a_config_that_cannot_be_read_is_an_issue(preflight, tmp_path: Path):
     assert texts(preflight("{file: folder.yaml}"), tmp_path) == [
         "base.file: cannot read DIR/folder.yaml: Is a directory"
     ]
+
+
+def test_a_base_is_known_by_its_contents_once_it_is_sound(preflight, tmp_path: Path):
+    """Two sweeps can be compared by it; a base with problems has none."""
+    for name, content in (("one.pth", b"1"), ("same.pth", b"1"), ("other.pth", b"2")):
+        (tmp_path / name).write_bytes(content)
+    found = [
+        preflight(f"{{preset: mask_rcnn_tiny, weights: {name}}}").base
+        for name in ("one.pth", "same.pth", "other.pth")
+    ]
+    assert found[0] == found[1] != found[2]
+    assert preflight("{preset: mask_rcnn_tiny, weights: gone.pth}").base == ""
