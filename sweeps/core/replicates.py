@@ -189,6 +189,10 @@ def _result(trial: _Run, repeats: Sequence[_Run], objectives: Objectives) -> Res
         for row in sorted(counted, key=lambda row: row.number)
         if row.state is TrialState.COMPLETED and scores(row.metrics, objectives) is not None
     )
+    return Result(trial, runs, len(counted), metrics_of(runs))
+
+
+def metrics_of(runs: Sequence[Run]) -> dict[str, Spread]:
+    """Each metric over the runs that measured it."""
     names = dict.fromkeys(name for row in runs for name in row.metrics)
-    metrics = {name: spread(row.metrics[name] for row in runs if name in row.metrics) for name in names}
-    return Result(trial, runs, len(counted), metrics)
+    return {name: spread(row.metrics[name] for row in runs if name in row.metrics) for name in names}

@@ -39,7 +39,8 @@ class Mark:
         described: Digest of the tags and times shown.
         status: The status shown.
         documents: Digest of the artifacts and data-set inputs shown.
-        settled: Nothing more will come.
+        settled: Nothing more will come but means over replicates.
+        replicates: Means over so many runs are shown (of a sweep: after so many replicates).
     """
 
     run_id: str = ""
@@ -50,6 +51,7 @@ class Mark:
     status: str = ""
     documents: str = ""
     settled: bool = False
+    replicates: int = 0
 
 
 class Marks:

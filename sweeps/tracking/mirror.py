@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from types import MappingProxyType
 
 from sweeps.core.details import details_document
 from sweeps.core.finals import Finals
@@ -31,6 +32,7 @@ from sweeps.store.marks import (
 from sweeps.tracking.client import MAX_METRICS, MAX_PARAMS, Tracker
 from sweeps.tracking.errors import MirrorUnavailable, RunGone
 from sweeps.tracking.figures import pictures
+from sweeps.tracking.finalists import finalist_points, winner_points
 from sweeps.tracking.links import MAX_COMPARED, MlflowLinks, compare_url, redacted
 from sweeps.tracking.picture import (
     Point,
@@ -166,6 +168,7 @@ class _Sync:
             mark = self._marks[item_of(attempt.number, attempt.attempt)]
             if not mark.settled:
                 self._show(trials[attempt.number], attempt, mark, parent)
+        self._compare(list(trials.values()))
         self._finish(list(trials.values()), parent)
         if self._refused is not None:
             raise self._refused
@@ -255,12 +258,29 @@ class _Sync:
         if mark != before:
             self._save({item: mark})
 
+    def _compare(self, trials: list[TrialRecord]) -> None:
+        """Brings means over replicates to the runs of their finalists, which are settled by then."""
+        for result in Finals(self._sweep.spec).results(trials).values():
+            item = item_of(result.trial.number, result.trial.attempt)
+            mark = self._marks[item]
+            points = finalist_points(result, mark.replicates)
+            if points:
+                try:
+                    self._log(mark.run_id, points)
+                except RunGone:  # the next sync shows it again from the beginning
+                    self._save({item: Mark("", mark.experiment_id)})
+                    raise
+                self._save({item: replace(mark, replicates=len(result.runs))})
+
     def _finish(self, trials: list[TrialRecord], parent: Mark) -> None:
         """Brings the parent run up to date, after its children."""
         history = [(n, trial) for n, trial in best_so_far(self._sweep.spec, trials) if n > parent.measured]
         points = [point for n, trial in history for point in best_points(n, trial)]
+        replicates, won = winner_points(self._sweep, trials)
+        points += won if replicates > parent.replicates else []
         mark = self._describe(self._sweep_picture, parent, points)
         mark = replace(mark, measured=history[-1][0] if history else mark.measured)
+        mark = replace(mark, replicates=max(replicates, mark.replicates))
         if mark.described != parent.described and not self._told_what_mattered(trials, mark):
             mark = replace(mark, described=parent.described)
         if not mark.documents:
@@ -287,14 +307,23 @@ class _Sync:
         digest = picture.digest()
         params = picture.params if mark.described in ("", _CREATED) else {}
         tags = {} if mark.described in (digest, _CREATED) else picture.tags
-        for batch in _batches(points, params, tags):
-            self._step("log")
-            self._tracker.log(mark.run_id, *batch)
-            self._shipped += len(batch[0])
+        self._log(mark.run_id, points, params, tags)
         if mark.described != digest and not picture.status == mark.status == "RUNNING":
             self._step("set the status")
             self._tracker.set_status(mark.run_id, picture)
         return replace(mark, described=digest, status=picture.status)
+
+    def _log(
+        self,
+        run_id: str,
+        points: Sequence[Point],
+        params: Mapping[str, str] = MappingProxyType({}),
+        tags: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        for batch in _batches(points, params, tags):
+            self._step("log")
+            self._tracker.log(run_id, *batch)
+            self._shipped += len(batch[0])
 
     def _document(self, attempt: AttemptRecord, mark: Mark) -> tuple[Mark, bool]:
         """Sends inputs and artifacts; whether all that can be sent was."""
@@ -343,6 +372,7 @@ class _Sync:
     def _save(self, marks: Mapping[str, Mark]) -> None:
         self._step("mark")
         self._store.save(self._sweep.sweep_id, marks, self._clock())
+        self._marks = {**self._marks, **marks}
 
 
 def _batches(

@@ -154,18 +154,18 @@ def best_so_far(spec: SweepSpec, trials: Iterable[TrialRecord]) -> Iterator[tupl
 
 def best_points(place: int, trial: TrialRecord) -> list[Point]:
     """The metrics of a trial that became the best, for the parent run; `step` counts ended trials."""
-    return list(_points(trial.metrics, "best/", _ms(trial.ended_at or 0.0), place))
+    return points_of(trial.metrics, "best/", trial.ended_at or 0.0, place)
 
 
 def measured_points(measurement: Measurement) -> list[Point]:
     """A rung's metrics; `step` is the iteration."""
-    return list(_points(measurement.metrics, "", _ms(measurement.at), measurement.iteration))
+    return points_of(measurement.metrics, "", measurement.at, measurement.iteration)
 
 
 def curve_points(point: CurveRecord) -> list[Point]:
     """Losses as `loss/...` and the rest, such as `lr`, under its own name."""
     values = {f"loss/{name}" if "loss" in name else name: value for name, value in point.values.items()}
-    return list(_points(values, "", _ms(point.at), point.iteration))
+    return points_of(values, "", point.at, point.iteration)
 
 
 def dataset_pictures(sweep: SweepRecord) -> list[DatasetPicture]:
@@ -187,11 +187,12 @@ def dataset_pictures(sweep: SweepRecord) -> list[DatasetPicture]:
     ]
 
 
-def _points(values: Mapping[str, float], prefix: str, at_ms: int, step: int) -> Iterator[Point]:
+def points_of(values: Mapping[str, float], prefix: str, at: float, step: int) -> list[Point]:
+    """Values under their names behind a prefix; `at` in seconds since the Unix epoch."""
     names = legal_names(prefix + name for name in values)
-    for name, value in values.items():
-        if math.isfinite(value):  # what could not be measured is absent, never a number
-            yield Point(names[prefix + name], float(value), at_ms, step)
+    # what could not be measured is absent, never a number
+    finite = {name: value for name, value in values.items() if math.isfinite(value)}
+    return [Point(names[prefix + name], float(value), _ms(at), step) for name, value in finite.items()]
 
 
 def _counts(trials: Iterable[TrialRecord]) -> str:

@@ -171,10 +171,17 @@ class Story:
         self.sweep_id = service.create(spec, fingerprint="f1" * 32, now=self.tick()).sweep_id
         self.claim = service.claim(self.sweep_id, self.tick())
 
-    def trial(self, number: int) -> None:
+    def trial(self, number: int, replicate_of: int | None = None) -> None:
         """A new trial with its first attempt."""
-        params: dict[str, Value] = {"solver.base_lr": 0.001 * (number + 1), "augment.flip": "none"}
-        self.service.add_trial(self.claim, Suggestion(number, params, number + 7), {}, self.tick())
+        own = number if replicate_of is None else replicate_of
+        params: dict[str, Value] = {"solver.base_lr": 0.001 * (own + 1), "augment.flip": "none"}
+        suggestion = Suggestion(number, params, number + 7)
+        self.service.add_trial(self.claim, suggestion, {}, self.tick(), replicate_of=replicate_of)
+
+    def replicate(self, number: int, of: int, ap: float, outcome: Outcome = COMPLETED) -> None:
+        """A whole run of a finalist's replicate."""
+        self.trial(number, of)
+        self.rung(number, 1, 30, ap, outcome)
 
     def report(
         self, number: int, attempt: int, iteration: int, outcome: Outcome = GOES_ON, **more: Any
