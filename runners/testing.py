@@ -37,6 +37,7 @@ class CurveWorker:
         log: File that gets a line `number attempt epoch iteration` for each iteration, or None.
         faults: What to do when a trial's first attempt reaches its first rung: `exit` ends the process,
             any `FailureKind` is reported.
+        needs: Share of a GPU that trials need: with less they run out of memory at their first rung.
         always: Whether later attempts go wrong too.
         step_s: Seconds an iteration takes.
         devices: File that gets a line `start number pid attempt node gpus` as a step begins and `end ...`
@@ -49,6 +50,7 @@ class CurveWorker:
 
     log: Path | None = None
     faults: Mapping[int, str] = field(default_factory=dict)
+    needs: Mapping[int, float] = field(default_factory=dict)
     always: bool = False
     step_s: float = 0.0
     devices: Path | None = None
@@ -86,6 +88,8 @@ class CurveWorker:
         reached = self._iteration == rung
         faulty = reached and (self.always or assignment.attempt == 1)
         fault = self.faults.get(assignment.number) if faulty else None
+        if reached and assignment.gpus < self.needs.get(assignment.number, 0.0):
+            fault = FailureKind.OUT_OF_MEMORY
         if fault == "exit":
             os._exit(1)
         failure, checkpoint = (Failure(FailureKind(fault), "planned") if fault else None), None

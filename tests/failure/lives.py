@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -103,6 +103,7 @@ class Lives:
         *,
         log: Path | None = None,
         weight: int = 0,
+        needs: Mapping[int, float] | None = None,
         mlflow: Mlflow | None = None,
     ) -> Life:
         """One life, from its claim to its end.
@@ -114,10 +115,12 @@ class Lives:
             fault: What happens to it, or None.
             log: What gets what is trained; `iterations.log` in the directory by default.
             weight: Bytes of a checkpoint.
+            needs: By trial, the share of a GPU without which it runs out of memory; trials then hold a half.
             mlflow: Where the sweep is mirrored to, or None.
         """
         order: dict[str, Any] = {"url": url, "sweep_id": sweep_id, "directory": str(directory)}
         order |= {"log": str(log or directory / "iterations.log"), "weight": weight, "fault": None}
+        order["needs"] = dict(needs or {})
         order["mlflow"] = asdict(mlflow) if mlflow else None
         if fault is not None:
             order |= {"fault": {"kind": type(fault).__name__, **asdict(fault)}}
@@ -245,11 +248,12 @@ def drive(order: dict[str, Any], tell: Callable[[str], None]) -> None:
         claim,
         directory=directory,
         workers=1,
-        devices=0.0,
+        devices=0.5 if order["needs"] else 0.0,
         clock=time.time,
         on_change=Retention(directory / "trials"),
     )
-    worker = CurveWorker(log=Path(order["log"]), weight=order["weight"])
+    needs = {int(number): share for number, share in order["needs"].items()}
+    worker = CurveWorker(log=Path(order["log"]), weight=order["weight"], needs=needs)
     while not isinstance(turn := search.next(), Turn):
         worker.start(turn)
         while search.report(worker.step()) is Decision.CONTINUE:
