@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from runners.cluster import Pool, node_resources, plan_pool, ray_cluster, vital_addresses
@@ -16,7 +17,7 @@ from runners.ray_watch import RayWatch
 from runners.retention import Retention
 from sweeps.core.errors import StaleEpoch, UserError, WrongState
 from sweeps.core.progress import Progress
-from sweeps.core.requests import Request
+from sweeps.core.requests import Request, RequestKind
 from sweeps.core.states import SweepState
 from sweeps.core.trial import WorkerFactory
 from sweeps.invocation import command, resume_command
@@ -60,10 +61,11 @@ def drive(order: DriveOrder, factory: WorkerFactory) -> None:
         try:
             with ray_cluster(order.ray_address, interrupts.starting()):
                 pool = _pool(order, sweep_id, display)
-                claim = service.claim(sweep_id, time.time(), stale_after_s=STALE_AFTER_S, is_dead=is_dead)
+                claim = _claim(service, sweep_id, display)
                 mirror.start()
                 try:
-                    _run(_Epoch(order, service, claim, factory, pool, mirror, display), interrupts)
+                    while _run(_Epoch(order, service, claim, factory, pool, mirror, display), interrupts):
+                        claim = _claim(service, sweep_id, display)
                 except KeyboardInterrupt:  # nothing runs yet
                     interrupts.ignore()
                     with contextlib.suppress(WrongState):  # it was STOPPING: the next driver ends it
@@ -104,14 +106,23 @@ def _shipped(mirror: MirrorThread) -> bool:
         return False
 
 
-def _run(epoch: _Epoch, interrupts: Interrupts) -> None:
+def _claim(service: SweepService, sweep_id: str, display: Display) -> Claim:
+    """Takes the sweep over, and says so if it gets another deadline by that."""
+    before = service.sweep(sweep_id)
+    claim = service.claim(sweep_id, time.time(), stale_after_s=STALE_AFTER_S, is_dead=is_dead)
+    deadline_at = service.sweep(sweep_id).deadline_at
+    if deadline_at is not None and before.deadline_at not in (None, deadline_at):
+        until = datetime.fromtimestamp(deadline_at).astimezone().isoformat(sep=" ", timespec="minutes")
+        display.note(f"the deadline passed while the sweep was {before.state}; the next one is {until}")
+    return claim
+
+
+def _run(epoch: _Epoch, interrupts: Interrupts) -> bool:
+    """Runs an epoch; whether another one is due, since the sweep was extended while it came to its end."""
     from runners.tune_executor import execute  # noqa: PLC0415 - imports Ray
 
     service, claim, display = epoch.service, epoch.claim, epoch.display
-    directory = epoch.order.settings.sweep_directory(claim.sweep_id)
-    directory.mkdir(parents=True, exist_ok=True)
-    for leftover in directory.glob("pause-e*"):
-        leftover.unlink()
+    directory = _directory(epoch)
     search = _search(epoch, directory)
     guard = Guard(on_error=search.abandon)
 
@@ -157,7 +168,20 @@ def _run(epoch: _Epoch, interrupts: Interrupts) -> None:
         watch.stop()
         heartbeat.stop()
     state, reason = _outcome(search.ending(), cut_short=cut_short)
-    service.finish(claim, state, reason, time.time())
+    left = service.finish(claim, state, reason, time.time())
+    if state is SweepState.PAUSED or left is not SweepState.PAUSED or cut_short or search.pausing:
+        return False
+    interrupts.let_go()
+    return True
+
+
+def _directory(epoch: _Epoch) -> Path:
+    """The sweep's, without what an older driver left there to call its workers in."""
+    directory = epoch.order.settings.sweep_directory(epoch.claim.sweep_id)
+    directory.mkdir(parents=True, exist_ok=True)
+    for leftover in directory.glob("pause-e*"):
+        leftover.unlink()
+    return directory
 
 
 def _search(epoch: _Epoch, directory: Path) -> Search:
@@ -169,7 +193,12 @@ def _search(epoch: _Epoch, directory: Path) -> Search:
         epoch.display.progress(progress)
 
     def on_request(request: Request) -> None:
-        epoch.display.note(f"{request.by} asked to {request.kind} the sweep: stopping at the next checkpoint")
+        match request.kind:
+            case RequestKind.EXTEND:
+                note = f"{request.by} extended the sweep: {request.reason}"
+            case _:
+                note = f"{request.by} asked to {request.kind} the sweep: stopping at the next checkpoint"
+        epoch.display.note(note)
 
     return Search(
         epoch.service,

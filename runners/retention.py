@@ -10,7 +10,8 @@ class Retention:
     """Deletes the checkpoints of a trial once it has ended, unless it may still be wanted.
 
     An open trial that leads may yet become INFEASIBLE, or worse: the best of the ended ones leads then. Where
-    finalists are run again, each keeps those of its best run until all have ended.
+    finalists are run again, each keeps those of its best run until all have ended. What was cut off keeps its
+    own, since the sweep may be extended: that is at most what ran and waited at its end.
 
     Args:
         directory: Holds one directory a trial, named by its number in five digits or more.
@@ -23,7 +24,7 @@ class Retention:
     def __call__(self, progress: Progress) -> None:
         """Deletes what this progress makes useless."""
         kept = {next(filter(self._there, group), None) for group in progress.kept}
-        for number in progress.ended - self._dropped - kept:
+        for number in progress.ended - progress.cut_off - self._dropped - kept:
             shutil.rmtree(self._of(number), ignore_errors=True)
             self._dropped.add(number)
 

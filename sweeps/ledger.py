@@ -6,6 +6,7 @@ from sweeps.core.budget import Limits, Spent, exhausted, target_reached
 from sweeps.core.improvement import Improvement
 from sweeps.core.ranking import Bounds, Objectives, violation
 from sweeps.core.states import TrialState
+from sweeps.core.stops import Limit, Stop
 from sweeps.records import TrialRecord
 
 
@@ -101,17 +102,24 @@ class Ledger:
         """Whether a limit that passes without a report is reached; from any thread."""
         return exhausted(self._limits, self.spent(now), now) is not None
 
-    def exhausted(self, now: float, changed: TrialRecord | None = None) -> str | None:
+    def extend(self, limits: Limits, trials: Iterable[TrialRecord]) -> None:
+        """The limits have changed, the account has not; `trials` are the search's."""
+        self._limits = limits
+        hits = (hit for trial in trials if (hit := self.hits_target(trial)))
+        self._target = next(hits, None)
+
+    def exhausted(self, now: float, changed: TrialRecord | None = None) -> Stop | None:
         """Why nothing more may run, with a trial as its newest report leaves it; None while it may."""
         return exhausted(self._limits, self.spent(now, changed), now)
 
-    def enough(self, changed: TrialRecord | None = None) -> str | None:
+    def enough(self, changed: TrialRecord | None = None) -> Stop | None:
         """Why the search needs no more trials: its target is reached, or nothing gets better; else None.
 
         Args:
             changed: A trial of the search, as its newest report leaves it.
         """
-        return self._target or (self.hits_target(changed) if changed else None) or self._stalled(changed)
+        target = self._target or (self.hits_target(changed) if changed else None)
+        return Stop(target, Limit.TARGET) if target else self._stalled(changed)
 
     def hits_target(self, trial: TrialRecord) -> str | None:
         """Why the sweep may end with this trial; one that breaks a constraint is not what was looked for."""
@@ -119,10 +127,10 @@ class Ledger:
             return None
         return target_reached(self._limits, trial.metrics)
 
-    def _stalled(self, changed: TrialRecord | None) -> str | None:
+    def _stalled(self, changed: TrialRecord | None) -> Stop | None:
         """Nothing better for long. An open trial that is about to be better is waited for."""
         trials = {**self._open, **({changed.number: changed} if changed else {})}
         why = self._improvement.stalled(self._limits.no_improvement)
         if why is None or any(self._improvement.betters(trial) for trial in trials.values()):
             return None
-        return why
+        return Stop(why, Limit.NO_IMPROVEMENT)

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces.parameters import Value
 from sweeps.core.states import AttemptState, SweepState, TrialState
+from sweeps.core.stops import Limit
 from sweeps.core.trial import AttemptFacts, Decision, SecondTry
 
 if TYPE_CHECKING:
-    from sweeps.core.spec import SweepSpec
+    from sweeps.core.extension import Extension
+    from sweeps.core.spec import Budget, SweepSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,10 @@ class SweepRecord:
         active_s: Driver seconds over all epochs, up to the last beat; gaps between drivers do not count.
         driver: Who holds the epoch, or None before the first.
         search_ended: Why the search ended before its number of trials, where finalists run again; or None.
+        budget: The spec's, with all that was added to it.
+        extension: What was added to it, all in one, or None.
+        deadline_at: The moment that the budget's deadline stands for, or None without one or before it began.
+        stopped_by: The limit of the budget that ended it, or ends it, or None.
     """
 
     sweep_id: str
@@ -88,6 +94,10 @@ class SweepRecord:
     worker_s: float
     active_s: float
     driver: Driver | None
+    budget: Budget
+    extension: Extension | None = None
+    deadline_at: float | None = None
+    stopped_by: Limit | None = None
     search_ended: str | None = None
 
 

@@ -20,6 +20,7 @@ from sweeps.core.requests import Request
 from sweeps.core.sampler import most_trials
 from sweeps.core.spec import SweepSpec
 from sweeps.core.states import SweepState, TrialState
+from sweeps.core.stops import Limit, Stop
 from sweeps.core.trial import Assignment, Decision, Failure, FailureKind, Report
 from sweeps.ledger import Ledger
 from sweeps.records import Claim, Outcome, TrialRecord
@@ -105,27 +106,31 @@ class Search:
         self._sampler = OptunaSampler(self._spec, self._spec.sampler.seed, warm)
         self._sampler.replay(self._own(), [m for m in measurements if not repeat_of(m.number)])
         self._sampler.recall(lambda number: service.details(claim.sweep_id, number))
-        now = clock()
         self._ledger = Ledger(
-            limits_of(self._spec, sweep.started_at or now),
+            limits_of(sweep.budget, self._finals.objectives, sweep.deadline_at),
             self._finals.objectives,
             self._finals.bounds,
             share=self._room.share,
             gpu_s=service.gpu_s(claim.sweep_id, unnoted=devices),
             active_s=sweep.active_s,
-            now=now,
+            now=clock(),
             trials=self._trials.values(),
         )
         self._pausing = self._called_in = False
         self._halted: str | None = None
         self._wishes = Wishes(StoreReader(service.engine), claim.sweep_id, on_request)
         self._stopping = sweep.state is SweepState.STOPPING
-        self._over: str | None = (sweep.reason or "its last driver was ending it") if self._stopping else None
-        self._search_ended = sweep.search_ended  # why, where finalists are run again
+        self._over: Stop | None = None
+        if self._stopping:
+            self._over = Stop(sweep.reason or "its last driver was ending it", sweep.stopped_by)
+        self._search_ended: Stop | None = None  # why, where finalists are run again
+        if sweep.search_ended is not None:
+            self._search_ended = Stop(sweep.search_ended, sweep.stopped_by)
         self._told = sweep.search_ended is not None
         self._abandoned = False
         self._different = most_trials(self._spec.sampler, self._spec.space)
         self._upcoming = Upcoming(service, claim, self._spec, self._sampler, self._finals)
+        self._upcoming.trials = sweep.budget.trials
 
     # -- the three verbs
 
@@ -160,7 +165,7 @@ class Search:
         self._let_workers_go_on()
         trial = self._started(place)
         if trial is None:
-            return Turn.WAIT if running else Turn.FINISHED
+            return Turn.WAIT if running else self._tried()
         self._trials[trial.number] = trial
         self._ledger.take(trial, self._clock())
         self._room.hand_out(trial, self._clock())
@@ -227,6 +232,11 @@ class Search:
 
     # -- the driver's hands
 
+    @property
+    def pausing(self) -> bool:
+        """Whether somebody wants the sweep to be PAUSED."""
+        return self._pausing
+
     def pause(self) -> None:
         """Asks for a stop at the next checkpoint. Safe in a signal handler, and more than once."""
         self._pausing = True
@@ -254,7 +264,7 @@ class Search:
         if self._wishes.cancel:
             return Ending(SweepState.CANCELLED, self._wishes.cancel)
         if self._hopeless():
-            return Ending(SweepState.FAILED, self._over)
+            return Ending(SweepState.FAILED, self._over.reason if self._over else None)
         if self._pausing and self._unfinished():
             return Ending(SweepState.PAUSED, self._wishes.pause or self._halted)
         if self._any_measured():
@@ -263,7 +273,7 @@ class Search:
 
     def progress(self, changed: TrialRecord | None = None) -> Progress:
         """The sweep at this moment, with the trial that it is news of."""
-        trials, budget = self._trials.values(), self._spec.budget.trials
+        trials, budget = self._trials.values(), self._upcoming.trials
         settled = not self._open(trials) and not self._unfinished()
         return self._overview.at(trials, min(budget, self._different or budget), changed, settled=settled)
 
@@ -283,7 +293,9 @@ class Search:
             return Outcome(TrialState.PRUNED, why, Decision.STOP)
         over = self._over or (self._search_ended if own else None)
         if over:
-            return Outcome(TrialState.CANCELLED, over, Decision.STOP)
+            # what a limit cuts off waits for the end: until then the limit may be extended
+            state = TrialState.QUEUED if over.limit else TrialState.CANCELLED
+            return Outcome(state, over.reason, Decision.STOP)
         if report.paused or self._pausing:
             return Outcome(TrialState.QUEUED, "paused", Decision.STOP)
         if report.checkpoint is not None and (why := self._room.makes_way(trial, self._trials.values())):
@@ -306,7 +318,9 @@ class Search:
 
     def _check_budget(self, changed: TrialRecord | None = None) -> None:
         """Looks whether a limit is reached, with a trial as its newest report leaves it."""
-        self._over = self._wishes.cancel or self._over
+        self._extend()
+        if self._wishes.cancel:
+            self._over = Stop(self._wishes.cancel)
         if self._over:
             return
         if self._search_ended is None:
@@ -318,18 +332,48 @@ class Search:
         if self._search_ended and not self._finals.wanted:
             self._over = self._search_ended
         if self._over is None and self._hopeless():
-            self._over = f"the first {HOPELESS_AFTER} trials failed: {self._last_reason()}"
+            self._over = Stop(f"the first {HOPELESS_AFTER} trials failed: {self._last_reason()}")
         if self._over:
             self._ask_workers_to_pause()
 
     def _stop(self) -> None:
-        """Tells the store that the sweep ends, or only its search, after the report that ends it."""
-        if self._search_ended and not self._told and not self._over and not self._abandoned:
-            self._service.end_search(self._claim, self._search_ended, self._clock())
+        """Tells the store that the sweep ends, or only its search, after the report that ends it.
+
+        A sweep that was just extended does not end.
+        """
+        if self._abandoned or self._stopping:
+            return
+        ended, now = self._search_ended, self._clock()
+        if ended and not self._told and not self._over:
+            self._service.end_search(self._claim, ended.reason, now, limit=ended.limit)
             self._told = True
-        if self._over and not self._stopping and not self._abandoned:
-            self._service.finish(self._claim, SweepState.STOPPING, self._over, self._clock())
-            self._stopping = True
+        if self._over is None:
+            return
+        over = self._over
+        left = self._service.finish(self._claim, SweepState.STOPPING, over.reason, now, limit=over.limit)
+        self._stopping = left is SweepState.STOPPING
+        if not self._stopping:
+            self._over, self._search_ended, self._wishes.extended = None, None, True
+            self._extend()
+
+    def _tried(self) -> Assignment | Turn:
+        """Nothing runs, and there is nothing left to try: the end, unless the sweep was just extended."""
+        count = self._upcoming.trials
+        spent = Stop(f"budget of {count} trial{'s' if count > 1 else ''} used up", Limit.TRIALS)
+        if self._upcoming.exhausted:
+            spent = Stop(self._upcoming.exhausted)
+        self._over = self._search_ended or spent
+        self._stop()
+        return Turn.FINISHED if self._over else self._turn()
+
+    def _extend(self) -> None:
+        """Takes over what was added to the budget; a sweep that is STOPPING already is opened again later."""
+        if self._wishes.extended and not self._stopping and not self._abandoned:
+            self._wishes.extended = False
+            sweep = self._service.take_extension(self._claim, self._clock())
+            self._upcoming.trials = sweep.budget.trials
+            limits = limits_of(sweep.budget, self._finals.objectives, sweep.deadline_at)
+            self._ledger.extend(limits, self._own())
 
     def _hopeless(self) -> bool:
         """Whether only failures came so far: the fault is then the set-up's, not a trial's.
@@ -345,22 +389,23 @@ class Search:
         """Why the last trial that failed did so; if none did, the limit that ended them."""
         bad = (TrialState.FAILED, TrialState.INFEASIBLE)
         reasons = [t.reason for t in self._trials.values() if t.state in bad and t.reason]
-        return reasons[-1] if reasons else self._over or self._upcoming.exhausted or "none was started"
+        return reasons[-1] if reasons else self._over.reason if self._over else "none was started"
 
     def _why(self) -> str | None:
         """Why the sweep ended before its number of trials, or of replicates."""
-        if self._over and self._search_ended and self._over != self._search_ended:
-            return f"{self._search_ended}; {self._over}"
-        return self._over or self._search_ended or self._upcoming.exhausted
+        why = self._over or self._search_ended
+        if self._search_ended and why and why != self._search_ended:
+            return f"{self._search_ended.reason}; {why.reason}"
+        return why.reason if why else None
 
     def _cancel_queued(self) -> None:
         """A budget that has ended leaves no trial waiting for a turn that will not come."""
         for trial in list(self._trials.values()):
             own = trial.replicate_of is None
-            reason = self._over or (self._search_ended if own else None)
-            if trial.state is TrialState.QUEUED and reason:
-                self._service.cancel_queued(self._claim, trial.number, reason, self._clock())
-                self._trials[trial.number] = replace(trial, state=TrialState.CANCELLED, reason=reason)
+            stop = self._over or (self._search_ended if own else None)
+            if trial.state is TrialState.QUEUED and stop:
+                self._service.cancel_queued(self._claim, trial.number, stop.reason, self._clock())
+                self._trials[trial.number] = replace(trial, state=TrialState.CANCELLED, reason=stop.reason)
                 if own:
                     self._sampler.finish(trial.number, TrialState.CANCELLED, trial.metrics)
 
@@ -391,7 +436,7 @@ class Search:
             return False
         if not self._search_ended:
             own = self._own()
-            more = len(own) < self._spec.budget.trials and not self._upcoming.exhausted
+            more = len(own) < self._upcoming.trials and not self._upcoming.exhausted
             if more or self._open(own):
                 return True
         repeats = [trial for trial in self._trials.values() if trial.replicate_of is not None]

@@ -19,14 +19,17 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from sweeps.core.errors import StaleEpoch, WrongState
+from sweeps.core.requests import RequestKind, RequestState
 from sweeps.core.states import SweepState, TrialState
+from sweeps.core.stops import Limit
 from sweeps.core.trial import Report, Suggestion
 from sweeps.records import Claim, Driver, Outcome, SweepRecord, TrialRecord
 from sweeps.store import rows, sql
-from sweeps.store.asked import answer, overruled
+from sweeps.store.asked import close
 from sweeps.store.engine import Patience, impatient
 from sweeps.store.find import find_sweep, find_trial
-from sweeps.store.handover import cancel, cancel_open, check_claimable, release_running, take
+from sweeps.store.handover import cancel, check_claimable, release_running, take
+from sweeps.store.leaving import deadline_of, leave
 from sweeps.store.reader import StoreReader
 from sweeps.store.reports import LateReportError, take_report
 from sweeps.store.tables import beginnings, sweeps
@@ -117,7 +120,8 @@ class SweepService(StoreReader):
     ) -> Claim:
         """Takes a sweep over: a new epoch, and whatever an older driver left RUNNING is QUEUED again.
 
-        A sweep that was STOPPING stays so: its new driver has only to finish it.
+        A sweep that was STOPPING stays so: its new driver has only to finish it. Where the deadline of a
+        PAUSED one has passed, the next such moment takes its place: who resumes it means to go on.
 
         Args:
             sweep_id: An id or a unique prefix.
@@ -141,6 +145,7 @@ class SweepService(StoreReader):
                 "driver_host": host,
                 "driver_pid": pid,
                 "started_at": now if sweep.started_at is None else sweep.started_at,
+                "deadline_at": deadline_of(sweep, now),
             }
             if not take(connection, sweep, values):
                 raise StaleEpoch(f"sweep {claim.sweep_id}: another driver was faster to claim it")
@@ -149,7 +154,11 @@ class SweepService(StoreReader):
                 connection, claim, reason, now, held_until=sweep.driver.beat_at if sweep.driver else now
             )
             data = {"host": host, "pid": pid, "requeued": requeued}
+            if values["deadline_at"] != sweep.deadline_at:
+                data["deadline_at"] = values["deadline_at"]
             sql.add_sweep_event(connection, claim, "sweep.claimed", now, data)
+            if sweep.state is not SweepState.STOPPING and sweep.search_ended is None:
+                close(connection, claim.sweep_id, RequestKind.EXTEND, RequestState.DONE, now)
             return claim
 
         return self._write(body)
@@ -158,42 +167,64 @@ class SweepService(StoreReader):
         """A driver's sign of life; the only write without an event."""
         self._write(lambda connection: sql.fence(connection, claim, now))
 
-    def finish(self, claim: Claim, state: SweepState, reason: str | None, now: float) -> None:
+    def finish(
+        self,
+        claim: Claim,
+        state: SweepState,
+        reason: str | None,
+        now: float,
+        *,
+        limit: Limit | None = None,
+    ) -> SweepState:
         """Leaves a sweep PAUSED, STOPPING or ended.
 
         What still runs is QUEUED again if the sweep is PAUSED; what is open when it ends is CANCELLED. A
-        sweep that would be PAUSED, and that somebody asked to cancel, is CANCELLED.
+        sweep that would be PAUSED, and that somebody asked to cancel, is CANCELLED. One that a limit would
+        end, and that was extended in the meantime, goes on: it is not STOPPING, or if it was already, it ends
+        and is PAUSED in the same breath.
+
+        Args:
+            claim: The driver's licence.
+            state: Where it is left,
+            reason: and why.
+            now: Seconds since the Unix epoch.
+            limit: Of the budget, that ends it; of a sweep that was STOPPING it is known already.
+
+        Returns:
+            The state in which it is now.
 
         Raises:
             WrongState: The sweep's state does not allow it.
         """
 
-        def body(connection: Connection) -> None:
+        def body(connection: Connection) -> SweepState:
             sql.fence(connection, claim, now)
-            old = find_sweep(connection, claim.sweep_id).state
-            left, why = overruled(connection, claim.sweep_id, state, reason)
-            if left is old:
-                raise WrongState(f"sweep {claim.sweep_id} is {old.value} already")
-            values = {"reason": why, "ended_at": now if left.terminal else None}
-            sql.move_sweep(connection, claim, old, left, values)
-            if left.terminal:
-                cancel_open(connection, claim, why or f"the sweep is {left.value}", now)
-            elif left is SweepState.PAUSED:
-                release_running(connection, claim, why or "the sweep is paused", now, held_until=now)
-            data = {"from": old.value, "reason": why}
-            sql.add_sweep_event(connection, claim, f"sweep.{left.value.lower()}", now, data)
-            if left is not SweepState.STOPPING:
-                answer(connection, claim.sweep_id, left, now)
+            return leave(connection, claim, state, reason, now, limit=limit)
 
-        self._write(body)
+        return self._write(body)
 
-    def end_search(self, claim: Claim, reason: str, now: float) -> None:
+    def take_extension(self, claim: Claim, now: float) -> SweepRecord:
+        """The sweep with its budget as it is now: its driver has heard of what was added.
+
+        A sweep that is STOPPING, or only runs its finalists again, keeps the request open, for its end.
+        """
+
+        def body(connection: Connection) -> SweepRecord:
+            sql.fence(connection, claim, now)
+            sweep = find_sweep(connection, claim.sweep_id)
+            if sweep.state is SweepState.RUNNING and sweep.search_ended is None:
+                close(connection, claim.sweep_id, RequestKind.EXTEND, RequestState.DONE, now)
+            return sweep
+
+        return self._write(body)
+
+    def end_search(self, claim: Claim, reason: str, now: float, *, limit: Limit | None = None) -> None:
         """Says that the search makes no more trials of its own, while finalists are run again."""
 
         def body(connection: Connection) -> None:
             sql.fence(connection, claim, now)
             state = find_sweep(connection, claim.sweep_id).state
-            sql.move_sweep(connection, claim, state, state, {"search_ended": reason})
+            sql.move_sweep(connection, claim, state, state, {"search_ended": reason, "stopped_by": limit})
             sql.add_sweep_event(connection, claim, "sweep.search_ended", now, {"reason": reason})
 
         self._write(body)

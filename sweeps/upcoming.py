@@ -25,6 +25,7 @@ class Upcoming:
         finals: Knows the replicates.
 
     Attributes:
+        trials: How many the search may make in all.
         exhausted: Why there are no more trials, once every combination of the space was tried; or None.
     """
 
@@ -33,6 +34,7 @@ class Upcoming:
     ) -> None:
         self._service, self._claim, self._spec = service, claim, spec
         self._sampler, self._finals = sampler, finals
+        self.trials = spec.budget.trials
         self.exhausted: str | None = None
 
     def begin(
@@ -49,7 +51,7 @@ class Upcoming:
             searching: Whether the search may make new trials, within its number.
         """
         own = searched(trials.values())
-        if searching and not self.exhausted and len(own) < self._spec.budget.trials:
+        if searching and not self.exhausted and len(own) < self.trials:
             number = len(own)
             suggestion = self._sampler.suggest(number)
             if suggestion is not None:

@@ -19,6 +19,7 @@ class Wishes:
     Attributes:
         pause: Why the sweep shall be PAUSED, or None.
         cancel: Why it shall be CANCELLED, or None.
+        extended: Whether its budget is another one; whoever acts on it makes it False.
     """
 
     def __init__(self, store: StoreReader, sweep_id: str, on_request: Callable[[Request], None]) -> None:
@@ -26,18 +27,22 @@ class Wishes:
         self._seen: set[int] = set()
         self.pause: str | None = None
         self.cancel: str | None = None
+        self.extended = False
 
     def look(self) -> bool:
-        """Whether there is anything new; a store that does not answer now is asked again the next time."""
+        """Whether something new asks for an end; a store that does not answer now is asked the next time."""
         new: list[Request] = []
         with contextlib.suppress(StoreUnavailable):
             found = self._store.open_requests(self._sweep_id)
             new = [request for request in found if request.request_id not in self._seen]
         for request in new:
             self._seen.add(request.request_id)
-            if request.kind is RequestKind.PAUSE:
-                self.pause = request.reason
-            else:
-                self.cancel = request.reason
+            match request.kind:
+                case RequestKind.PAUSE:
+                    self.pause = request.reason
+                case RequestKind.CANCEL:
+                    self.cancel = request.reason
+                case RequestKind.EXTEND:
+                    self.extended = True
             self._on_request(request)
-        return bool(new)
+        return any(request.kind is not RequestKind.EXTEND for request in new)

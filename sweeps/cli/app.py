@@ -124,6 +124,55 @@ def cancel(
 
 
 @app.command()
+def extend(
+    sweep_id: Annotated[str, typer.Argument(help="The sweep's id, or a unique beginning of it.")],
+    *,
+    trials: Annotated[int | None, typer.Option(help="So many trials more.", show_default=False)] = None,
+    gpu_hours: Annotated[
+        float | None, typer.Option(help="So many GPU-hours more.", show_default=False)
+    ] = None,
+    wall: Annotated[str | None, typer.Option(help="So much time more, as 1h30m.", show_default=False)] = None,
+    deadline: Annotated[
+        str | None, typer.Option(help='The next such time, as "07:00 Europe/Berlin".', show_default=False)
+    ] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(help="A better value, as segm/AP=45.", show_default=False)
+    ] = None,
+    no_improvement: Annotated[
+        int | None, typer.Option(help="So many more that may end without a better one.", show_default=False)
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(help="Asking again under the same key adds nothing.", show_default=False)
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with it here, unless a driver does.")
+    ] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    ray_address: RayOption = None,
+) -> None:
+    """Add to a sweep's budget while it runs, or after a limit of it ended the sweep."""
+    from sweeps.cli.extend import extend_sweep  # noqa: PLC0415 - imports pydantic
+    from sweeps.cli.run import resume_sweep  # noqa: PLC0415 - only with --resume
+
+    given = {
+        "trials": trials,
+        "gpu_hours": gpu_hours,
+        "wall": wall,
+        "deadline": deadline,
+        "target": target,
+        "no_improvement": no_improvement,
+    }
+    settings = Settings.load(home)
+    reply = extend_sweep(sweep_id, given, settings, key=key, as_json=as_json, resume=resume)
+    if reply is None:
+        raise typer.Exit(2)
+    if resume and reply.driver is None:
+        full_id = reply.sweep.sweep_id
+        raise typer.Exit(resume_sweep(full_id, settings, as_json=as_json, ray_address=ray_address))
+
+
+@app.command()
 def ls(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """List the sweeps of a home, newest first."""
     from sweeps.cli.show import list_sweeps  # noqa: PLC0415 - kept beside `show`

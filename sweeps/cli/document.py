@@ -39,11 +39,22 @@ def sweep_document(service: SweepService, settings: Settings, sweep_id: str) -> 
         "state": str(sweep.state),
         "reason": sweep.reason,
         "objectives": [{"metric": o.metric, "goal": str(o.goal)} for o in sweep.spec.objectives],
+        **budget_document(sweep),
         "trials": [_trial(trial, results.get(trial.number)) for trial in trials],
         "best": _best(finals, order[0], trials) if order else None,
         "warm_start": None if warm is None else summary_document(warm),
         "front": pareto(sweep, trials),
         "mlflow": _links(service, settings, sweep_id),
+    }
+
+
+def budget_document(sweep: SweepRecord) -> dict[str, Any]:
+    """What a sweep may spend: the spec's budget with what was added, that alone, and when its deadline is."""
+    return {
+        "budget": sweep.budget.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "extension": sweep.extension.document() if sweep.extension else None,
+        "deadline_at": sweep.deadline_at,
+        "stopped_by": None if sweep.stopped_by is None else str(sweep.stopped_by),
     }
 
 

@@ -5,7 +5,7 @@ import time
 from sweeps.bootstrap import open_service
 from sweeps.cli.output import print_json, words
 from sweeps.core.errors import UserError
-from sweeps.core.requests import RequestKind
+from sweeps.core.requests import AIMS, RequestKind
 from sweeps.core.states import SweepState
 from sweeps.invocation import caller, command, resume_command
 from sweeps.settings import Settings
@@ -41,7 +41,7 @@ def ask(
     words.print(_told(kind, reply), markup=False)
     if reply.answer is Answer.ASKED:
         again = command(settings, str(kind), reply.sweep.sweep_id, "--wait")
-        words.print(f"\nhint: {again} returns once it is {kind.aim}", markup=False)
+        words.print(f"\nhint: {again} returns once it is {AIMS[kind]}", markup=False)
     elif reply.sweep.state is SweepState.PAUSED:
         words.print(f"\nhint: {resume_command(settings, reply.sweep.sweep_id, None)}", markup=False)
 

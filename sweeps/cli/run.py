@@ -68,7 +68,9 @@ def resume_sweep(sweep_id: str, settings: Settings, *, as_json: bool, ray_addres
     if sweep.state.terminal:
         raise WrongState(
             f"sweep {sweep.sweep_id} is {sweep.state}: there is nothing to go on with",
-            command(settings, "show", sweep.sweep_id),
+            "masksweep extend adds to its budget"
+            if sweep.state is SweepState.COMPLETED
+            else command(settings, "show", sweep.sweep_id),
         )
     checked = runner.preflight(sweep.spec)
     if checked.issues:

@@ -33,7 +33,7 @@ def list_sweeps(service: SweepService, *, as_json: bool) -> None:
                 "trials": len(own),
                 "replicates": len(trials) - len(own),
                 "ended": ended,
-                "budget": sweep.spec.budget.trials,
+                "budget": sweep.budget.trials,
                 "best": _best(order[0]) if order else None,
                 "created_at": sweep.created_at,
                 "started_at": sweep.started_at,
@@ -79,6 +79,8 @@ def show_sweep(service: SweepService, settings: Settings, sweep_id: str, *, as_j
         data.print(f"warm start: {warm}", markup=False)
     if sweep.reason:
         data.print(f"{sweep.state}: {sweep.reason}", markup=False)
+    if sweep.extension:
+        data.print(f"extended: {sweep.extension}", markup=False)
     if document["best"] and document["best"]["checkpoint"]:
         data.print(f"best model: {document['best']['checkpoint']}", markup=False)
     if document["mlflow"]["compare_url"]:

@@ -78,7 +78,7 @@ def sweeps_table(sweeps: list[SweepRecord], counts: dict[str, tuple[int, str]], 
         return time.strftime("%Y-%m-%d %H:%M", time.localtime(sweep.created_at))
 
     def ended(sweep: SweepRecord) -> str:
-        return f"{counts[sweep.sweep_id][0]}/{sweep.spec.budget.trials}"
+        return f"{counts[sweep.sweep_id][0]}/{sweep.budget.trials}"
 
     columns = [
         column("sweep", lambda sweep: sweep.sweep_id),
@@ -87,6 +87,7 @@ def sweeps_table(sweeps: list[SweepRecord], counts: dict[str, tuple[int, str]], 
         column("best", lambda sweep: counts[sweep.sweep_id][1]),
         column("created", created, 1),
         column("ran", lambda sweep: duration(sweep.active_s), 2),
+        column("reason", lambda sweep: sweep.reason or "-", 3),
     ]
     return fitted_table(columns, width)
 

@@ -1,13 +1,14 @@
 """When a sweep has spent what it was given."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from sweeps.core.spec import SweepSpec
+from sweeps.core.spec import Budget, SweepSpec
 from sweeps.core.spec_fields import duration
+from sweeps.core.stops import Limit, Stop
 
 
 class Goal(StrEnum):
@@ -60,29 +61,35 @@ def target_reached(limits: Limits, metrics: Mapping[str, float]) -> str | None:
     return "target reached: " + ", ".join(f"{name} {metrics[name]:.4g}" for name in limits.target)
 
 
-def exhausted(limits: Limits, spent: Spent, now: float) -> str | None:
-    """The reason for which the sweep must end, or None while it may go on; what trials achieve aside."""
+def exhausted(limits: Limits, spent: Spent, now: float) -> Stop | None:
+    """Why the sweep must end, or None while it may go on; what trials achieve aside."""
     if limits.wall_s is not None and spent.wall_s >= limits.wall_s:
-        return f"wall time of {duration(limits.wall_s)} used up"
+        return Stop(f"wall time of {duration(limits.wall_s)} used up", Limit.WALL)
     if limits.gpu_s is not None and spent.gpu_s >= limits.gpu_s:
-        return f"{limits.gpu_s / 3600:g} GPU-hours used up"
+        return Stop(f"{limits.gpu_s / 3600:g} GPU-hours used up", Limit.GPU_HOURS)
     if limits.deadline_at is not None and now >= limits.deadline_at:
-        return f"deadline {limits.deadline} passed"
+        return Stop(f"deadline {limits.deadline} passed", Limit.DEADLINE)
     return None
 
 
-def limits_of(spec: SweepSpec, started_at: float) -> Limits:
-    """A spec's limits, for a sweep that started then (seconds since the Unix epoch)."""
-    budget = spec.budget
-    goals = {objective.metric: Goal(objective.goal) for objective in spec.objectives}
+def limits_of(budget: Budget, objectives: Sequence[tuple[str, Goal]], deadline_at: float | None) -> Limits:
+    """A budget's limits; the moment of its deadline is in the sweep's row."""
+    goals = dict(objectives)
     return Limits(
         gpu_s=None if budget.gpu_hours is None else budget.gpu_hours * 3600,
         wall_s=budget.wall_s,
-        deadline_at=None if budget.deadline is None else deadline_at(budget.deadline, started_at),
+        deadline_at=deadline_at,
         deadline=budget.deadline or "",
         target={name: (goals[name], value) for name, value in budget.target.items()} or None,
         no_improvement=budget.no_improvement,
     )
+
+
+def limits_from(spec: SweepSpec, started_at: float) -> Limits:
+    """The limits of a sweep that starts then (seconds since the Unix epoch)."""
+    budget = spec.budget
+    deadline = None if budget.deadline is None else deadline_at(budget.deadline, started_at)
+    return limits_of(budget, [(o.metric, Goal(o.goal)) for o in spec.objectives], deadline)
 
 
 def deadline_at(text: str, started_at: float) -> float:

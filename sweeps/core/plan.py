@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from search_spaces.parameters import Value
-from sweeps.core.budget import limits_of
+from sweeps.core.budget import limits_from
 from sweeps.core.sampler import most_trials
 from sweeps.core.spec import SweepSpec
 
@@ -169,7 +169,7 @@ def make_plan(
     stretch_s = max(b - a for a, b in zip((0, *rungs), rungs, strict=False)) * costs.iteration_s.high
     overshoot_s = slots.workers * (stretch_s + costs.evaluation_s.high)
     counted = slots.gpus or 1.0
-    limits = limits_of(spec, now)
+    limits = limits_from(spec, now)
     gpu_s = spent.scaled(counted)
     if limits.gpu_s is not None and slots.gpus:
         gpu_s = gpu_s.below(limits.gpu_s + counted * overshoot_s)
@@ -231,7 +231,7 @@ def _iterations(passing: Sequence[Span], rungs: Sequence[int], trials: int) -> S
 
 def _fitting(spec: SweepSpec, worker_s: float, slots: Slots, now: float) -> tuple[float, str]:
     """The share of the trials that the tightest limit lets through, and which limit that is."""
-    limits = limits_of(spec, now)
+    limits = limits_from(spec, now)
     wall_s = worker_s / slots.workers
     found = [(1.0, "trials")]
     if limits.gpu_s is not None and slots.gpus:

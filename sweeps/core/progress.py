@@ -63,6 +63,7 @@ class Progress:
         rungs: Iterations of each rung.
         kept: Ended trials that may yet lead or be finalists, in groups; of each the first that has
             checkpoints needs to keep them.
+        cut_off: Ended trials that a limit, or somebody, has CANCELLED.
         replicates: Replicates that have ended, and how many there will be as far as is known; None: no spec
             asks for any.
     """
@@ -77,6 +78,7 @@ class Progress:
     left_s: float | None
     rungs: tuple[int, ...]
     kept: tuple[tuple[int, ...], ...] = ()
+    cut_off: frozenset[int] = frozenset()
     replicates: tuple[int, int] | None = None
 
 
@@ -92,6 +94,7 @@ class Overview:
     def __init__(self, finals: Finals, *, rungs: tuple[int, ...], workers: int) -> None:
         self._finals, self._rungs, self._workers = finals, rungs, workers
         self._ended: set[int] = set()
+        self._cut_off: set[int] = set()
         self._counts: Counter[TrialState] = Counter()
         self._ahead: Tracked | None = None  # of the search's own that have ended
         self._worked_s, self._iterations = 0.0, 0  # of ended trials
@@ -126,6 +129,7 @@ class Overview:
             running=tuple(self._glimpse(t) for t in still_open if t.state is TrialState.RUNNING),
             best=self._best(trials, still_open, settled),
             kept=self._worth_keeping(trials, settled),
+            cut_off=frozenset(self._cut_off),
             changed=self._glimpse(changed) if changed else None,
             left_s=self._left_s(still_open, max(total - count, 0), replicates),
             rungs=self._rungs,
@@ -137,6 +141,8 @@ class Overview:
         if not trial.state.terminal:
             return False
         self._ended.add(trial.number)
+        if trial.state is TrialState.CANCELLED:
+            self._cut_off.add(trial.number)
         self._counts[trial.state] += 1
         self._worked_s += trial.worker_s
         self._iterations += trial.iteration

@@ -1,7 +1,9 @@
 """What people may ask of a sweep while somebody else drives it, or while nobody does."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from sweeps.core.states import SweepState
 
@@ -11,11 +13,14 @@ class RequestKind(StrEnum):
 
     PAUSE = "pause"
     CANCEL = "cancel"
+    EXTEND = "extend"
 
-    @property
-    def aim(self) -> SweepState:
-        """The state in which the request is fulfilled."""
-        return SweepState.PAUSED if self is RequestKind.PAUSE else SweepState.CANCELLED
+
+AIMS: dict[RequestKind, SweepState] = {
+    RequestKind.PAUSE: SweepState.PAUSED,
+    RequestKind.CANCEL: SweepState.CANCELLED,
+}
+"""The state in which a request is fulfilled. An extension has none: the budget is another one at once."""
 
 
 class RequestState(StrEnum):
@@ -39,6 +44,7 @@ class Request:
         by: Who asked, as `user@host`.
         at: When, in seconds since the Unix epoch.
         answered_at: When it became DONE or VOID, or None.
+        extension: What an extension adds to the budget, a document of `sweeps.core.extension`; else None.
     """
 
     request_id: int
@@ -49,6 +55,7 @@ class Request:
     by: str
     at: float
     answered_at: float | None
+    extension: Mapping[str, Any] | None = None
 
 
 ALLOWED: dict[RequestKind, frozenset[SweepState]] = {
@@ -57,12 +64,12 @@ ALLOWED: dict[RequestKind, frozenset[SweepState]] = {
         {SweepState.PENDING, SweepState.RUNNING, SweepState.PAUSED, SweepState.STOPPING}
     ),
 }
-"""States of a sweep in which a request changes something. In its `aim` it is fulfilled already."""
+"""States of a sweep in which a request changes something. What has come to its aim is fulfilled already."""
 
 
 def refusal(kind: RequestKind, state: SweepState, reason: str | None) -> str | None:
-    """Why a sweep in that state, for that reason, does not take the request; None if it does."""
-    if state is kind.aim or state in ALLOWED[kind]:
+    """Why a sweep in that state, for that reason, is not paused or cancelled; None if it is."""
+    if state is AIMS[kind] or state in ALLOWED[kind]:
         return None
     match state:
         case SweepState.PENDING:

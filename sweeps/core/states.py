@@ -83,6 +83,17 @@ TRIAL_TRANSITIONS: dict[TrialState, frozenset[TrialState]] = {
     TrialState.CANCELLED: frozenset(),
 }
 
+SWEEP_REOPENINGS: dict[SweepState, frozenset[SweepState]] = {
+    SweepState.COMPLETED: frozenset({SweepState.PAUSED}),
+    SweepState.FAILED: frozenset({SweepState.PAUSED}),
+}
+"""The one way back from an end: a sweep that a limit of its budget ended is extended,"""
+
+TRIAL_REOPENINGS: dict[TrialState, frozenset[TrialState]] = {
+    TrialState.CANCELLED: frozenset({TrialState.QUEUED}),
+}
+"""and with it the trials that the limit cut off wait for a turn again."""
+
 ATTEMPT_TRANSITIONS: dict[AttemptState, frozenset[AttemptState]] = {
     AttemptState.RUNNING: frozenset({AttemptState.ENDED, AttemptState.PAUSED, AttemptState.LOST}),
     AttemptState.ENDED: frozenset(),

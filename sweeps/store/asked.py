@@ -1,12 +1,13 @@
 """Requests of a sweep: writing them down, answering them, and carrying them out where nobody drives."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sweeps.core.errors import StaleEpoch
-from sweeps.core.requests import Request, RequestKind, RequestState
+from sweeps.core.requests import AIMS, Request, RequestKind, RequestState
 from sweeps.core.states import SweepState
 from sweeps.records import Claim, SweepRecord
 from sweeps.store import rows, sql
@@ -31,8 +32,25 @@ def find_request(connection: Connection, request_id: int) -> Request:
     return rows.request(connection.execute(query).mappings().one())
 
 
+def find_key(connection: Connection, sweep_id: str, key: str | None) -> Request | None:
+    """The request of a sweep that was made under that key, or None."""
+    if key is None:
+        return None
+    query = sa.select(requests).where(requests.c.sweep_id == sweep_id, requests.c.key == key)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else rows.request(row)
+
+
 def write_down(
-    connection: Connection, sweep: SweepRecord, kind: RequestKind, reason: str, *, by: str, now: float
+    connection: Connection,
+    sweep: SweepRecord,
+    kind: RequestKind,
+    reason: str,
+    *,
+    by: str,
+    now: float,
+    extension: Mapping[str, Any] | None = None,
+    key: str | None = None,
 ) -> Request:
     """A new OPEN request, and the event that tells of it."""
     row: dict[str, Any] = {
@@ -42,11 +60,15 @@ def write_down(
         "reason": reason,
         "by": by,
         "at": now,
+        "extension": extension,
+        "key": key,
     }
     (request_id,) = connection.execute(sa.insert(requests), row).inserted_primary_key or (0,)
-    data = {"request_id": request_id, "by": by, "reason": reason}
-    held = Claim(sweep.sweep_id, sweep.epoch)
-    sql.add_sweep_event(connection, held, f"sweep.{kind.value}_asked", now, data)
+    data: dict[str, Any] = {"request_id": request_id, "by": by, "reason": reason}
+    told = f"sweep.{kind.value}_asked"
+    if extension is not None:
+        told, data["extension"] = "sweep.extended", extension
+    sql.add_sweep_event(connection, Claim(sweep.sweep_id, sweep.epoch), told, now, data)
     return find_request(connection, request_id)
 
 
@@ -60,14 +82,21 @@ def overruled(
 
 def answer(connection: Connection, sweep_id: str, state: SweepState, now: float) -> None:
     """Closes what is OPEN: the sweep has come to a state that its driver leaves it in."""
-    for kind in RequestKind:
-        met = RequestState.DONE if state is kind.aim else RequestState.VOID
-        waiting = sa.update(requests).where(
-            requests.c.sweep_id == sweep_id,
-            requests.c.state == RequestState.OPEN.value,
-            requests.c.kind == kind.value,
-        )
-        connection.execute(waiting, {"state": met.value, "answered_at": now})
+    for kind, aim in AIMS.items():
+        close(connection, sweep_id, kind, RequestState.DONE if state is aim else RequestState.VOID, now)
+    useful = state is SweepState.PAUSED
+    extended = RequestState.DONE if useful else RequestState.VOID
+    close(connection, sweep_id, RequestKind.EXTEND, extended, now)
+
+
+def close(connection: Connection, sweep_id: str, kind: RequestKind, stands: RequestState, now: float) -> None:
+    """Answers what is OPEN of a kind."""
+    waiting = sa.update(requests).where(
+        requests.c.sweep_id == sweep_id,
+        requests.c.state == RequestState.OPEN.value,
+        requests.c.kind == kind.value,
+    )
+    connection.execute(waiting, {"state": stands.value, "answered_at": now})
 
 
 def carry_out(connection: Connection, sweep: SweepRecord, kind: RequestKind, reason: str, now: float) -> None:
@@ -79,20 +108,19 @@ def carry_out(connection: Connection, sweep: SweepRecord, kind: RequestKind, rea
     Raises:
         StaleEpoch: A driver claimed the sweep at the same moment.
     """
-    claim = Claim(sweep.sweep_id, sweep.epoch + 1)
-    values = {
-        "epoch": claim.epoch,
-        "reason": reason,
-        "ended_at": now if kind.aim.terminal else None,
-    }
+    claim, aim = Claim(sweep.sweep_id, sweep.epoch + 1), AIMS[kind]
+    ended_at = now if aim.terminal else None
+    values: dict[str, Any] = {"epoch": claim.epoch, "reason": reason, "ended_at": ended_at}
+    if aim.terminal:
+        values["stopped_by"] = None
     held = Claim(sweep.sweep_id, sweep.epoch)
-    if not sql.move_sweep(connection, held, sweep.state, kind.aim, values):
+    if not sql.move_sweep(connection, held, sweep.state, aim, values):
         raise StaleEpoch(f"sweep {sweep.sweep_id}: a driver claimed it at the same moment")
     gone = f"the driver of epoch {sweep.epoch} is gone"
     until = sweep.driver.beat_at if sweep.driver else now
     release_running(connection, claim, gone, now, held_until=until)
-    if kind.aim.terminal:
+    if aim.terminal:
         cancel_open(connection, claim, reason, now)
     data = {"from": sweep.state.value, "reason": reason}
-    sql.add_sweep_event(connection, claim, f"sweep.{kind.aim.value.lower()}", now, data)
-    answer(connection, sweep.sweep_id, kind.aim, now)
+    sql.add_sweep_event(connection, claim, f"sweep.{aim.value.lower()}", now, data)
+    answer(connection, sweep.sweep_id, aim, now)

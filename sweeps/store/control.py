@@ -12,13 +12,17 @@ from enum import StrEnum
 from sqlalchemy.engine import Connection, Engine
 
 from sweeps.core.errors import WrongState
-from sweeps.core.requests import Request, RequestKind, RequestState, refusal
+from sweeps.core.extension import Extension
+from sweeps.core.requests import AIMS, Request, RequestKind, RequestState, refusal
+from sweeps.core.states import SweepState
 from sweeps.liveness import STALE_AFTER_S, is_dead
-from sweeps.records import Driver, SweepRecord
-from sweeps.store.asked import carry_out, find_request, open_request, write_down
+from sweeps.records import Claim, Driver, SweepRecord
+from sweeps.store.asked import carry_out, close, find_key, find_request, open_request, write_down
 from sweeps.store.engine import writing
+from sweeps.store.extending import add, check_extension
 from sweeps.store.find import find_sweep, lock_sweep
 from sweeps.store.handover import living_driver
+from sweeps.store.leaving import reopen
 
 
 class Answer(StrEnum):
@@ -83,14 +87,57 @@ class SweepControl:
         """
         with writing(self._engine) as connection:
             sweep = lock_sweep(connection, sweep_id)
-            if sweep.state is kind.aim:
+            if sweep.state is AIMS[kind]:
                 return Reply(Answer.ALREADY, sweep, None)
             self._check(connection, sweep, kind)
             request = open_request(connection, sweep.sweep_id, kind)
             if request is None:
-                why = reason or f"{kind.aim.value.lower()} by {by}"
+                why = reason or f"{AIMS[kind].value.lower()} by {by}"
                 request = write_down(connection, sweep, kind, why, by=by, now=now)
             return self._pursued(connection, sweep, request, now)
+
+    def extend(self, sweep_id: str, more: Extension, *, by: str, now: float, key: str | None = None) -> Reply:
+        """Adds to a sweep's budget. A driver that lives goes on with it; a sweep that had ended is PAUSED.
+
+        Args:
+            sweep_id: An id or a unique prefix.
+            more: What to add.
+            by: Who asks, `user@host`.
+            now: Seconds since the Unix epoch.
+            key: Names this extension of this sweep, so that it is made once however often it is asked for.
+
+        Raises:
+            UnknownSweep: There is no such sweep.
+            SpecInvalid: It does not fit the budget; each issue under the name of a limit.
+            WrongState: The sweep cannot be extended, or would end at once all the same.
+        """
+        with writing(self._engine) as connection:
+            sweep = lock_sweep(connection, sweep_id)
+            request = find_key(connection, sweep.sweep_id, key)
+            if request is not None:
+                return Reply(Answer.ALREADY, sweep, request)
+            self._check_cancel(connection, sweep)
+            check_extension(connection, sweep, more, now)
+            request = write_down(
+                connection,
+                sweep,
+                RequestKind.EXTEND,
+                str(more),
+                by=by,
+                now=now,
+                extension=more.document(),
+                key=key,
+            )
+            add(connection, sweep, more, now)
+            held = Claim(sweep.sweep_id, sweep.epoch)
+            again = sweep.state is SweepState.PAUSED and sweep.search_ended is not None
+            if sweep.state.terminal or again:
+                reopen(connection, held, sweep.state, f"extended by {by}: {more}", now)
+            if sweep.state not in (SweepState.RUNNING, SweepState.STOPPING):
+                close(connection, sweep.sweep_id, RequestKind.EXTEND, RequestState.DONE, now)
+            driver = living_driver(sweep, now, self._stale_after_s, self._is_dead)
+            found = find_request(connection, request.request_id)
+            return Reply(Answer.DONE, find_sweep(connection, sweep.sweep_id), found, driver)
 
     def look(self, request: Request, now: float) -> Reply:
         """How a request stands; one whose driver has died in the meantime is carried out.
@@ -109,15 +156,19 @@ class SweepControl:
                     return Reply(Answer.DONE, sweep, request)
                 case RequestState.VOID:
                     reason = f", {sweep.reason}" if sweep.reason else ""
-                    problem = f"it was {sweep.state} before it could be {request.kind.aim}{reason}"
+                    problem = f"it was {sweep.state} before it could be {AIMS[request.kind]}{reason}"
                     raise WrongState(f"sweep {sweep.sweep_id}: {problem}")
 
     def _check(self, connection: Connection, sweep: SweepRecord, kind: RequestKind) -> None:
         why = refusal(kind, sweep.state, sweep.reason)
         if why is not None:
             raise WrongState(f"sweep {sweep.sweep_id} is {sweep.state}: {why}")
+        if kind is RequestKind.PAUSE:
+            self._check_cancel(connection, sweep)
+
+    def _check_cancel(self, connection: Connection, sweep: SweepRecord) -> None:
         wish = open_request(connection, sweep.sweep_id, RequestKind.CANCEL)
-        if kind is RequestKind.PAUSE and wish is not None:
+        if wish is not None:
             raise WrongState(f"sweep {sweep.sweep_id} is being cancelled, as {wish.by} asked")
 
     def _pursued(self, connection: Connection, sweep: SweepRecord, request: Request, now: float) -> Reply:

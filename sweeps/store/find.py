@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 from sweeps.core.errors import UnknownSweep, WrongState
 from sweeps.records import SweepRecord, TrialRecord
 from sweeps.store import rows
-from sweeps.store.tables import measurements, sweeps, trials
+from sweeps.store.tables import attempts, measurements, sweeps, trials
 
 _measured_iteration = (
     sa.select(sa.func.coalesce(sa.func.max(measurements.c.iteration), 0))
@@ -49,6 +49,13 @@ def find_sweep(connection: Connection, sweep_id: str) -> SweepRecord:
     near = get_close_matches(sweep_id, known, n=3, cutoff=0.5) or known[:3]
     hint = "did you mean " + ", ".join(near) + "?" if near else "there is no sweep yet"
     raise UnknownSweep(f"no sweep {sweep_id!r}", hint)
+
+
+def held_gpu_s(connection: Connection, sweep_id: str, unnoted: float) -> float:
+    """Seconds of GPUs that a sweep's attempts held; `unnoted`: the share of those that note none."""
+    held = sa.func.sum(attempts.c.worker_s * sa.func.coalesce(attempts.c.gpus, unnoted))
+    query = sa.select(held).where(attempts.c.sweep_id == sweep_id)
+    return connection.execute(query).scalar() or 0.0
 
 
 def lock_sweep(connection: Connection, sweep_id: str) -> SweepRecord:

@@ -58,9 +58,15 @@ def take(connection: Connection, sweep: SweepRecord, values: Mapping[str, Any]) 
 
 
 def release_running(
-    connection: Connection, claim: Claim, reason: str, now: float, *, held_until: float
+    connection: Connection,
+    claim: Claim,
+    reason: str,
+    now: float,
+    *,
+    held_until: float,
+    attempts_are: AttemptState = AttemptState.LOST,
 ) -> list[int]:
-    """RUNNING trials are QUEUED again and their attempts LOST; their numbers.
+    """RUNNING trials are QUEUED again and their attempts LOST, or `attempts_are`; their numbers.
 
     What their workers held until then, and did not report any more, is spent all the same.
     """
@@ -77,10 +83,22 @@ def release_running(
             statement=sql.REPORT_TRIAL_BACK,
         )
         ended = {"reason": reason, "ended_at": now}
-        sql.move_attempt(connection, key, AttemptState.LOST, ended, worker_s=lost_s)
+        sql.move_attempt(connection, key, attempts_are, ended, worker_s=lost_s)
         sql.spend(connection, claim, lost_s)
         sql.add_trial_event(connection, claim, key, "trial.queued", now, data={"reason": reason})
     return [trial.number for trial in running]
+
+
+def end_open(connection: Connection, claim: Claim, state: SweepState, reason: str, now: float) -> None:
+    """What is open when a sweep comes to an end is CANCELLED.
+
+    What still ran when a limit ended it may be gone on with, should the sweep be extended: its attempt is
+    PAUSED, at the last checkpoint.
+    """
+    if state is not SweepState.CANCELLED:
+        paused = AttemptState.PAUSED
+        release_running(connection, claim, reason, now, held_until=now, attempts_are=paused)
+    cancel_open(connection, claim, reason, now)
 
 
 def cancel_open(connection: Connection, claim: Claim, reason: str, now: float) -> None:

@@ -11,7 +11,7 @@ from sweeps.core.trial import Decision, Measurement
 from sweeps.records import AttemptRecord, CurveRecord, EventRecord, SweepRecord, TrialRecord
 from sweeps.store import rows
 from sweeps.store.engine import Patience, impatient, reading
-from sweeps.store.find import find_sweep, trials_of
+from sweeps.store.find import find_sweep, held_gpu_s, trials_of
 from sweeps.store.tables import attempts, beginnings, curves, details, events, measurements, requests, sweeps
 from sweeps.warm.plan import WarmPlan, WarmSummary, plan_from_documents, summary_from_document
 
@@ -61,10 +61,8 @@ class StoreReader:
 
     def gpu_s(self, sweep_id: str, *, unnoted: float) -> float:
         """Seconds of GPUs that a sweep's attempts held; `unnoted`: the share of those that note none."""
-        t = attempts
-        held = sa.func.sum(t.c.worker_s * sa.func.coalesce(t.c.gpus, unnoted))
-        with reading(self._engine) as connection:
-            return connection.execute(sa.select(held).where(t.c.sweep_id == sweep_id)).scalar() or 0.0
+        with reading(self._engine, self._patience) as connection:
+            return held_gpu_s(connection, sweep_id, unnoted)
 
     def measurements(self, sweep_id: str, number: int | None = None) -> list[Measurement]:
         """What was measured at the rungs, by trial and iteration; of one trial if `number` is given."""

@@ -9,12 +9,14 @@ from sqlalchemy.engine import RowMapping
 
 from sweeps.core.requests import Request, RequestKind, RequestState
 from sweeps.core.states import AttemptState, SweepState, TrialState
+from sweeps.core.stops import Limit
 from sweeps.core.trial import Alone, AttemptFacts, Measurement, SecondTry
 from sweeps.records import AttemptRecord, CurveRecord, Driver, EventRecord, SweepRecord, TrialRecord
 from sweeps.warm.plan import WarmPlan, summary_document, trials_document
 
 if TYPE_CHECKING:
-    from sweeps.core.spec import SweepSpec
+    from sweeps.core.extension import Extension
+    from sweeps.core.spec import Budget, SweepSpec
 
 
 def sweep_record(row: RowMapping) -> SweepRecord:
@@ -22,13 +24,15 @@ def sweep_record(row: RowMapping) -> SweepRecord:
     driver = None
     if row["driver_host"] is not None:
         driver = Driver(row["driver_host"], row["driver_pid"], row["beat_at"])
+    spec = _spec(row["spec"])
+    extension, budget = _extended(spec, row["extension"])
     return SweepRecord(
         sweep_id=row["sweep_id"],
         name=row["name"],
         state=SweepState(row["state"]),
         reason=row["reason"],
         epoch=row["epoch"],
-        spec=_spec(row["spec"]),
+        spec=spec,
         fingerprint=row["fingerprint"],
         created_at=row["created_at"],
         started_at=row["started_at"],
@@ -37,7 +41,20 @@ def sweep_record(row: RowMapping) -> SweepRecord:
         active_s=row["active_s"],
         driver=driver,
         search_ended=row["search_ended"],
+        budget=budget,
+        extension=extension,
+        deadline_at=row["deadline_at"],
+        stopped_by=None if row["stopped_by"] is None else Limit(row["stopped_by"]),
     )
+
+
+def _extended(spec: "SweepSpec", document: Mapping[str, Any] | None) -> "tuple[Extension | None, Budget]":
+    if document is None:
+        return None, spec.budget
+    from sweeps.core.extension import extended, read_extension  # noqa: PLC0415  (pydantic, and rare)
+
+    extension = read_extension(document)
+    return extension, extended(spec.budget, extension)
 
 
 @lru_cache(maxsize=256)
@@ -146,6 +163,7 @@ def request(row: RowMapping) -> Request:
         row["by"],
         row["at"],
         row["answered_at"],
+        row["extension"],
     )
 
 

@@ -14,7 +14,9 @@ from sqlalchemy.engine import Connection
 from sweeps.core.errors import StaleEpoch, WrongState
 from sweeps.core.states import (
     ATTEMPT_TRANSITIONS,
+    SWEEP_REOPENINGS,
     SWEEP_TRANSITIONS,
+    TRIAL_REOPENINGS,
     TRIAL_TRANSITIONS,
     AttemptState,
     SweepState,
@@ -79,6 +81,8 @@ REPORT_TRIAL = MOVE_TRIAL.values(
 REPORT_TRIAL_BACK = REPORT_TRIAL.values(iteration=trials.c.checkpoint_iteration)
 """The same; what came after the checkpoint is done again."""
 
+_REOPEN_TRIAL = MOVE_TRIAL.values(iteration=trials.c.checkpoint_iteration)
+
 _MOVE_ATTEMPT = (
     sa.update(attempts)
     .where(
@@ -115,6 +119,23 @@ def move_sweep(
     _check(f"sweep {held.sweep_id}", old, new, new is old or new in SWEEP_TRANSITIONS[old])
     bound = {"at_sweep": held.sweep_id, "at_epoch": held.epoch, "at_state": old.value}
     return connection.execute(_MOVE_SWEEP, {**bound, "state": new.value, **values}).rowcount == 1
+
+
+def reopen_sweep(connection: Connection, held: Claim, old: SweepState, values: Mapping[str, Any]) -> None:
+    """A sweep that has ended is PAUSED; the caller holds its row."""
+    new = SweepState.PAUSED
+    _check(f"sweep {held.sweep_id}", old, new, new in SWEEP_REOPENINGS.get(old, ()))
+    bound = {"at_sweep": held.sweep_id, "at_epoch": held.epoch, "at_state": old.value}
+    connection.execute(_MOVE_SWEEP, {**bound, "state": new.value, **values})
+
+
+def reopen_trial(connection: Connection, key: Key, old: TrialState, values: Mapping[str, Any]) -> None:
+    """A trial that was cut off is QUEUED again, from its checkpoint; the caller holds its sweep's row."""
+    new = TrialState.QUEUED
+    what = f"trial {key.number} of sweep {key.sweep_id}"
+    _check(what, old, new, new in TRIAL_REOPENINGS.get(old, ()))
+    bound = {**_bind(key), "at_state": old.value, "state": new.value, **values}
+    connection.execute(_REOPEN_TRIAL, bound)
 
 
 def move_trial(

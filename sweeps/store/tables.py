@@ -3,8 +3,9 @@
 Sweep      PENDING -> RUNNING <-> PAUSED;  RUNNING, PAUSED -> STOPPING
            RUNNING, STOPPING -> COMPLETED | CANCELLED | FAILED
            PENDING -> CANCELLED | FAILED;  PAUSED -> CANCELLED
+           COMPLETED, FAILED -> PAUSED  (extended after a limit of its budget ended it)
 Trial      QUEUED <-> RUNNING -> COMPLETED | PRUNED | FAILED | INFEASIBLE
-           QUEUED, RUNNING -> CANCELLED
+           QUEUED, RUNNING -> CANCELLED;  CANCELLED -> QUEUED  (its sweep was extended)
 Attempt    RUNNING -> ENDED  (the trial became terminal)
                     | PAUSED (the trial is QUEUED, to go on from its checkpoint)
                     | LOST   (the trial is QUEUED again after a failure, or with its driver gone)
@@ -65,6 +66,9 @@ sweeps = sa.Table(
     sa.Column("worker_s", sa.Double, nullable=False),
     sa.Column("active_s", sa.Double, nullable=False),  # grows with each beat, not between drivers
     sa.Column("search_ended", sa.Text),  # why, where only replicates may still come; NULL: it goes on
+    sa.Column("extension", Json),  # what was added to the spec's budget, all in one
+    sa.Column("deadline_at", sa.Double),  # the moment that the budget's deadline stands for, once claimed
+    sa.Column("stopped_by", sa.Text),  # the limit of the budget that ended it, or ends it
 )
 
 beginnings = sa.Table(  # what was true when a sweep was created, and what it took over; never changed
@@ -183,7 +187,10 @@ requests = sa.Table(  # what people ask of a sweep; a row is made once, and answ
     sa.Column("by", sa.Text, nullable=False),
     sa.Column("at", sa.Double, nullable=False),
     sa.Column("answered_at", sa.Double),
+    sa.Column("extension", Json),  # of an extension, what it adds
+    sa.Column("key", sa.Text),  # given by who asks, so that asking again changes nothing
     sa.Index(None, "sweep_id", "state"),
+    sa.Index(None, "sweep_id", "key", unique=True),
 )
 
 mirrored = sa.Table(  # what a display already shows; deleting these rows makes it be built again

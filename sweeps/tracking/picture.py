@@ -80,7 +80,7 @@ def sweep_picture(
         "masksweep.reason": sweep.reason or "",
         "masksweep.objectives": ", ".join(f"{o.goal} {o.metric}" for o in spec.objectives),
         "masksweep.constraints": ", ".join(_constraint(*bound) for bound in bounds_of(spec)),
-        "masksweep.budget": spec.budget.model_dump_json(exclude_defaults=True),
+        "masksweep.budget": sweep.budget.model_dump_json(exclude_defaults=True),
         "masksweep.trials": _counts(own),
         **({"masksweep.replicates": _counts(again)} if again else {}),
         "masksweep.best_trial": str(best.number) if best else "",

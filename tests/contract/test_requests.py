@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from sweeps.core.errors import StaleEpoch, UnknownSweep, WrongState
-from sweeps.core.requests import RequestKind, RequestState
+from sweeps.core.requests import AIMS, RequestKind, RequestState
 from sweeps.core.states import AttemptState, SweepState, TrialState
 from sweeps.core.trial import Suggestion
 from sweeps.records import Claim
@@ -105,7 +105,7 @@ def test_the_same_request_twice_is_one(service, driven, claim):
 )
 def test_a_driver_that_leaves_answers(service, driven, claim, kind, left):
     """What the driver made of the sweep is the answer, and whoever waits for it hears it."""
-    stands = RequestState.DONE if left is kind.aim else RequestState.VOID
+    stands = RequestState.DONE if left is AIMS[kind] else RequestState.VOID
     request = driven.ask(claim.sweep_id, kind, by="ann@lab", now=110.0).request
     service.finish(claim, left, "so it came", 120.0)
     (answered,) = service.requests(claim.sweep_id)
@@ -113,7 +113,7 @@ def test_a_driver_that_leaves_answers(service, driven, claim, kind, left):
     if stands is RequestState.DONE:
         assert driven.look(request, 121.0).answer is Answer.DONE
     else:
-        problem = f"sweep {claim.sweep_id}: it was {left} before it could be {kind.aim}, so it came"
+        problem = f"sweep {claim.sweep_id}: it was {left} before it could be {AIMS[kind]}, so it came"
         with pytest.raises(WrongState, match=problem):
             driven.look(request, 121.0)
 
@@ -202,7 +202,7 @@ def test_a_paused_sweep_can_be_cancelled(service, driven, claim):
 @pytest.mark.parametrize("kind", [PAUSE, CANCEL])
 def test_what_is_so_already_is_no_mistake(service, driven, claim, kind):
     """Pausing what is PAUSED, and cancelling what is CANCELLED, changes nothing."""
-    service.finish(claim, kind.aim, "before", 110.0)
+    service.finish(claim, AIMS[kind], "before", 110.0)
     before = kinds(service, claim.sweep_id)
     reply = driven.ask(claim.sweep_id, kind, by="ann@lab", now=120.0)
     assert (reply.answer, reply.sweep.reason, reply.request) == (Answer.ALREADY, "before", None)

@@ -21,13 +21,15 @@ DRIVER = Path(__file__).with_name("drive_curves.py")
 
 
 class Home:
-    """A sweep of two trials that would take minutes, with a checkpoint at iteration 2."""
+    """A sweep of trials that would take minutes, with a checkpoint at iteration 2."""
 
-    def __init__(self, directory, mlflow_uri, address):
+    def __init__(self, directory, mlflow_uri, address, trials=2, iterations=5000):
         self.directory, self.env = directory, {**os.environ, "MLFLOW_TRACKING_URI": mlflow_uri}
         self.service = open_service(Settings.load(directory, environ=self.env), create=True)
         spec = make_spec(
-            fidelity={"iterations": 5000, "rungs": [2, 5000]}, budget={"trials": 2}, pruner={"type": "none"}
+            fidelity={"iterations": iterations, "rungs": [2, iterations]},
+            budget={"trials": trials},
+            pruner={"type": "none"},
         )
         self.sweep_id = self.service.create(spec, fingerprint="0" * 64, now=time.time()).sweep_id
         self.command = [sys.executable, str(DRIVER), str(directory), self.sweep_id, address, "0.02"]
@@ -121,3 +123,67 @@ def test_a_driver_killed_before_it_saw_the_request(home, waiting):
         subprocess.run(home.command, check=True, env=home.env, stdout=subprocess.DEVNULL, timeout=60)
     assert home.sweep.state is SweepState.CANCELLED
     assert home.states == {TrialState.CANCELLED}
+
+
+@pytest.fixture
+def short(tmp_path, mlflow_uri, ray_address):
+    """A sweep of one trial of two seconds."""
+    return Home(tmp_path, mlflow_uri, ray_address, trials=1, iterations=100)
+
+
+def ended(home):
+    """How many trials have ended, and all of them COMPLETED."""
+    trials = home.service.trials(home.sweep_id)
+    assert {trial.state for trial in trials} == {TrialState.COMPLETED}
+    return len(trials)
+
+
+def test_a_live_driver_goes_on_with_what_another_process_adds(short):
+    """It ends when the larger budget is spent, and says who extended it."""
+    with short.drive() as driver:
+        code, out, _ = short.masksweep("extend", "--trials", "2", "--json")
+        said = driver.stdout.read()
+    document = json.loads(out)
+    assert (code, document["driven"], document["budget"]["trials"]) == (0, True, 3)
+    assert "extended the sweep: 2 trials more\n" in said
+    assert (short.sweep.state, short.sweep.reason) == (SweepState.COMPLETED, "budget of 3 trials used up")
+    assert ended(short) == 3
+
+
+def test_an_extension_survives_the_driver_and_opens_a_sweep_that_has_ended(short):
+    """kill -9 before the driver heard of it; then again after the end, and twice under one key."""
+    with short.drive() as driver:
+        driver.send_signal(signal.SIGSTOP)
+        assert short.masksweep("extend", "--trials", "1", "--key", "one")[0] == 0
+        driver.kill()
+        driver.stdout.close()
+    subprocess.run(short.command, check=True, env=short.env, stdout=subprocess.DEVNULL)
+    assert (short.sweep.state, ended(short)) == (SweepState.COMPLETED, 2)
+
+    code, _, err = short.masksweep("extend", "--trials", "1", "--key", "one")
+    assert (code, err.splitlines()[0]) == (
+        0,
+        f"sweep {short.sweep_id} was extended under that key already",
+    )
+    code, _, err = short.masksweep("extend", "--wall", "1h")
+    assert code == 2
+    assert err == (
+        f"error: sweep {short.sweep_id} is COMPLETED, another limit ended it: budget of 2 trials used up\n"
+        "\nhint: extend it by --trials too\n"
+    )
+    code, _, err = short.masksweep("extend", "--trials", "0", "--wall", "2")
+    assert (code, err.splitlines()) == (
+        2,
+        [
+            f"extend {short.sweep_id}: 2 problems",
+            "  --trials: got 0, but needs a whole number from 1 to 100000",
+            "  --wall: got 2, but needs a duration such as 2h, 90m or 1h30m",
+            "      hint: say the unit: h, m or s",
+        ],
+    )
+    code, _, err = short.masksweep("extend", "--trials", "1")
+    assert code == 0
+    assert err.startswith(f"sweep {short.sweep_id}: 1 trial more, 3 in all\n\nhint: ")
+    assert short.sweep.state is SweepState.PAUSED
+    subprocess.run(short.command, check=True, env=short.env, stdout=subprocess.DEVNULL)
+    assert (short.sweep.state, ended(short)) == (SweepState.COMPLETED, 3)

@@ -9,8 +9,10 @@ import pytest
 
 from runners.driver import drive
 from sweeps.core.errors import StaleEpoch, StoreUnavailable
+from sweeps.core.extension import read_extension
 from sweeps.core.states import AttemptState, SweepState, TrialState
 from sweeps.launchers.runner import DriveOrder
+from sweeps.store.control import SweepControl
 from sweeps.store.engine import writing
 from tests.integration.home import Home
 
@@ -207,6 +209,24 @@ def test_a_wall_limit_calls_workers_in_from_the_middle_of_a_rung(tmp_path, mlflo
     assert sweep.reason.endswith("wall time of 1s used up")
     assert {t.state for t in home.trials} == {TrialState.CANCELLED}
     assert all(t.checkpoint_iteration == t.iteration < 9000 for t in home.trials)
+
+
+def test_a_sweep_that_is_extended_while_its_workers_come_in_goes_on(tmp_path, mlflow_uri, ray_address):
+    """The same driver takes it up again, with what the limit had cut off."""
+    budget = {"trials": 4, "target": {"segm/AP": 0.0}}
+    home = Home(tmp_path, mlflow_uri, budget=budget, pruner={"type": "none"})
+    control, replies = SweepControl(home.service.engine, is_dead=lambda _: False), []
+
+    def extend(progress):
+        if home.state is SweepState.STOPPING and not replies:
+            more = read_extension({"target": {"segm/AP": 99}})
+            replies.append(control.extend(home.sweep_id, more, by="ann@lab", now=time.time()))
+
+    home.drive(ray_address, on_progress=extend, step_s=0.02)
+    assert replies[0].sweep.state is SweepState.STOPPING
+    assert (home.state, home.service.sweep(home.sweep_id).epoch) == (SweepState.COMPLETED, 2)
+    assert {(t.state, t.iteration) for t in home.trials} == {(TrialState.COMPLETED, 9)}
+    assert dict(home.iterations()) == {(number, i): 1 for number in range(4) for i in range(1, 10)}
 
 
 def test_a_driver_that_lost_its_sweep_stops_and_writes_nothing_more(tmp_path, mlflow_uri, ray_address):

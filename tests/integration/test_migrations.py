@@ -17,6 +17,8 @@ from alembic.script import ScriptDirectory
 
 from sweeps.core.details import EvaluationDetails
 from sweeps.core.errors import UserError
+from sweeps.core.states import SweepState
+from sweeps.core.stops import Limit
 from sweeps.core.trial import Suggestion
 from sweeps.records import Claim
 from sweeps.service import SweepService
@@ -145,6 +147,36 @@ def test_a_store_of_the_first_schema_goes_on(url, tmp_path):
     assert service.trials(claim.sweep_id)[1].replicate_of == 0
     measure(service, claim, 300, COMPLETED, details=EvaluationDetails())
     assert service.details(claim.sweep_id, 0) == {300: EvaluationDetails()}
+    engine.dispose()
+
+
+ENDS = {
+    None: Limit.TRIALS,
+    "wall time of 60 s used up": Limit.WALL,
+    "8 GPU-hours used up": Limit.GPU_HOURS,
+    "deadline passed": Limit.DEADLINE,
+    "target reached: segm/AP 41": Limit.TARGET,
+    "no improvement over 2 trials: the best is still trial 0": Limit.NO_IMPROVEMENT,
+    "the space has no further combination": None,
+}
+"""Reasons of sweeps that ended before it was stored which limit did it, and that limit."""
+
+
+def test_sweeps_that_ended_long_ago_can_be_extended(url, tmp_path):
+    """Which limit ended each is read from its reason."""
+    engine = open_engine(url)
+
+    def ended(service: SweepService) -> Claim:
+        for reason in ENDS:
+            claim = service.claim(service.create(make_spec(), fingerprint="sha", now=1.0).sweep_id, 2.0)
+            service.finish(claim, SweepState.COMPLETED, reason, 3.0)
+        return claim
+
+    as_of("0003", url, engine, tmp_path, ended)
+    upgrade(engine)
+    sweeps = SweepService(engine).sweeps()
+    assert {sweep.reason: sweep.stopped_by for sweep in sweeps} == ENDS
+    assert all((sweep.extension, sweep.budget) == (None, sweep.spec.budget) for sweep in sweeps)
     engine.dispose()
 
 

@@ -26,7 +26,8 @@ def test_no_limits_never_end_a_sweep():
 )
 def test_a_limit_ends_a_sweep_when_it_is_reached(limits, spent, reason):
     """Each limit ends the sweep exactly at its value, and says why."""
-    assert exhausted(limits, spent, now=1000.0) == reason
+    stop = exhausted(limits, spent, now=1000.0)
+    assert (stop and stop.reason) == reason
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from sweeps.core.details import EvaluationDetails, ImageScores
-from sweeps.core.requests import RequestKind
+from sweeps.core.extension import read_extension
+from sweeps.core.requests import AIMS, RequestKind
 from sweeps.core.states import SweepState, TrialState
+from sweeps.core.stops import Limit
 from sweeps.core.trial import Assignment, Decision, Failure, FailureKind
 from sweeps.records import Claim
 from sweeps.search import Ending, Turn
@@ -129,6 +131,7 @@ def test_gpu_hours_count_the_share_of_a_device(tmp_path):
     trial = driver.search.next()
     assert driver.measure(trial, 75, worker_s=7100.0) is Decision.CONTINUE
     assert driver.measure(trial, 150, worker_s=100.0) is Decision.STOP
+    assert driver.search.next() is Turn.FINISHED
     assert driver.states() == [TrialState.CANCELLED]
 
 
@@ -219,6 +222,7 @@ def test_a_trial_that_reaches_the_target_is_not_pruned(tmp_path):
             driver.measure(trial, rung, metrics={"segm/AP": ap, "latency/ms_per_image": ms})
     trial = driver.search.next()
     driver.measure(trial, 75, metrics={"segm/AP": 41.0, "latency/ms_per_image": 50.0})
+    assert driver.search.next() is Turn.FINISHED
     assert driver.states()[-1] is TrialState.CANCELLED
 
 
@@ -262,7 +266,7 @@ def test_a_sweep_with_one_measurement_is_complete(driver):
     driver.measure(driver.search.next(), 300)
     infeasible(driver)
     assert driver.search.next() is Turn.FINISHED
-    assert driver.search.ending() == Ending(SweepState.COMPLETED, None)
+    assert driver.search.ending() == Ending(SweepState.COMPLETED, "budget of 3 trials used up")
 
 
 def test_a_budget_that_ends_before_the_first_rung_is_told(tmp_path):
@@ -399,7 +403,7 @@ def test_what_was_asked_of_a_driver_that_died_is_done_by_the_next(driver, ask, k
     ask(kind)
     driver.search = driver.claimed()
     assert driver.search.next() is Turn.FINISHED
-    assert driver.search.ending().state is kind.aim
+    assert driver.search.ending().state is AIMS[kind]
 
 
 def test_a_sweep_whose_driver_died_while_it_stopped_is_only_finished(tmp_path):
@@ -413,6 +417,85 @@ def test_a_sweep_whose_driver_died_while_it_stopped_is_only_finished(tmp_path):
     assert driver.search.next() is Turn.FINISHED
     assert driver.search.ending() == Ending(SweepState.COMPLETED, "target reached: segm/AP 45")
     assert driver.states() == [TrialState.CANCELLED] * 2
+
+
+def extend(driver, **more):
+    """Adds to the budget of the driver's sweep from outside."""
+    control = SweepControl(driver.service.engine, is_dead=lambda _: False)
+    return control.extend(driver.sweep_id, read_extension(more), by="ann@lab", now=driver.clock.tick())
+
+
+def test_trials_that_are_added_are_tried(driver):
+    """The driver sees the larger budget at its next verb, and its progress counts by it."""
+    for _ in range(3):
+        driver.measure(driver.search.next(), 300)
+    extend(driver, trials=1)
+    driver.measure(driver.search.next(), 300)
+    assert driver.search.progress().total == 4
+    assert driver.search.next() is Turn.FINISHED
+    assert driver.search.ending() == Ending(SweepState.COMPLETED, "budget of 4 trials used up")
+    assert driver.service.sweep(driver.sweep_id).stopped_by is Limit.TRIALS
+
+
+def test_time_that_is_added_lets_workers_go_on(tmp_path):
+    """A limit that is extended before it is reached ends nothing, nor does one that has just been reached."""
+    driver = Driver(tmp_path, budget={"trials": 30, "wall": "100s"})
+    trial = driver.search.next()
+    driver.clock.tick(90)
+    extend(driver, wall="100s")
+    driver.clock.tick(50)
+    assert driver.measure(trial, 75) is Decision.CONTINUE
+    driver.clock.tick(70)
+    driver.search.heed()
+    assert Path(trial.pause_file).exists()
+    extend(driver, wall="1h")
+    assert driver.measure(trial, 80, metrics=None, paused=True) is Decision.STOP
+    again = driver.search.next()
+    assert (again.number, again.iteration) == (0, 80)
+    assert not Path(again.pause_file).exists()
+
+
+@pytest.mark.parametrize("limit", ["trials", "wall"])
+def test_a_sweep_that_is_extended_as_it_stops_does_not_stop(tmp_path, limit):
+    """The extension is committed after the driver looked, and before it says STOPPING."""
+    driver = Driver(tmp_path, budget={"trials": 1, "wall": "100s"})
+    finish, more = driver.service.finish, {"trials": 1, "wall": "1h"}
+
+    def late(*arguments, **options):
+        if more:
+            extend(driver, **more)
+            more.clear()
+        return finish(*arguments, **options)
+
+    driver.service.finish = late
+    trial = driver.search.next()
+    if limit == "trials":
+        driver.measure(trial, 300)
+        assert driver.search.next().number == 1
+    else:
+        driver.clock.tick(200)
+        assert driver.measure(trial, 75) is Decision.STOP
+        again = driver.search.next()
+        assert (again.number, again.attempt, again.iteration) == (0, 2, 75)
+    assert driver.service.sweep(driver.sweep_id).state is SweepState.RUNNING
+
+
+def test_a_sweep_that_ended_goes_on_after_an_extension(tmp_path):
+    """What the limit cut off comes first, from its checkpoint; then what was added."""
+    driver = Driver(tmp_path, workers=1, budget={"trials": 2, "target": {"segm/AP": 40}})
+    driver.measure(driver.search.next(), 300, ap=30.0)
+    driver.measure(driver.search.next(), 75, ap=41.0)
+    assert driver.search.next() is Turn.FINISHED
+    ending = driver.search.ending()
+    driver.service.finish(Claim(driver.sweep_id, 1), ending.state, ending.reason, driver.clock())
+    assert driver.states() == [TrialState.COMPLETED, TrialState.CANCELLED]
+    extend(driver, trials=1, target={"segm/AP": 50})
+    driver.search = driver.claimed()
+    again = driver.search.next()
+    assert (again.number, again.attempt, again.iteration) == (1, 2, 75)
+    assert driver.measure(again, 150, ap=45.0) is Decision.CONTINUE
+    driver.measure(again, 300, ap=45.0)
+    assert driver.search.next().number == 2
 
 
 def images(*scores):

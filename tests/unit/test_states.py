@@ -2,7 +2,9 @@ import pytest
 
 from sweeps.core.states import (
     ATTEMPT_TRANSITIONS,
+    SWEEP_REOPENINGS,
     SWEEP_TRANSITIONS,
+    TRIAL_REOPENINGS,
     TRIAL_TRANSITIONS,
     AttemptState,
     SweepState,
@@ -32,6 +34,14 @@ def test_every_state_has_a_row_and_can_be_reached(states, table, first):
 def test_no_state_follows_itself(states, table, first):
     """A transition changes something."""
     assert [state for state in states if state in table[state]] == []
+
+
+def test_only_what_has_ended_is_opened_again():
+    """An extension leads from an end back to a state from which all goes on, and from nowhere else."""
+    for table, again in ((SWEEP_REOPENINGS, SweepState.PAUSED), (TRIAL_REOPENINGS, TrialState.QUEUED)):
+        assert all(state.terminal for state in table)
+        assert set(table.values()) == {frozenset({again})}
+    assert SweepState.CANCELLED not in SWEEP_REOPENINGS
 
 
 def test_terminal_states_are_those_with_an_empty_row():
