@@ -25,9 +25,8 @@ def printed(table, width):
 
 def leaderboard(width):
     spec = make_spec()
-    sweep = SweepRecord(
-        "parts-abcdef", "parts", SweepState.COMPLETED, None, 1, spec, "0", 0.0, 0.0, 9.0, 1.0, 9.0, None
-    )
+    row = ("parts-abcdef", "parts", SweepState.COMPLETED, None, 1, spec, "0", 0.0, 0.0, 9.0, 1.0, 9.0, None)
+    sweep = SweepRecord(*row, spec.budget)
     trials = [
         TrialRecord(
             number, TrialState.COMPLETED, None, {name: got[number] for name, got in KNOBS.items()}, 1, 1,
