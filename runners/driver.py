@@ -20,12 +20,13 @@ from sweeps.core.progress import Progress
 from sweeps.core.requests import Request, RequestKind
 from sweeps.core.states import SweepState
 from sweeps.core.trial import WorkerFactory
+from sweeps.end import Ending
 from sweeps.invocation import command, resume_command
 from sweeps.launchers.runner import DriveOrder
 from sweeps.liveness import STALE_AFTER_S, is_dead
 from sweeps.patience import Waiting
 from sweeps.records import Claim
-from sweeps.search import Ending, Search
+from sweeps.search import Search
 from sweeps.service import SweepService
 from sweeps.tracking.mirror import Mirror
 from sweeps.tracking.thread import MirrorThread

@@ -4,24 +4,22 @@ Every verb is one transaction of the store, fenced by the driver's epoch; what i
 the rows, changed only after they were. The executor calls the verbs from one thread.
 """
 
-import contextlib
-import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 
+from sweeps.calling import Calling
 from sweeps.core.budget import limits_of
 from sweeps.core.finals import Finals
 from sweeps.core.progress import Overview, Progress
-from sweeps.core.ranking import leader
 from sweeps.core.replicates import repeat_of, searched
 from sweeps.core.requests import Request
 from sweeps.core.sampler import most_trials
 from sweeps.core.spec import SweepSpec
-from sweeps.core.states import SweepState, TrialState
-from sweeps.core.stops import Limit, Stop
+from sweeps.core.states import TrialState
 from sweeps.core.trial import Assignment, Decision, Failure, FailureKind, Report
+from sweeps.end import End, Ending, any_open
 from sweeps.ledger import Ledger
 from sweeps.records import Claim, Outcome, TrialRecord
 from sweeps.room import Place, Room
@@ -35,10 +33,6 @@ from sweeps.wishes import Wishes
 MAX_FAILURES = 3
 """Lost or failed attempts after which a trial is FAILED."""
 
-HOPELESS_AFTER = 3
-"""Trials that may end FAILED, with none measured in the sweep, before the sweep itself is given up."""
-
-
 _NO_MEMORY = (FailureKind.OUT_OF_MEMORY, FailureKind.OUT_OF_HOST_MEMORY)
 
 _GOES_ON = Outcome(TrialState.RUNNING, None, Decision.CONTINUE)
@@ -49,14 +43,6 @@ class Turn(Enum):
 
     WAIT = "wait"
     FINISHED = "finished"
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """What the search leaves its sweep in: PAUSED, CANCELLED, COMPLETED, or FAILED without a measurement."""
-
-    state: SweepState
-    reason: str | None
 
 
 class Search:
@@ -96,7 +82,7 @@ class Search:
         self._directory, self._workers = directory, workers
         self._room = Room(workers, devices, workers if beside is None else beside)
         self._rungs: tuple[int, ...] = tuple(self._spec.fidelity.rungs)
-        self._pause_file = directory / f"pause-e{claim.epoch}"
+        self._calling = Calling(directory / f"pause-e{claim.epoch}")
         self._finals = Finals(self._spec)
         self._overview = Overview(self._finals, rungs=self._rungs, workers=workers)
         self._trials: dict[int, TrialRecord] = {t.number: t for t in service.trials(claim.sweep_id)}
@@ -116,21 +102,23 @@ class Search:
             now=clock(),
             trials=self._trials.values(),
         )
-        self._pausing = self._called_in = False
+        self._pausing = self._abandoned = False
         self._halted: str | None = None
         self._wishes = Wishes(StoreReader(service.engine), claim.sweep_id, on_request)
-        self._stopping = sweep.state is SweepState.STOPPING
-        self._over: Stop | None = None
-        if self._stopping:
-            self._over = Stop(sweep.reason or "its last driver was ending it", sweep.stopped_by)
-        self._search_ended: Stop | None = None  # why, where finalists are run again
-        if sweep.search_ended is not None:
-            self._search_ended = Stop(sweep.search_ended, sweep.stopped_by)
-        self._told = sweep.search_ended is not None
-        self._abandoned = False
         self._different = most_trials(self._spec.sampler, self._spec.space)
         self._upcoming = Upcoming(service, claim, self._spec, self._sampler, self._finals)
         self._upcoming.trials = sweep.budget.trials
+        self._end = End(
+            service,
+            claim,
+            sweep,
+            trials=self._trials,
+            ledger=self._ledger,
+            wishes=self._wishes,
+            upcoming=self._upcoming,
+            finals=self._finals,
+            clock=clock,
+        )
 
     # -- the three verbs
 
@@ -150,9 +138,9 @@ class Search:
         running = self._count(TrialState.RUNNING)
         self.heed()
         self._check_budget()
-        self._stop()
-        stops = self._pausing or self._over is not None or self._abandoned
-        if stops or (self._search_ended and self._open(self._own())):
+        self._end.tell()
+        stops = self._pausing or self._end.over is not None or self._abandoned
+        if stops or (self._end.search_ended and any_open(self._own())):
             if running:
                 return Turn.WAIT
             if not self._abandoned:
@@ -165,7 +153,7 @@ class Search:
         self._let_workers_go_on()
         trial = self._started(place)
         if trial is None:
-            return Turn.WAIT if running else self._tried()
+            return Turn.WAIT if running else self._last_turn()
         self._trials[trial.number] = trial
         self._ledger.take(trial, self._clock())
         self._room.hand_out(trial, self._clock())
@@ -205,7 +193,7 @@ class Search:
         if trial.state.terminal and own:
             self._sampler.finish(trial.number, trial.state, trial.metrics)
         self._check_budget()
-        self._stop()
+        self._end.tell()
         self._on_change(self.progress(trial))
         return outcome.decision
 
@@ -240,7 +228,7 @@ class Search:
     def pause(self) -> None:
         """Asks for a stop at the next checkpoint. Safe in a signal handler, and more than once."""
         self._pausing = True
-        self._ask_workers_to_pause()
+        self._calling.call_in()
 
     def heed(self) -> None:
         """Looks for what people asked of the sweep, and at the clock. From any thread, and often.
@@ -252,29 +240,21 @@ class Search:
         new = self._wishes.look()
         self._pausing = self._pausing or self._wishes.pause is not None
         if new or self._ledger.time_is_up(self._clock()):
-            self._ask_workers_to_pause()
+            self._calling.call_in()
 
     def abandon(self) -> None:
         """Gives up without another word to the store: its epoch is lost, or it cannot be written."""
-        self._abandoned = True
-        self._ask_workers_to_pause()
+        self._abandoned = self._end.silent = True
+        self._calling.call_in()
 
     def ending(self) -> Ending:
-        """How the search ended, once `next` has said FINISHED; a spent budget leaves nothing to resume."""
-        if self._wishes.cancel:
-            return Ending(SweepState.CANCELLED, self._wishes.cancel)
-        if self._hopeless():
-            return Ending(SweepState.FAILED, self._over.reason if self._over else None)
-        if self._pausing and self._unfinished():
-            return Ending(SweepState.PAUSED, self._wishes.pause or self._halted)
-        if self._any_measured():
-            return Ending(SweepState.COMPLETED, self._why())
-        return Ending(SweepState.FAILED, f"no trial could be measured: {self._last_reason()}")
+        """How the search ended, once `next` has said FINISHED."""
+        return self._end.ending(pausing=self._pausing, halted=self._halted)
 
     def progress(self, changed: TrialRecord | None = None) -> Progress:
         """The sweep at this moment, with the trial that it is news of."""
         trials, budget = self._trials.values(), self._upcoming.trials
-        settled = not self._open(trials) and not self._unfinished()
+        settled = not any_open(trials) and not self._end.leaves_something()
         return self._overview.at(trials, min(budget, self._different or budget), changed, settled=settled)
 
     # -- decisions
@@ -291,7 +271,7 @@ class Search:
         self._check_budget(after)
         if why and not self._ledger.hits_target(after):
             return Outcome(TrialState.PRUNED, why, Decision.STOP)
-        over = self._over or (self._search_ended if own else None)
+        over = self._end.stop_of(trial)
         if over:
             # what a limit cuts off waits for the end: until then the limit may be extended
             state = TrialState.QUEUED if over.limit else TrialState.CANCELLED
@@ -318,98 +298,24 @@ class Search:
 
     def _check_budget(self, changed: TrialRecord | None = None) -> None:
         """Looks whether a limit is reached, with a trial as its newest report leaves it."""
-        self._extend()
-        if self._wishes.cancel:
-            self._over = Stop(self._wishes.cancel)
-        if self._over:
-            return
-        if self._search_ended is None:
-            own = changed is None or changed.replicate_of is None
-            self._search_ended = self._ledger.enough(changed if own else None)
-            if self._search_ended:
-                self._ask_workers_to_pause()
-        self._over = self._ledger.exhausted(self._clock(), changed)
-        if self._search_ended and not self._finals.wanted:
-            self._over = self._search_ended
-        if self._over is None and self._hopeless():
-            self._over = Stop(f"the first {HOPELESS_AFTER} trials failed: {self._last_reason()}")
-        if self._over:
-            self._ask_workers_to_pause()
-
-    def _stop(self) -> None:
-        """Tells the store that the sweep ends, or only its search, after the report that ends it.
-
-        A sweep that was just extended does not end.
-        """
-        if self._abandoned or self._stopping:
-            return
-        ended, now = self._search_ended, self._clock()
-        if ended and not self._told and not self._over:
-            self._service.end_search(self._claim, ended.reason, now, limit=ended.limit)
-            self._told = True
-        if self._over is None:
-            return
-        over = self._over
-        left = self._service.finish(self._claim, SweepState.STOPPING, over.reason, now, limit=over.limit)
-        self._stopping = left is SweepState.STOPPING
-        if not self._stopping:
-            self._over, self._search_ended, self._wishes.extended = None, None, True
-            self._extend()
-
-    def _tried(self) -> Assignment | Turn:
-        """Nothing runs, and there is nothing left to try: the end, unless the sweep was just extended."""
-        count = self._upcoming.trials
-        spent = Stop(f"budget of {count} trial{'s' if count > 1 else ''} used up", Limit.TRIALS)
-        if self._upcoming.exhausted:
-            spent = Stop(self._upcoming.exhausted)
-        self._over = self._search_ended or spent
-        self._stop()
-        return Turn.FINISHED if self._over else self._turn()
-
-    def _extend(self) -> None:
-        """Takes over what was added to the budget; a sweep that is STOPPING already is opened again later."""
-        if self._wishes.extended and not self._stopping and not self._abandoned:
-            self._wishes.extended = False
-            sweep = self._service.take_extension(self._claim, self._clock())
-            self._upcoming.trials = sweep.budget.trials
-            limits = limits_of(sweep.budget, self._finals.objectives, sweep.deadline_at)
-            self._ledger.extend(limits, self._own())
-
-    def _hopeless(self) -> bool:
-        """Whether only failures came so far: the fault is then the set-up's, not a trial's.
-
-        Trials that are INFEASIBLE do not count before the end: others may fit.
-        """
-        return self._count(TrialState.FAILED) >= HOPELESS_AFTER and not self._any_measured()
-
-    def _any_measured(self) -> bool:
-        return leader(self._trials.values(), self._finals.objectives) is not None
-
-    def _last_reason(self) -> str:
-        """Why the last trial that failed did so; if none did, the limit that ended them."""
-        bad = (TrialState.FAILED, TrialState.INFEASIBLE)
-        reasons = [t.reason for t in self._trials.values() if t.state in bad and t.reason]
-        return reasons[-1] if reasons else self._over.reason if self._over else "none was started"
-
-    def _why(self) -> str | None:
-        """Why the sweep ended before its number of trials, or of replicates."""
-        why = self._over or self._search_ended
-        if self._search_ended and why and why != self._search_ended:
-            return f"{self._search_ended.reason}; {why.reason}"
-        return why.reason if why else None
+        if self._end.check(changed):
+            self._calling.call_in()
 
     def _cancel_queued(self) -> None:
         """A budget that has ended leaves no trial waiting for a turn that will not come."""
         for trial in list(self._trials.values()):
-            own = trial.replicate_of is None
-            stop = self._over or (self._search_ended if own else None)
+            stop = self._end.stop_of(trial)
             if trial.state is TrialState.QUEUED and stop:
                 self._service.cancel_queued(self._claim, trial.number, stop.reason, self._clock())
                 self._trials[trial.number] = replace(trial, state=TrialState.CANCELLED, reason=stop.reason)
-                if own:
+                if trial.replicate_of is None:
                     self._sampler.finish(trial.number, TrialState.CANCELLED, trial.metrics)
 
     # -- details
+
+    def _last_turn(self) -> Assignment | Turn:
+        """Nothing runs, and nothing is left to try."""
+        return Turn.FINISHED if self._end.is_reached() else self._turn()
 
     def _started(self, place: TrialRecord | Place) -> TrialRecord | None:
         """The next attempt, RUNNING: of a trial that waited, or of a new one; None if there is none now."""
@@ -417,43 +323,20 @@ class Search:
         if isinstance(place, TrialRecord):
             share = self._room.share(place)
             return self._service.start_attempt(self._claim, place.number, now, gpus=share)
-        searching = self._search_ended is None
+        searching = self._end.search_ended is None
         return self._upcoming.begin(self._trials, now, gpus=self._room.share(), searching=searching)
 
     def _own(self) -> list[TrialRecord]:
         """The search's trials, without replicates of finalists: what the sampler and the budget count."""
         return searched(self._trials.values())
 
-    def _open(self, trials: Iterable[TrialRecord]) -> bool:
-        return any(not trial.state.terminal for trial in trials)
-
     def _count(self, state: TrialState) -> int:
         return sum(t.state is state for t in self._trials.values())
 
-    def _unfinished(self) -> bool:
-        """Whether a later driver would find something to run."""
-        if self._over:
-            return False
-        if not self._search_ended:
-            own = self._own()
-            more = len(own) < self._upcoming.trials and not self._upcoming.exhausted
-            if more or self._open(own):
-                return True
-        repeats = [trial for trial in self._trials.values() if trial.replicate_of is not None]
-        return self._open(repeats) or bool(self._finals.due(self._trials.values()))
-
-    def _ask_workers_to_pause(self) -> None:
-        self._called_in = True
-        with contextlib.suppress(OSError):  # on a full disk they stop at their next report
-            os.close(os.open(self._pause_file, os.O_CREAT | os.O_WRONLY))
-
     def _let_workers_go_on(self) -> None:
         """They were called in for a limit that is not reached, now that all have said what they did."""
-        if self._called_in:
-            self._called_in = False
-            self._pause_file.unlink(missing_ok=True)
-            if self._pausing:  # a signal came in between
-                self._ask_workers_to_pause()
+        if self._calling.let_go_on() and self._pausing:  # a signal came in between
+            self._calling.call_in()
 
     def _assignment(self, trial: TrialRecord) -> Assignment:
         return Assignment(
@@ -468,6 +351,6 @@ class Search:
             checkpoint=trial.checkpoint,
             iteration=trial.checkpoint_iteration,
             directory=str(self._directory / "trials" / f"{trial.number:05d}"),
-            pause_file=str(self._pause_file),
+            pause_file=str(self._calling.path),
             gpus=self._room.share(trial),
         )

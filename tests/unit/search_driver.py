@@ -1,8 +1,11 @@
 """A search without an executor: the test hands out, measures and fails."""
 
 from sweeps.bootstrap import open_service
+from sweeps.core.extension import read_extension
+from sweeps.records import Claim
 from sweeps.search import Search
 from sweeps.settings import Settings
+from sweeps.store.control import SweepControl
 from sweeps.testing import FakeClock, make_report, make_spec
 
 
@@ -26,6 +29,17 @@ class Driver:
     def claimed(self):
         """A new epoch's search."""
         return Search(self.service, self.service.claim(self.sweep_id, self.clock.tick()), **self.options)
+
+    def leave(self):
+        """What a driver does at its end; the sweep's state afterwards."""
+        ending = self.search.ending()
+        held = Claim(self.sweep_id, self.service.sweep(self.sweep_id).epoch)
+        return self.service.finish(held, ending.state, ending.reason, self.clock())
+
+    def extend(self, **more):
+        """Adds to the budget from outside."""
+        control = SweepControl(self.service.engine, is_dead=lambda _: False)
+        return control.extend(self.sweep_id, read_extension(more), by="ann@lab", now=self.clock.tick())
 
     def measure(self, assignment, iteration, ap=10.0, **fields):
         fields = {

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from sweeps.core.details import EvaluationDetails, ImageScores
-from sweeps.core.extension import read_extension
 from sweeps.core.requests import AIMS, RequestKind
 from sweeps.core.states import SweepState, TrialState
 from sweeps.core.stops import Limit
 from sweeps.core.trial import Assignment, Decision, Failure, FailureKind
+from sweeps.end import Ending
 from sweeps.records import Claim
-from sweeps.search import Ending, Turn
+from sweeps.search import Turn
 from sweeps.store.control import SweepControl
 from tests.unit.search_driver import Driver
 
@@ -419,17 +419,11 @@ def test_a_sweep_whose_driver_died_while_it_stopped_is_only_finished(tmp_path):
     assert driver.states() == [TrialState.CANCELLED] * 2
 
 
-def extend(driver, **more):
-    """Adds to the budget of the driver's sweep from outside."""
-    control = SweepControl(driver.service.engine, is_dead=lambda _: False)
-    return control.extend(driver.sweep_id, read_extension(more), by="ann@lab", now=driver.clock.tick())
-
-
 def test_trials_that_are_added_are_tried(driver):
     """The driver sees the larger budget at its next verb, and its progress counts by it."""
     for _ in range(3):
         driver.measure(driver.search.next(), 300)
-    extend(driver, trials=1)
+    driver.extend(trials=1)
     driver.measure(driver.search.next(), 300)
     assert driver.search.progress().total == 4
     assert driver.search.next() is Turn.FINISHED
@@ -442,13 +436,13 @@ def test_time_that_is_added_lets_workers_go_on(tmp_path):
     driver = Driver(tmp_path, budget={"trials": 30, "wall": "100s"})
     trial = driver.search.next()
     driver.clock.tick(90)
-    extend(driver, wall="100s")
+    driver.extend(wall="100s")
     driver.clock.tick(50)
     assert driver.measure(trial, 75) is Decision.CONTINUE
     driver.clock.tick(70)
     driver.search.heed()
     assert Path(trial.pause_file).exists()
-    extend(driver, wall="1h")
+    driver.extend(wall="1h")
     assert driver.measure(trial, 80, metrics=None, paused=True) is Decision.STOP
     again = driver.search.next()
     assert (again.number, again.iteration) == (0, 80)
@@ -463,7 +457,7 @@ def test_a_sweep_that_is_extended_as_it_stops_does_not_stop(tmp_path, limit):
 
     def late(*arguments, **options):
         if more:
-            extend(driver, **more)
+            driver.extend(**more)
             more.clear()
         return finish(*arguments, **options)
 
@@ -486,10 +480,9 @@ def test_a_sweep_that_ended_goes_on_after_an_extension(tmp_path):
     driver.measure(driver.search.next(), 300, ap=30.0)
     driver.measure(driver.search.next(), 75, ap=41.0)
     assert driver.search.next() is Turn.FINISHED
-    ending = driver.search.ending()
-    driver.service.finish(Claim(driver.sweep_id, 1), ending.state, ending.reason, driver.clock())
+    assert driver.leave() is SweepState.COMPLETED
     assert driver.states() == [TrialState.COMPLETED, TrialState.CANCELLED]
-    extend(driver, trials=1, target={"segm/AP": 50})
+    driver.extend(trials=1, target={"segm/AP": 50})
     driver.search = driver.claimed()
     again = driver.search.next()
     assert (again.number, again.attempt, again.iteration) == (1, 2, 75)

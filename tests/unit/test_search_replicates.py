@@ -4,8 +4,10 @@ import pytest
 
 from sweeps.core.replicates import repeat_of
 from sweeps.core.states import SweepState, TrialState
+from sweeps.core.stops import Limit
 from sweeps.core.trial import Decision, Failure, FailureKind
-from sweeps.search import Ending, Turn
+from sweeps.end import Ending
+from sweeps.search import Turn
 from tests.unit.search_driver import Driver
 
 THREE = {"replicates": {"runs": 3, "finalists": 2}}
@@ -41,7 +43,7 @@ def test_finalists_run_again_in_full_with_other_seeds(tmp_path):
     assert len({a.seed for a in made} | {t.seed for t in own}) == 7
     assert {a.rungs for a in made} == {(300,)}
     assert again(driver) == [(a.number, a.number % 100_000, TrialState.COMPLETED) for a in made]
-    assert driver.search.ending() == Ending(SweepState.COMPLETED, None)
+    assert driver.search.ending() == Ending(SweepState.COMPLETED, "budget of 3 trials used up")
 
 
 def test_replicates_wait_for_the_last_trial_of_the_search(tmp_path):
@@ -115,7 +117,7 @@ def test_a_replicate_is_retried_and_may_fail_for_good(tmp_path):
     driver.search.fail(*_who(driver.search.next()), Failure(FailureKind.DIVERGED, "nan"))
     assert driver.search.next() is Turn.FINISHED
     assert [state for _, _, state in again(driver)] == [TrialState.FAILED, TrialState.INFEASIBLE]
-    assert driver.search.ending() == Ending(SweepState.COMPLETED, None)
+    assert driver.search.ending() == Ending(SweepState.COMPLETED, "budget of 1 trial used up")
 
 
 def test_a_replicate_is_never_pruned_and_teaches_nobody(tmp_path):
@@ -218,3 +220,60 @@ def test_a_sweep_without_finalists_just_ends(tmp_path):
     assert driver.search.next() is Turn.FINISHED
     assert again(driver) == []
     assert driver.search.progress().best.number == 0
+
+
+def finals(tmp_path):
+    """A driver whose search a target has ended, with a trial cut off, and whose finalist runs again."""
+    budget = {"trials": 3, "target": {"segm/AP": 40}}
+    driver = Driver(tmp_path, workers=2, budget=budget, replicates={"runs": 2, "finalists": 1})
+    best, cut_off = driver.search.next(), driver.search.next()
+    driver.measure(best, 300, ap=45.0)
+    driver.measure(cut_off, 40, metrics=None, paused=True)
+    return driver, driver.search.next()
+
+
+def goes_on(driver):
+    """Who is tried next by a driver that takes the sweep up again."""
+    driver.search = driver.claimed()
+    return driver.search.next().number
+
+
+def test_a_target_that_is_raised_while_finalists_run_again_counts_at_the_end(tmp_path):
+    """The finalist's run is finished; then the sweep is open again, with the trial that was cut off first."""
+    driver, replicate = finals(tmp_path)
+    driver.extend(target={"segm/AP": 50})
+    driver.measure(replicate, 300, ap=44.0)
+    assert driver.search.next() is Turn.FINISHED
+    assert driver.leave() is SweepState.PAUSED
+    assert driver.service.sweep(driver.sweep_id).search_ended is None
+    assert goes_on(driver) == 1
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_pause_among_finalists_keeps_what_was_added(tmp_path, when):
+    """A target that is raised before or after the driver has left lets the search go on."""
+    driver, replicate = finals(tmp_path)
+    if when == "before":
+        driver.extend(target={"segm/AP": 50})
+    driver.search.pause()
+    driver.measure(replicate, 10, metrics=None, paused=True)
+    assert driver.search.next() is Turn.FINISHED
+    assert driver.leave() is SweepState.PAUSED
+    if when == "after":
+        driver.extend(target={"segm/AP": 50})
+    assert goes_on(driver) == 1
+
+
+def test_a_search_that_reached_its_target_is_not_begun_again_by_more_time(tmp_path):
+    """A limit that cut finalists off is extended: they go on, and the search stays where it is."""
+    budget = {"trials": 3, "target": {"segm/AP": 40}, "wall": "1h"}
+    driver = Driver(tmp_path, workers=1, budget=budget, replicates={"runs": 2, "finalists": 1})
+    driver.measure(driver.search.next(), 300, ap=45.0)
+    replicate = driver.search.next()
+    driver.clock.tick(4000)
+    driver.measure(replicate, 10, metrics=None, paused=True)
+    assert driver.search.next() is Turn.FINISHED
+    assert driver.leave() is SweepState.COMPLETED
+    assert driver.service.sweep(driver.sweep_id).stopped_by is Limit.WALL
+    driver.extend(wall="1h")
+    assert goes_on(driver) == replicate.number
