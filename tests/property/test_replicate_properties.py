@@ -19,7 +19,9 @@ FINALS = Finals(make_spec(replicates={"runs": 3, "finalists": 3}))
 
 def row(number, of, ap, state):
     metrics = {"segm/AP": ap}
-    return TrialRecord(number, state, None, {}, 0, 1, 0, 300, None, 0, 1.0, 0.0, 1.0, {}, metrics, 300, of)
+    return TrialRecord(
+        number, state, None, {}, 0, 1, 0, 300, None, 0, 1.0, 0.0, 1.0, {}, metrics, 300, replicate_of=of
+    )
 
 
 @given(st.lists(values, min_size=1, max_size=8), st.randoms())
