@@ -46,8 +46,8 @@ def test_suggestions_lie_in_the_space(sections):
 def test_a_restart_changes_no_suggestion_of_a_gaussian_process(sections):
     """As above, with fewer trials: a suggestion takes a second."""
     spec = make_spec(**sections)
-    steady = Game(spec, workers=2).play(10)
-    assert Game(spec, workers=2).play(10, restarts=lambda turn: turn % 9 == 5) == steady
+    steady = Game(spec, workers=2).play(8)
+    assert Game(spec, workers=2).play(8, restarts=lambda turn: turn % 9 == 5) == steady
     assert all(spec.space.contains(trial.params) for trial in steady)
 
 
