@@ -28,7 +28,7 @@ def _host() -> dict[str, int]:
 
 @dataclass
 class CurveWorker:
-    """Trains nothing: `segm/AP` is a smooth function of the parameters and of all iterations so far.
+    """Trains nothing: `segm/AP` is a smooth function of the parameters, and some luck of the seed.
 
     The value depends on a hash chain over the iterations, kept in the checkpoint, so that a wrong resume
     shows in the result.
@@ -66,7 +66,7 @@ class CurveWorker:
     def start(self, assignment: Assignment) -> None:
         """Takes an assignment, from its checkpoint if it has one."""
         self._assignment, self._iteration = assignment, 0
-        self._chain = _digest(json.dumps(dict(assignment.params), sort_keys=True))
+        self._chain = _digest(json.dumps(dict(assignment.params), sort_keys=True) + str(assignment.seed))
         self._shelf = Shelf(assignment)
         state, self._fell_back = self._shelf.resume(_read)
         if state is not None:

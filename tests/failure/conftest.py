@@ -20,4 +20,6 @@ def source() -> Iterator[Lives]:
 def sweeps(request, source, tmp_path_factory) -> Courses:
     """Sweeps in a store of each kind."""
     url = store_url(request.param, tmp_path_factory.mktemp("store"), "failures")
-    return Courses(source, url, tmp_path_factory.mktemp("sweeps"))
+    made = Courses(source, url, tmp_path_factory.mktemp("sweeps"))
+    assert len({state for state, _, _ in made.course.ends}) == 2, "some are pruned, and some are not"
+    return made
