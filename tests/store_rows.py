@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from sweeps.core.replicates import replicate_number, searched
 from sweeps.core.states import AttemptState, TrialState
 from sweeps.service import SweepService
 
@@ -13,7 +14,10 @@ def check_rows(service: SweepService, sweep_id: str) -> None:
     sweep, trials = service.sweep(sweep_id), service.trials(sweep_id)
     attempts, events = service.attempts(sweep_id), service.events(sweep_id)
     newest = {a.number: a for a in attempts}  # by trial and attempt: the last of each trial
-    assert [t.number for t in trials] == list(range(len(trials)))
+    own, again = searched(trials), Counter(t.replicate_of for t in trials)
+    assert [t.number for t in own] == list(range(len(own)))
+    repeats = [replicate_number(t.number, 1 + k) for t in own for k in range(again[t.number])]
+    assert [t.number for t in trials] == sorted([*range(len(own)), *repeats])
     assert Counter(a.number for a in attempts) == {t.number: t.attempt for t in trials}
     assert Counter(a.state for a in attempts)[AttemptState.RUNNING] == sum(
         t.state is TrialState.RUNNING for t in trials

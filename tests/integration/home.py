@@ -1,5 +1,7 @@
 """A sweep of analytic trials, driven on a real Ray cluster."""
 
+import os
+import signal
 import time
 from collections import Counter
 from functools import partial
@@ -43,3 +45,15 @@ class Home:
         """How often each (trial, iteration) was done."""
         lines = (line.split() for line in self.log.read_text().splitlines())
         return Counter((int(number), int(iteration)) for number, _, _, iteration in lines)
+
+
+class Interrupt:
+    """Sends this process one Ctrl-C, at the first progress of a trial for which `when` is true."""
+
+    def __init__(self, when):
+        self.when, self.sent = when, False
+
+    def __call__(self, progress):
+        if not self.sent and progress.changed and self.when(progress.changed):
+            self.sent = True
+            os.kill(os.getpid(), signal.SIGINT)

@@ -14,21 +14,9 @@ from sweeps.core.states import AttemptState, SweepState, TrialState
 from sweeps.launchers.runner import DriveOrder
 from sweeps.store.control import SweepControl
 from sweeps.store.engine import writing
-from tests.integration.home import Home
+from tests.integration.home import Home, Interrupt
 
 pytestmark = pytest.mark.slow  # joins a Ray cluster
-
-
-class Interrupt:
-    """Sends this process one Ctrl-C, at the first progress of a trial for which `when` is true."""
-
-    def __init__(self, when):
-        self.when, self.sent = when, False
-
-    def __call__(self, progress):
-        if not self.sent and progress.changed and self.when(progress.changed):
-            self.sent = True
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_a_sweep_runs_to_its_end_and_no_iteration_is_done_twice(tmp_path, mlflow_uri, ray_address):

@@ -2,12 +2,15 @@
 
 import pytest
 
+from sweeps.core.extension import Extension
 from sweeps.core.replicates import repeat_of
 from sweeps.core.states import SweepState, TrialState
 from sweeps.core.stops import Limit
 from sweeps.core.trial import Decision, Failure, FailureKind
 from sweeps.end import Ending
+from sweeps.records import Claim
 from sweeps.search import Turn
+from sweeps.store.control import SweepControl
 from tests.unit.search_driver import Driver
 
 THREE = {"replicates": {"runs": 3, "finalists": 2}}
@@ -277,3 +280,51 @@ def test_a_search_that_reached_its_target_is_not_begun_again_by_more_time(tmp_pa
     assert driver.service.sweep(driver.sweep_id).stopped_by is Limit.WALL
     driver.extend(wall="1h")
     assert goes_on(driver) == replicate.number
+
+
+def test_a_search_that_is_extended_goes_on_as_if_there_were_no_replicates(tmp_path):
+    """The same trials come as in a longer search; new finalists run again, old ones keep their runs."""
+    aps = [10.0, 30.0, 20.0, 40.0, 5.0]
+    straight = searched(tmp_path / "straight", *aps)
+    driver = searched(tmp_path / "extended", *aps[:3])
+    while (turn := driver.search.next()) is not Turn.FINISHED:
+        driver.measure(turn, 300, ap=25.0)
+    ending = driver.search.ending()
+    claim = Claim(driver.sweep_id, driver.service.sweep(driver.sweep_id).epoch)
+    driver.service.finish(claim, ending.state, ending.reason, driver.clock.tick())
+    control = SweepControl(driver.service.engine, is_dead=lambda _: True)
+    control.extend(driver.sweep_id, Extension(trials=2), by="ann@host", now=driver.clock.tick())
+    driver.search = driver.claimed()
+    for ap in aps[3:]:
+        driver.measure(driver.search.next(), 300, ap=ap)
+    made = []
+    while (turn := driver.search.next()) is not Turn.FINISHED:
+        made.append(turn.number)
+        driver.measure(turn, 300, ap=25.0)
+    assert made == [100003, 200003], "trial 1 has its runs, and trial 2 is no finalist any more"
+
+    def own(of):
+        rows = of.service.trials(of.sweep_id)
+        return [(t.number, t.params, t.seed, t.metrics) for t in rows if t.replicate_of is None]
+
+    assert own(driver) == own(straight)
+    assert [number for number, _, _ in again(driver)] == [100001, 100002, 100003, 200001, 200002, 200003]
+
+
+def test_an_extended_limit_takes_up_the_replicates_that_it_cut_off(tmp_path):
+    """The same row goes on from its checkpoint, and the rest follows."""
+    driver = searched(tmp_path, 30.0, 20.0, budget={"trials": 2, "gpu_hours": 1})
+    driver.measure(driver.search.next(), 150, metrics=None, worker_s=3600.0)
+    assert driver.search.next() is Turn.FINISHED
+    ending = driver.search.ending()
+    claim = Claim(driver.sweep_id, driver.service.sweep(driver.sweep_id).epoch)
+    driver.service.finish(claim, ending.state, ending.reason, driver.clock.tick(), limit=Limit.GPU_HOURS)
+    control = SweepControl(driver.service.engine, is_dead=lambda _: True)
+    control.extend(driver.sweep_id, Extension(gpu_hours=1), by="ann@host", now=driver.clock.tick())
+    driver.search = driver.claimed()
+    made = []
+    while (turn := driver.search.next()) is not Turn.FINISHED:
+        made.append((turn.number, turn.attempt, turn.iteration))
+        driver.measure(turn, 300)
+    assert made == [(100000, 2, 150), (100001, 1, 0), (200000, 1, 0), (200001, 1, 0)]
+    assert {state for _, _, state in again(driver)} == {TrialState.COMPLETED}
