@@ -9,6 +9,7 @@ from runners.base_fingerprint import base_fingerprint
 from runners.curves.objective import fingerprint
 from runners.curves.worker import AnalyticWorker
 from runners.probe import probe_points
+from runners.probe_tasks import Builder
 from runners.weights import weights_issue
 from search_spaces.issues import SpecIssue
 from search_spaces.parameters import Value
@@ -55,9 +56,11 @@ class DetectronRunner:
         pool = own_pool(spec.resources)
         return Slots(pool.workers, pool.gpus)
 
-    def probe(self, spec: SweepSpec, points: Sequence[dict[str, Value]], seconds: float) -> Probe:
-        """Trains the points for a few moments each."""
-        return probe_points(spec, points, seconds)
+    def probe(
+        self, spec: SweepSpec, points: Sequence[dict[str, Value]], *, timed: int, seconds: float
+    ) -> Probe:
+        """Builds and trains the points for a few moments each."""
+        return probe_points(spec, points, timed=timed, seconds=seconds)
 
     def drive(self, order: DriveOrder) -> None:
         """Runs the sweep's next epoch in this process."""
@@ -95,6 +98,16 @@ def make_worker(document: str, *, checkpoint_s: float = CHECKPOINT_S) -> TrialWo
 
     every = max(1, min(20, spec.fidelity.iterations // CURVE_POINTS))
     return DetectronWorker(spec, checkpoint_s=checkpoint_s, curve_every=every)
+
+
+def make_builder(document: str) -> Builder | None:
+    """What builds models of the spec in `document`; None if it has none to build."""
+    spec = spec_from_document(document)
+    if spec.base.synthetic is not None:
+        return None
+    from runners.detectron.build import ModelBuilder  # noqa: PLC0415 - torch, only in workers
+
+    return ModelBuilder(spec)
 
 
 def _check_base(spec: SweepSpec, num_classes: int) -> tuple[tuple[SpecIssue, ...], tuple[SpecIssue, ...]]:

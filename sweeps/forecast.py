@@ -1,16 +1,19 @@
 """How many trials would come to each rung: the sweep's own pruner, asked about trials that are made up.
 
 Nobody knows beforehand how the values at one rung foretell those at the next, or how much better trials
-become as the sampler learns. Three stories bound it: rungs that say nothing of each other, rungs that agree,
-and trials that become better and better, of which more pass.
+become as the sampler learns. What is possible at all is bounded by `sweeps.pruning.bounds`; what is likely is
+the middle of three stories: rungs that say nothing of each other, rungs that agree, and trials that become
+better and better, of which more pass.
 """
 
 import random
 from collections.abc import Callable, Mapping
 
 from sweeps.core.plan import Span
+from sweeps.core.sampler import most_trials
 from sweeps.core.spec import Constraint, Sampler, SweepSpec
 from sweeps.core.states import TrialState
+from sweeps.pruning.bounds import rung_bounds
 from sweeps.samplers.sampler import OptunaSampler
 
 MOST_TRIALS = 120
@@ -25,35 +28,39 @@ _STORIES: Mapping[str, _Story] = {
 }
 
 
+def trials_of(spec: SweepSpec) -> int:
+    """How many trials a sweep has: as its budget says, or fewer where its space has no more."""
+    return min(spec.budget.trials, most_trials(spec.sampler, spec.space) or spec.budget.trials)
+
+
 def passing(spec: SweepSpec) -> list[Span]:
-    """Of each rung, the share of all trials that come to it; not rising."""
-    rungs = len(spec.fidelity.rungs)
-    if spec.pruner.type == "none" or rungs == 1:
-        return [Span(1.0, 1.0, 1.0)] * rungs
+    """Of each rung, the share of all trials that come to it; not rising.
+
+    The ends hold for every sweep in which no trial fails; the middle is a guess.
+    """
+    trials = trials_of(spec)
+    bounds = [(fewest / trials, most / trials) for fewest, most in rung_bounds(spec, trials)]
+    if all(low == high for low, high in bounds):
+        return [Span(low, low, high) for low, high in bounds]
     told = [_shares(spec, story, broken=0.0) for story in _STORIES.values()]
-    lows = list(told)
     if spec.constraints:  # a trial that breaks one which training does not mend stops at once
-        lows.append(_shares(spec, _STORIES["agree"], broken=0.5))
+        told.append(_shares(spec, _STORIES["agree"], broken=0.5))
     if spec.pruner.type == "wilcoxon":  # it compares images, which made-up trials have none of
-        first = min(1.0, spec.pruner.startup_trials / spec.budget.trials)
-        lows.append([1.0 if k <= spec.pruner.warmup_rungs else first for k in range(rungs)])
-    spans = []
-    for k in range(rungs):
-        low, high = min(each[k] for each in lows), max(each[k] for each in told)
-        middle = sum(each[k] for each in lows) / len(lows)
-        spans.append(Span(low, min(max(low, middle), high), high))
-    return spans
+        told.append([low for low, _ in bounds])
+    middles = [sum(shares) / len(told) for shares in zip(*told, strict=True)]
+    return [
+        Span(low, min(max(low, middle), high), high)
+        for middle, (low, high) in zip(middles, bounds, strict=True)
+    ]
 
 
 def _shares(spec: SweepSpec, story: _Story, *, broken: float) -> list[float]:
-    trials = min(spec.budget.trials, MOST_TRIALS)
+    trials = min(trials_of(spec), MOST_TRIALS)
     chance = random.Random(0)
     sampler = OptunaSampler(spec.model_copy(update={"sampler": Sampler(type="random")}), 0)
     came = [0] * len(spec.fidelity.rungs)
     for number in range(trials):
-        if sampler.suggest(number) is None:  # the space has no more
-            trials = number
-            break
+        sampler.suggest(number)
         luck, breaks = chance.random(), chance.random() < broken
         state, metrics = TrialState.COMPLETED, dict[str, float]()
         for rung, iteration in enumerate(spec.fidelity.rungs):

@@ -65,11 +65,13 @@ def run(
 @app.command()
 def plan(
     spec: Annotated[Path, typer.Argument(help="The sweep's spec, a YAML file.", show_default=False)],
+    *,
     home: HomeOption = None,
     as_json: JsonOption = False,
-    probe_seconds: Annotated[
-        float, typer.Option(min=0, help="Real training, at most; 0 plans by earlier sweeps alone.")
-    ] = 35.0,
+    probe: Annotated[
+        bool, typer.Option("--probe/--no-probe", help="Whether to train, or to plan by earlier sweeps alone.")
+    ] = True,
+    probe_seconds: Annotated[float, typer.Option(min=1, help="How long to train, at most.")] = 35.0,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Trials at once; else what this machine can take.")
     ] = None,
@@ -78,7 +80,8 @@ def plan(
     from sweeps.cli.plan import plan_spec  # noqa: PLC0415 - only this plans
 
     settings = Settings.load(home)
-    raise typer.Exit(plan_spec(spec, settings, as_json=as_json, probe_s=probe_seconds, workers=workers))
+    seconds = probe_seconds if probe else 0.0
+    raise typer.Exit(plan_spec(spec, settings, as_json=as_json, probe_s=seconds, workers=workers))
 
 
 @app.command()

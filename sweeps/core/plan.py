@@ -1,12 +1,9 @@
-"""What a sweep would cost, from what single trials cost and how many of them pass each rung."""
+"""The words of a plan: intervals, what trials cost, what there is to run on, what a sweep would cost."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from search_spaces.parameters import Value
-from sweeps.core.budget import limits_from
-from sweeps.core.sampler import most_trials
-from sweeps.core.spec import SweepSpec
 
 GB = 1e9
 
@@ -23,13 +20,26 @@ class Span:
         if not self.low <= self.middle <= self.high:
             raise ValueError(f"low <= middle <= high must hold, but got {self}")
 
+    def __add__(self, other: "Span") -> "Span":
+        """The sum of two."""
+        return Span(self.low + other.low, self.middle + other.middle, self.high + other.high)
+
+    def __mul__(self, other: "Span") -> "Span":
+        """The product of two that are nowhere below 0."""
+        return Span(self.low * other.low, self.middle * other.middle, self.high * other.high)
+
     def scaled(self, factor: float) -> "Span":
         """The span in another unit."""
-        return Span(self.low * factor, self.middle * factor, self.high * factor)
+        return self * exactly(factor)
 
-    def below(self, most: float) -> "Span":
-        """The span under a bound."""
-        return Span(min(self.low, most), min(self.middle, most), min(self.high, most))
+    def under(self, other: "Span") -> "Span":
+        """The lesser of two, end by end."""
+        return Span(min(self.low, other.low), min(self.middle, other.middle), min(self.high, other.high))
+
+
+def exactly(value: float) -> Span:
+    """What is known."""
+    return Span(value, value, value)
 
 
 def span_of(values: Sequence[float]) -> Span:
@@ -78,13 +88,18 @@ class Slots:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """What a point of the space costs, as measured: times in seconds."""
+    """What a point of the space costs, as measured: times in seconds.
+
+    Attributes:
+        busy: Of the time, how much its process had a CPU, 0 to 1: the rest went to others.
+    """
 
     params: Mapping[str, Value]
     iteration_s: float
     evaluation_s: float
     start_s: float
     checkpoint_bytes: int
+    busy: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +121,7 @@ class Probe:
         points: How many there were to try.
         peak_memory_bytes: Of the largest model in training: on a GPU what torch took of it, else the
             worker's whole process. None if it was not trained.
+        notes: What went wrong, and may go well another time.
     """
 
     timings: tuple[Timing, ...]
@@ -113,138 +129,54 @@ class Probe:
     checked: int
     points: int
     peak_memory_bytes: int | None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A limit of the budget beside its number of trials.
+
+    Attributes:
+        name: `gpu_hours`, `wall` or `deadline`.
+        at: Where it ends the sweep: in GPU-hours, or in seconds from its start.
+        need: What all the trials, and their replicates, would take of it.
+    """
+
+    name: str
+    at: float
+    need: Span
+
+    @property
+    def share(self) -> float:
+        """How much of the trials it lets through, as far as can be foreseen; above 1 if all."""
+        return self.at / max(self.need.middle, 1e-9)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a sweep would cost.
+    """What a sweep would cost, less what its budget cuts off.
 
     Attributes:
-        trials: How many fit into the budget.
-        per_rung: Iterations of each rung -> trials that come to it.
-        iterations: Of all trials.
-        worker_hours: Of all trials, start and evaluations included.
+        trials: That its search starts.
+        per_rung: Iterations of each rung -> trials of the search that come to it.
+        replicates: Full trainings of finalists with other seeds, after the search.
+        iterations: Of all trials and replicates.
+        worker_hours: Of all trials and replicates, start and evaluations included.
         gpu_hours: Worker hours times the share of a device; where there is no GPU a worker counts as one.
         wall_s: Seconds from start to end.
         disk_gb: Checkpoints at any one time, in 10**9 bytes; None if their size is not known.
         limited_by: What ends it: `trials`, `gpu_hours`, `wall` or `deadline` of the budget, or `space` where
             there are fewer combinations than trials.
-        share: Of `budget.trials`, how much fits: 1 if `limited_by` is `trials`.
+        limits: Those of the budget that are given beside `trials`.
     """
 
-    trials: int
+    trials: Span
     per_rung: Mapping[int, Span]
+    replicates: Span
     iterations: Span
     worker_hours: Span
     gpu_hours: Span
     wall_s: Span
     disk_gb: Span | None
     limited_by: str
-    share: float
-
-
-def make_plan(
-    spec: SweepSpec, costs: Costs, passing: Sequence[Span], slots: Slots, *, kept: int, now: float
-) -> Plan:
-    """The plan of a sweep that starts now.
-
-    Args:
-        spec: Its spec.
-        costs: Of its trials.
-        passing: Of each rung, the share of all trials that come to it, 0 to 1, not rising.
-        slots: What it runs on.
-        kept: Trials whose checkpoints are kept at the end.
-        now: Seconds since the Unix epoch.
-    """
-    trials = min(spec.budget.trials, most_trials(spec.sampler, spec.space) or spec.budget.trials)
-    rungs = spec.fidelity.rungs
-    worker_s = _total(costs, passing, rungs, trials)
-    full_s = costs.start_s.high + rungs[-1] * costs.iteration_s.high + len(rungs) * costs.evaluation_s.high
-    share, limited_by = _fitting(spec, worker_s.middle, slots, now)
-    if limited_by == "trials" and trials < spec.budget.trials:
-        share, limited_by = trials / spec.budget.trials, "space"
-    done = trials if limited_by == "space" else max(1, round(trials * share))
-    part = done / trials
-    spent = worker_s.scaled(part)
-    stretch_s = max(b - a for a, b in zip((0, *rungs), rungs, strict=False)) * costs.iteration_s.high
-    overshoot_s = slots.workers * (stretch_s + costs.evaluation_s.high)
-    counted = slots.gpus or 1.0
-    limits = limits_from(spec, now)
-    gpu_s = spent.scaled(counted)
-    if limits.gpu_s is not None and slots.gpus:
-        gpu_s = gpu_s.below(limits.gpu_s + counted * overshoot_s)
-    wall = Span(
-        spent.low / slots.workers,
-        spent.middle / slots.workers,
-        spent.high / slots.workers + (full_s if slots.workers > 1 else 0.0),
-    )
-    ends = [limits.wall_s, None if limits.deadline_at is None else limits.deadline_at - now]
-    for end in ends:
-        if end is not None:
-            wall = wall.below(end + overshoot_s / slots.workers)
-    return Plan(
-        trials=done,
-        per_rung={
-            rung: Span(*(share_ * done for share_ in (p.low, p.middle, p.high)))
-            for rung, p in zip(rungs, passing, strict=True)
-        },
-        iterations=_iterations(passing, rungs, done),
-        worker_hours=spent.scaled(1 / 3600),
-        gpu_hours=gpu_s.scaled(1 / 3600),
-        wall_s=wall,
-        disk_gb=_disk(costs, slots, kept) if costs.checkpoint_bytes else None,
-        limited_by=limited_by,
-        share=min(1.0, share),
-    )
-
-
-def _total(costs: Costs, passing: Sequence[Span], rungs: Sequence[int], trials: int) -> Span:
-    iterations = _iterations(passing, rungs, trials)
-    evaluations = [trials * sum(getattr(p, end) for p in passing) for end in ("low", "middle", "high")]
-    ends = [
-        trials * start + done * iteration + count * evaluation
-        for start, done, iteration, count, evaluation in zip(
-            _ends(costs.start_s),
-            _ends(iterations),
-            _ends(costs.iteration_s),
-            evaluations,
-            _ends(costs.evaluation_s),
-            strict=True,
-        )
-    ]
-    return Span(*ends)
-
-
-def _ends(span: Span) -> tuple[float, float, float]:
-    return span.low, span.middle, span.high
-
-
-def _iterations(passing: Sequence[Span], rungs: Sequence[int], trials: int) -> Span:
-    steps = [after - before for before, after in zip((0, *rungs), rungs, strict=False)]
-    return Span(
-        *(
-            trials * sum(step * getattr(p, end) for step, p in zip(steps, passing, strict=True))
-            for end in ("low", "middle", "high")
-        )
-    )
-
-
-def _fitting(spec: SweepSpec, worker_s: float, slots: Slots, now: float) -> tuple[float, str]:
-    """The share of the trials that the tightest limit lets through, and which limit that is."""
-    limits = limits_from(spec, now)
-    wall_s = worker_s / slots.workers
-    found = [(1.0, "trials")]
-    if limits.gpu_s is not None and slots.gpus:
-        found.append((limits.gpu_s / max(worker_s * slots.gpus, 1e-9), "gpu_hours"))
-    if limits.wall_s is not None:
-        found.append((limits.wall_s / max(wall_s, 1e-9), "wall"))
-    if limits.deadline_at is not None:
-        found.append(((limits.deadline_at - now) / max(wall_s, 1e-9), "deadline"))
-    return min(found)
-
-
-def _disk(costs: Costs, slots: Slots, kept: int) -> Span:
-    """Two checkpoints of each trial that runs, and those of the trials that are kept."""
-    one = costs.checkpoint_bytes / GB
-    at_once = 2 * slots.workers + kept
-    return Span(kept * one, (slots.workers + kept) * one, at_once * one)
+    limits: tuple[Limit, ...]

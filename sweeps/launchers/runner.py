@@ -117,13 +117,21 @@ class Runner(Protocol):
             UserError: Not even one trial fits.
         """
 
-    def probe(self, spec: SweepSpec, points: Sequence[dict[str, Value]], seconds: float) -> Probe:
-        """Trains points of a space for a few moments each, on a sample of the data; leaves nothing behind.
+    def probe(
+        self, spec: SweepSpec, points: Sequence[dict[str, Value]], *, timed: int, seconds: float
+    ) -> Probe:
+        """Builds and trains points of a space for a few moments each, on a sample of the data.
+
+        Leaves nothing behind.
 
         Args:
             spec: A spec that passed its preflight.
-            points: Parameters; the first ones are timed, and memory is measured on them.
+            points: Parameters.
+            timed: The first so many are timed, and memory is measured on them.
             seconds: How long at most, in all.
+
+        Raises:
+            KeyboardInterrupt: Somebody wants it to stop.
         """
 
     def evaluate(

@@ -88,8 +88,30 @@ def test_corners_that_do_not_build_are_named_with_their_reason(tmp_path, parts):
     document = json.loads(planned.stdout)
     (broken,) = document["infeasible"]
     assert broken["params"] == {"mask_head.name": "pointrend"}
-    assert "needs a base with a feature pyramid" in broken["reason"]
+    assert broken["reason"].startswith("does_not_build: ValueError: mask_head.name: pointrend needs a base")
     assert document["basis"] == "a probe of 1 point"
+
+
+def test_a_corner_that_takes_too_much_memory_is_named_and_the_others_are_timed(tmp_path, parts):
+    """The probe takes no more than there is, be it what a limit of its user's leaves."""
+    written(
+        tmp_path / "spec.yaml",
+        parts,
+        "base: {preset: mask_rcnn_tiny}\n"
+        "space: {input.size: {choices: [96, 128, 4096]}}\n"
+        "budget: {trials: 3}\n",
+    )
+    command = f"{sys.executable} -m sweeps.cli plan spec.yaml --json --probe-seconds 90"
+    limited = ["bash", "-c", f"ulimit -d {3 * 1024 * 1024}; exec {command}"]
+    done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    (large,) = document["infeasible"]
+    assert large["params"] == {"input.size": 4096}
+    assert large["reason"].startswith("out_of_host_memory: ")
+    assert document["basis"] == "a probe of 2 points"
+    assert document["notes"] == []
+    assert document["peak_memory_gb"] < 1.5  # of those that fit
 
 
 def test_a_sweep_costs_what_its_plan_said_and_the_next_plan_learns_from_it(tmp_path, ray_address, mlflow_uri):
@@ -107,9 +129,10 @@ def test_a_sweep_costs_what_its_plan_said_and_the_next_plan_learns_from_it(tmp_p
     done = sum(trial.iteration for trial in service.trials(sweep.sweep_id))
     assert planned["iterations_range"]["low"] <= done <= planned["iterations_range"]["high"]
 
-    again = masksweep("plan", spec, "--json", "--home", home, "--probe-seconds", "0", cwd=tmp_path)
+    again = masksweep("plan", spec, "--json", "--home", home, "--no-probe", cwd=tmp_path)
     learnt = json.loads(again.stdout)
-    assert learnt["basis"] == f"{len(service.trials(sweep.sweep_id))} trials of 1 earlier sweep"
+    assert learnt["basis"] == f"1 earlier sweep ({len(service.trials(sweep.sweep_id))} attempts)"
+    assert learnt["disk_gb"] is not None  # of checkpoints that are still there
     assert learnt["worker_hours"]["low"] <= sweep.worker_s / 3600 <= learnt["worker_hours"]["high"]
 
 
@@ -118,6 +141,6 @@ def test_mistakes_are_told_as_run_tells_them(tmp_path):
     spec.write_text(CURVES.replace("trials: 8", "trials: none"))
     assert "budget.trials" in masksweep("plan", spec, cwd=tmp_path, code=2).stderr
     spec.write_text(CURVES)
-    ended = masksweep("plan", spec, "--probe-seconds", "0", cwd=tmp_path, code=2)
+    ended = masksweep("plan", spec, "--no-probe", cwd=tmp_path, code=2)
     assert "there are not 3 trials of this data, base and fidelity to plan by" in ended.stderr
     assert "Traceback" not in ended.stderr
