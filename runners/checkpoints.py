@@ -22,6 +22,9 @@ KEPT = 2
 """Checkpoints that an open trial keeps: one whose newest is damaged goes on from the one before."""
 
 CONTENTS = "contents.json"
+SCRAP = ".tmp-"
+"""How the name of a checkpoint begins that is being written, or whose writer died."""
+
 _NAME = re.compile(r"(?:\.tmp-)?e(\d+)a(\d+)i(\d{7,})(?:-\d+)?")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _T = TypeVar("_T")
@@ -56,7 +59,7 @@ def write_checkpoint(directory: Path, name: str, write: Callable[[Path], None]) 
     if final.is_dir():
         return final
     directory.mkdir(parents=True, exist_ok=True)
-    temporary = directory / f".tmp-{name}-{os.getpid()}"
+    temporary = directory / f"{SCRAP}{name}-{os.getpid()}"
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         temporary.mkdir()
@@ -125,8 +128,7 @@ class Shelf:
 
     def __init__(self, assignment: Assignment) -> None:
         self._assignment, self._directory = assignment, Path(assignment.directory)
-        self._kept: list[str] = []
-        self._added = False
+        self._kept: list[str] | None = None  # until `resume` nothing is known of what may go
 
     def resume(self, read: Callable[[Path], _T]) -> tuple[_T | None, FellBack | None]:
         """What the attempt goes on from: the assigned checkpoint, or else the newest before it that is whole.
@@ -138,29 +140,29 @@ class Shelf:
             What `read` gave, None to start from nothing; and what there is to tell if it is not the
             assigned one.
         """
-        if self._assignment.checkpoint is None:
-            return None, None
-        problems: list[str] = []
-        candidates = [Path(self._assignment.checkpoint), *self._before(self._assignment.iteration)]
-        for place, path in enumerate(candidates):
+        state, problems = None, list[str]()
+        candidates: list[Path] = []
+        if self._assignment.checkpoint is not None:
+            candidates = [Path(self._assignment.checkpoint), *self._before(self._assignment.iteration)]
+        while candidates:
             try:
-                check(path)
-                state = read(path)
+                check(candidates[0])
+                state = read(candidates[0])
+                break
             except CheckpointInvalid as error:
                 problems.append(str(error))
-                continue
-            self._kept = [older.name for older in reversed(candidates[place : place + KEPT])]
-            iteration = _iteration(path) if place else self._assignment.iteration
-            return state, _fell_back(iteration, problems)
-        return None, _fell_back(0, problems)
+                del candidates[0]
+        self._kept = [path.name for path in reversed(candidates[:KEPT])]
+        self.tidy()  # else what earlier attempts left, and the driver never heard of, would grow with each
+        if not problems:
+            return state, None
+        return state, FellBack(_iteration(candidates[0]) if candidates else 0, "; ".join(problems))
 
     def add(self, iteration: int, write: Callable[[Path], None]) -> Path:
         """Makes the checkpoint of this moment, as `write_checkpoint` does."""
         name = checkpoint_name(self._assignment.epoch, self._assignment.attempt, iteration)
         path = write_checkpoint(self._directory, name, write)
-        if name not in self._kept:
-            self._kept.append(name)
-        self._added = True
+        self._kept = [*(kept for kept in self._kept or () if kept != name), name]
         return path
 
     def tidy(self) -> None:
@@ -169,7 +171,7 @@ class Shelf:
         That is, whole or half-written, all of this and earlier attempts but the last few. What a later
         attempt wrote is never touched: this process may be a leftover.
         """
-        if not self._added:
+        if self._kept is None:
             return
         self._kept = self._kept[-KEPT:]
         mine = self._assignment.epoch, self._assignment.attempt
@@ -181,7 +183,7 @@ class Shelf:
     def _before(self, iteration: int) -> list[Path]:
         """The trial's checkpoints of fewer iterations, newest first."""
         there = self._directory.iterdir() if self._directory.is_dir() else ()
-        whole = [path for path in there if _NAME.fullmatch(path.name) and not path.name.startswith(".")]
+        whole = [path for path in there if _NAME.fullmatch(path.name) and not path.name.startswith(SCRAP)]
         older = [path for path in whole if _iteration(path) < iteration]
         return sorted(older, key=lambda path: (_iteration(path), path.name), reverse=True)
 
@@ -189,10 +191,6 @@ class Shelf:
 def _iteration(path: Path) -> int:
     match = _NAME.fullmatch(path.name)
     return int(match[3]) if match else 0
-
-
-def _fell_back(iteration: int, problems: list[str]) -> FellBack | None:
-    return FellBack(iteration, "; ".join(problems)) if problems else None
 
 
 def _crc(path: Path) -> int:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import threading
 import time
 from dataclasses import dataclass
@@ -124,7 +125,7 @@ def _run(epoch: _Epoch, interrupts: Interrupts) -> bool:
 
     service, claim, display = epoch.service, epoch.claim, epoch.display
     directory = _directory(epoch)
-    search = _search(epoch, directory)
+    search, retention = _search(epoch, directory)
     guard = Guard(on_error=search.abandon)
 
     def beat() -> None:
@@ -168,6 +169,8 @@ def _run(epoch: _Epoch, interrupts: Interrupts) -> bool:
         interrupts.ignore()
         watch.stop()
         heartbeat.stop()
+    if not cut_short:
+        retention.sweep(search.progress())
     state, reason = _outcome(search.ending(), cut_short=cut_short)
     left = service.finish(claim, state, reason, time.time())
     if state is SweepState.PAUSED or left is not SweepState.PAUSED or cut_short or search.pausing:
@@ -177,16 +180,18 @@ def _run(epoch: _Epoch, interrupts: Interrupts) -> bool:
 
 
 def _directory(epoch: _Epoch) -> Path:
-    """The sweep's, without what an older driver left there to call its workers in."""
+    """The sweep's directory, without what drivers of earlier epochs left when they died."""
     directory = epoch.order.settings.sweep_directory(epoch.claim.sweep_id)
     directory.mkdir(parents=True, exist_ok=True)
-    for leftover in directory.glob("pause-e*"):
-        leftover.unlink()
+    for request in directory.glob("pause-e*"):
+        request.unlink()
+    for scratch in directory.glob("tune-e*"):
+        shutil.rmtree(scratch, ignore_errors=True)
     return directory
 
 
-def _search(epoch: _Epoch, directory: Path) -> Search:
-    retention = Retention(directory / "trials")
+def _search(epoch: _Epoch, directory: Path) -> tuple[Search, Retention]:
+    retention = Retention(directory / "trials", lambda number: search.checkpoint(number))  # noqa: PLW0108
 
     def on_change(progress: Progress) -> None:
         retention(progress)
@@ -201,7 +206,7 @@ def _search(epoch: _Epoch, directory: Path) -> Search:
                 note = f"{request.by} asked to {request.kind} the sweep: stopping at the next checkpoint"
         epoch.display.note(note)
 
-    return Search(
+    search = Search(
         epoch.service,
         epoch.claim,
         directory=directory,
@@ -213,6 +218,8 @@ def _search(epoch: _Epoch, directory: Path) -> Search:
         on_request=on_request,
         on_note=epoch.display.note,
     )
+    retention.sweep(search.progress())
+    return search, retention
 
 
 def _quit() -> None:

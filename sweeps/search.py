@@ -251,6 +251,10 @@ class Search:
         """How the search ended, once `next` has said FINISHED."""
         return self._end.ending(pausing=self._pausing, halted=self._halted)
 
+    def checkpoint(self, number: int) -> str | None:
+        """The directory of a trial's last checkpoint, or None."""
+        return self._trials[number].checkpoint
+
     def progress(self, changed: TrialRecord | None = None) -> Progress:
         """The sweep at this moment, with the trial that it is news of."""
         trials, budget = self._trials.values(), self._upcoming.trials

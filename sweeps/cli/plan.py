@@ -11,6 +11,7 @@ from sweeps.cli.plan_view import Planned, plan_document, print_plan
 from sweeps.cli.run import EXIT_INTERRUPTED, EXIT_OK, EXIT_USER, checked_spec
 from sweeps.cli.warm import warm_plan, warm_words
 from sweeps.core.errors import SpecInvalid, UserError
+from sweeps.core.keeping import places_of
 from sweeps.core.plan import Costs, Probe, Slots, Span, span_of
 from sweeps.core.planning import make_plan
 from sweeps.core.spec import SweepSpec
@@ -78,8 +79,9 @@ def plan_spec(
 
 
 def _kept(spec: SweepSpec) -> int:
-    """Trials whose checkpoints are kept once they have ended: the best, and the finalists until the end."""
-    return 1 + (spec.replicates.finalists if spec.replicates and spec.replicates.runs > 1 else 0)
+    """Trials that keep a checkpoint once they have ended: the best, and the finalists until the end."""
+    again = spec.replicates
+    return places_of(spec) + (again.finalists if again and again.runs > 1 else 0)
 
 
 def _probe(runner: Runner, spec: SweepSpec, seconds: float) -> Probe:

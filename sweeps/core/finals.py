@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
+from sweeps.core.keeping import best_of, places_of
 from sweeps.core.ranking import bounds_of, front, leader, leaderboard, objectives_of, violation
 from sweeps.core.replicates import Due, Result, Run, due, finalists, results, searched
 from sweeps.core.spec import SweepSpec
@@ -56,6 +57,7 @@ class Finals:
         self.objectives, self.bounds = objectives_of(spec), bounds_of(spec)
         self.runs = spec.replicates.runs if spec.replicates else 1
         self.places = spec.replicates.finalists if spec.replicates else 0
+        self.kept_places = places_of(spec)
 
     @property
     def wanted(self) -> bool:
@@ -101,16 +103,24 @@ class Finals:
         """Trials that have ended and whose checkpoints are worth keeping, in groups.
 
         Of each group the first is kept that still has any: its members are runs of one finalist, best first.
-        Once settled that is the leader's group alone.
+        Once settled those that are judged by their means come first.
         """
         ended = [trial for trial in trials if trial.state.terminal]
-        ahead = self.leader(ended, settled=settled)
-        groups = {} if ahead is None else {ahead.number: self.runs_of(ahead)}
-        if not settled and self.wanted:
-            found = self.results(ended)
-            chosen = finalists(ended, self.objectives, self.bounds, self.places)
-            for trial in [*chosen, *(result.trial for result in found.values())]:
-                groups[trial.number] = self.runs_of(Standing(trial, {}, found.get(trial.number)))
+        if settled:
+            firm, rest = self._parted(ended, settled)
+            first = best_of(firm, self.objectives, self.bounds, self.kept_places)
+            left = self.kept_places - len(first)
+            if left and (not first or len(self.objectives) == 1):
+                first += best_of(rest, self.objectives, self.bounds, left)
+            return tuple(self.runs_of(standing) for standing in first)
+        best = best_of(searched(ended), self.objectives, self.bounds, self.kept_places)
+        groups: dict[int, tuple[int, ...]] = {trial.number: (trial.number,) for trial in best}
+        if not self.wanted:
+            return tuple(groups.values())
+        found = self.results(ended)
+        chosen = finalists(ended, self.objectives, self.bounds, self.places)
+        for trial in [*chosen, *(result.trial for result in found.values())]:
+            groups[trial.number] = self.runs_of(Standing(trial, {}, found.get(trial.number)))
         return tuple(groups.values())
 
     def runs_of(self, standing: Standing[_Run]) -> tuple[int, ...]:

@@ -179,5 +179,5 @@ def _iterations_within(
 def _disk(costs: Costs, workers: int, kept: int) -> Span:
     """At the end one checkpoint of the winner; before that those of what runs and of what may yet win."""
     one = costs.checkpoint_bytes / GB
-    most = TRIAL_CHECKPOINTS * (workers + kept) + workers  # each may be writing one
-    return Span(one, TRIAL_CHECKPOINTS * (workers + kept) * one, most * one)
+    middle = TRIAL_CHECKPOINTS * workers + kept
+    return Span(one, middle * one, (middle + workers) * one)  # each worker may be writing one

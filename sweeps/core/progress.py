@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from sweeps.core.finals import Finals
+from sweeps.core.keeping import Keeping
 from sweeps.core.ranking import leader
 from sweeps.core.replicates import Run, searched
 from sweeps.core.states import TrialState
@@ -98,6 +99,7 @@ class Overview:
         self._counts: Counter[TrialState] = Counter()
         self._ahead: Tracked | None = None  # of the search's own that have ended
         self._worked_s, self._iterations = 0.0, 0  # of ended trials
+        self._keeping = Keeping[Tracked](finals.objectives, finals.bounds, finals.kept_places)
         self._own, self._trained = 0, 0  # ended ones of the search; of these, with iterations
         self._own_iterations = 0
         self._kept: tuple[int, tuple[tuple[int, ...], ...]] = 0, ()  # after so many had ended
@@ -147,6 +149,7 @@ class Overview:
         self._worked_s += trial.worker_s
         self._iterations += trial.iteration
         if trial.replicate_of is None:
+            self._keeping.add(trial)
             self._ahead = self._leader([trial])
             self._own += 1
             self._trained += trial.iteration > 0
@@ -167,7 +170,7 @@ class Overview:
 
     def _worth_keeping(self, trials: Collection[Tracked], settled: bool) -> tuple[tuple[int, ...], ...]:
         if not self._finals.wanted:
-            return () if self._ahead is None else ((self._ahead.number,),)
+            return tuple((trial.number,) for trial in self._keeping.best())
         if settled or self._kept[0] != len(self._ended):
             self._kept = len(self._ended), self._finals.kept(trials, settled=settled)
         return self._kept[1]

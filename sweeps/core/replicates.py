@@ -171,7 +171,7 @@ def due(
 
 
 def results(trials: Iterable[_Run], objectives: Objectives) -> list[Result[_Run]]:
-    """What the finalists that were run again came to, by number."""
+    """What the finalists that were run again came to, by number; of those among the trials."""
     repeats: dict[int, list[_Run]] = defaultdict(list)
     own: dict[int, _Run] = {}
     for trial in trials:
@@ -179,7 +179,7 @@ def results(trials: Iterable[_Run], objectives: Objectives) -> list[Result[_Run]
             own[trial.number] = trial
         else:
             repeats[trial.replicate_of].append(trial)
-    return [_result(own[number], repeats[number], objectives) for number in sorted(repeats)]
+    return [_result(own[number], repeats[number], objectives) for number in sorted(repeats) if number in own]
 
 
 def _result(trial: _Run, repeats: Sequence[_Run], objectives: Objectives) -> Result[_Run]:

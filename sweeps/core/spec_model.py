@@ -266,6 +266,17 @@ class Replicates(_Section):
     finalists: Annotated[int, whole(1, MAX_FINALISTS)] = 3
 
 
+class Checkpoints(_Section):
+    """Whose checkpoints are kept, beside those of trials that are not over.
+
+    Attributes:
+        finalists: Ended trials that keep their last one, the best; 1 to MAX_FINALISTS. None: the best, and
+            with several objectives the Pareto front, as far as it has places.
+    """
+
+    finalists: Annotated[int | None, whole(1, MAX_FINALISTS)] = None
+
+
 def _replicates_value(raw: object) -> object:
     """`3` stands for `{runs: 3}`."""
     if isinstance(raw, Mapping | Replicates):
@@ -324,6 +335,7 @@ class SweepSpec(_Section):
     fidelity: Fidelity
     budget: Budget = Budget()
     replicates: Annotated[Replicates | None, BeforeValidator(_replicates_value)] = None
+    checkpoints: Checkpoints = Checkpoints()
     resources: Resources = Resources()
     tracking: Tracking
     warm_start: WarmStart | None = None

@@ -243,6 +243,7 @@ def drive(order: dict[str, Any], tell: Callable[[str], None]) -> None:
         shaky = Shaky(Mlflow(**mlflow), SweepService(open_engine(order["url"])), order["sweep_id"])
         disturbed.on_commit = shaky.at
     claim = service.claim(order["sweep_id"], time.time())
+    retention = Retention(directory / "trials", lambda number: search.checkpoint(number))  # noqa: PLW0108
     search = Search(
         service,
         claim,
@@ -250,14 +251,16 @@ def drive(order: dict[str, Any], tell: Callable[[str], None]) -> None:
         workers=1,
         devices=0.5 if order["needs"] else 0.0,
         clock=time.time,
-        on_change=Retention(directory / "trials"),
+        on_change=retention,
     )
+    retention.sweep(search.progress())
     needs = {int(number): share for number, share in order["needs"].items()}
     worker = CurveWorker(log=Path(order["log"]), weight=order["weight"], needs=needs)
     while not isinstance(turn := search.next(), Turn):
         worker.start(turn)
         while search.report(worker.step()) is Decision.CONTINUE:
             pass
+    retention.sweep(search.progress())
     ending = search.ending()
     service.finish(claim, ending.state, ending.reason, time.time())
     if shaky is not None and not shaky.stop():

@@ -20,7 +20,7 @@ def test_a_full_disk_pauses_the_sweep_until_there_is_room(sweeps, small_disk, tm
     sweep_id, name, log = sweeps.create(), "full", tmp_path / "iterations.log"
     (sweeps.place(name)).mkdir()
     (sweeps.place(name) / "trials").symlink_to(small_disk)
-    fill(small_disk / "ballast", leave=3 * WEIGHT + 40_000)
+    fill(small_disk / "ballast", leave=2 * WEIGHT + 40_000)
     for epoch in (1, 2):
         life = sweeps.live(sweep_id, name, log=log, weight=WEIGHT)
         assert (life.code, life.error) == (0, "")

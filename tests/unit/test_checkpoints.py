@@ -134,7 +134,9 @@ def three(tmp_path) -> list[Path]:
 def test_an_attempt_goes_on_from_its_checkpoint(tmp_path, three):
     """That which the driver names, though there be newer ones that it never heard of."""
     assert shelf(tmp_path, three[1], 4, attempt=3).resume(read) == ("at 4", None)
-    assert shelf(tmp_path).resume(read) == (None, None)
+    assert names(tmp_path) == [three[0].name, three[1].name]
+    assert shelf(tmp_path, attempt=4).resume(read) == (None, None)
+    assert names(tmp_path) == []
 
 
 def test_a_damaged_checkpoint_is_passed_over(tmp_path, three):
@@ -159,14 +161,16 @@ def test_without_a_whole_checkpoint_the_trial_begins_again(tmp_path, three):
 
 
 def test_the_last_two_of_an_open_trial_stay(tmp_path, three):
-    """Once the driver has the newest one; those of later attempts and strange files are left alone."""
+    """What nobody heard of goes at once, what is old when the driver has a newer one.
+
+    Those of later attempts and strange files are left alone.
+    """
     later, scrap = checkpoint_name(2, 1, 2), ".tmp-e1a2i0000009-77"
     for name in (later, scrap, "notes"):
         (tmp_path / name).mkdir()
     mine = shelf(tmp_path, three[2], 6, attempt=3)
     mine.resume(read)
-    mine.tidy()
-    assert len(names(tmp_path)) == 6
+    assert names(tmp_path) == sorted([three[1].name, three[2].name, later, "notes"])
     eight = mine.add(8, write())
     mine.tidy()
     assert names(tmp_path) == sorted([three[2].name, eight.name, later, "notes"])

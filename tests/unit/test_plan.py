@@ -105,9 +105,9 @@ def test_without_a_gpu_no_budget_of_gpu_hours_cuts():
 
 
 def test_disk_holds_what_runs_and_what_is_kept():
-    """Two of each, and one that each worker is writing; at the end one of the winner may be all there is."""
+    """Two of what runs, one that each worker is writing, one of what is kept; at the end perhaps one in all."""
     found = plan(EXACT, workers=3, kept=2)
-    assert found.disk_gb == Span(1.0, 10.0, 13.0)
+    assert found.disk_gb == Span(1.0, 8.0, 11.0)
     assert TRIAL_CHECKPOINTS == checkpoints.KEPT
 
 
