@@ -105,7 +105,7 @@ def test_without_a_gpu_no_budget_of_gpu_hours_cuts():
 
 
 def test_disk_holds_what_runs_and_what_is_kept():
-    """Two of what runs, one that each worker is writing, one of what is kept; at the end perhaps one in all."""
+    """Two of what runs, one that each worker is writing, one of what is kept; in the end perhaps one."""
     found = plan(EXACT, workers=3, kept=2)
     assert found.disk_gb == Span(1.0, 8.0, 11.0)
     assert TRIAL_CHECKPOINTS == checkpoints.KEPT
