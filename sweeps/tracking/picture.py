@@ -119,6 +119,7 @@ def attempt_picture(
         "masksweep.reason": reason or "",
         "masksweep.seed": str(trial.seed),
         "masksweep.start_iteration": str(attempt.start_iteration),
+        "masksweep.gpus": "" if attempt.gpus is None else f"{attempt.gpus:g}",
         "masksweep.iteration": str(attempt.iteration) if attempt.ended_at is not None else "",
         "masksweep.dataset_fingerprint": sweep.fingerprint,
     }

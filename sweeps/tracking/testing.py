@@ -176,7 +176,7 @@ class Story:
         own = number if replicate_of is None else replicate_of
         params: dict[str, Value] = {"solver.base_lr": 0.001 * (own + 1), "augment.flip": "none"}
         suggestion = Suggestion(number, params, number + 7)
-        self.service.add_trial(self.claim, suggestion, {}, self.tick(), replicate_of=replicate_of)
+        self.service.add_trial(self.claim, suggestion, {}, self.tick(), gpus=0.5, replicate_of=replicate_of)
 
     def replicate(self, number: int, of: int, ap: float, outcome: Outcome = COMPLETED) -> None:
         """A whole run of a finalist's replicate."""
@@ -226,7 +226,7 @@ class Story:
 
     def second_half(self) -> None:
         """Trial 2 goes on and becomes the best; 4 is paused; the sweep is cancelled, and 4 with it."""
-        self.service.start_attempt(self.claim, 2, self.tick())
+        self.service.start_attempt(self.claim, 2, self.tick(), gpus=1.0)
         self.rung(2, 2, 10, 99.0)  # measured by the first attempt already: the first value counts
         self.rung(2, 2, 20, 30.0)
         self.rung(2, 2, 30, 44.0, COMPLETED)

@@ -117,6 +117,7 @@ def test_a_finished_sweep_is_shown_exactly_as_it_is_stored(story, mirror, tmp_pa
     }
     assert seen[(1, 1)].tags["masksweep.reason"] == "segm/AP 1 at iteration 75"
     assert seen[(1, 1)].tags["masksweep.iteration"] == "10"
+    assert [seen[(2, attempt)].tags["masksweep.gpus"] for attempt in (1, 2)] == ["0.5", "1"]
     assert seen[(3, 1)].tags["masksweep.reason"] == "does_not_build: no such norm"
     assert seen[(2, 2)].tags["masksweep.dataset_fingerprint"] == "f1" * 32
 
