@@ -1,11 +1,9 @@
 """Adding to a sweep's budget, on SQLite and on a real PostgreSQL."""
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-import sqlalchemy as sa
 
 from sweeps.core.errors import SpecInvalid, WrongState
 from sweeps.core.extension import read_extension
@@ -15,18 +13,8 @@ from sweeps.core.stops import Limit
 from sweeps.core.trial import Suggestion
 from sweeps.service import SweepService
 from sweeps.store.control import Answer, SweepControl
-from sweeps.store.engine import open_engine
-from sweeps.store.migrations import upgrade
-from sweeps.testing import COMPLETED, GOES_ON, PAUSED, make_report, make_spec, store_url
+from sweeps.testing import COMPLETED, GOES_ON, PAUSED, make_report, make_spec
 from tests.store_rows import check_rows
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def engine(request, tmp_path_factory) -> Iterator[sa.Engine]:
-    engine = open_engine(store_url(request.param, tmp_path_factory.mktemp("store"), "extensions"))
-    upgrade(engine)
-    yield engine
-    engine.dispose()
 
 
 class Sweep:

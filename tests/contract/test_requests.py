@@ -1,37 +1,19 @@
 """What people ask of a sweep, on SQLite and on a real PostgreSQL."""
 
 import threading
-from collections.abc import Iterator
 
 import pytest
-import sqlalchemy as sa
 
 from sweeps.core.errors import StaleEpoch, UnknownSweep, WrongState
 from sweeps.core.requests import AIMS, RequestKind, RequestState
 from sweeps.core.states import AttemptState, SweepState, TrialState
 from sweeps.core.trial import Suggestion
 from sweeps.records import Claim
-from sweeps.service import SweepService
 from sweeps.store.control import Answer, SweepControl
-from sweeps.store.engine import open_engine
-from sweeps.store.migrations import upgrade
-from sweeps.testing import COMPLETED, make_report, make_spec, store_url
+from sweeps.testing import COMPLETED, make_report, make_spec
 
 SPEC = make_spec()
 PAUSE, CANCEL = RequestKind.PAUSE, RequestKind.CANCEL
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def engine(request, tmp_path_factory) -> Iterator[sa.Engine]:
-    engine = open_engine(store_url(request.param, tmp_path_factory.mktemp("store"), "requests"))
-    upgrade(engine)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def service(engine) -> SweepService:
-    return SweepService(engine)
 
 
 @pytest.fixture

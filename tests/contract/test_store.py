@@ -3,7 +3,6 @@
 import math
 import os
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +14,8 @@ from sweeps.core.errors import MasksweepError, StaleEpoch, UnknownSweep, UserErr
 from sweeps.core.states import TRIAL_TRANSITIONS, AttemptState, SweepState, TrialState
 from sweeps.core.trial import AttemptFacts, CurvePoint, Decision, Suggestion
 from sweeps.records import Claim, Outcome
-from sweeps.service import SweepService
 from sweeps.store import sql
 from sweeps.store.engine import open_engine, reading, writing
-from sweeps.store.migrations import upgrade
 from sweeps.store.tables import trials
 from sweeps.testing import (
     COMPLETED,
@@ -29,24 +26,10 @@ from sweeps.testing import (
     RETRIED,
     make_report,
     make_spec,
-    store_url,
 )
 
 SPEC = make_spec()
 SUGGESTION = Suggestion(0, {"mask_head.name": "strided", "solver.base_lr": 0.1, "mask_head.num_conv": 4}, 5)
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def engine(request, tmp_path_factory) -> Iterator[sa.Engine]:
-    engine = open_engine(store_url(request.param, tmp_path_factory.mktemp("store"), "store"))
-    upgrade(engine)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def service(engine) -> SweepService:
-    return SweepService(engine)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """A warm start in the store, on SQLite and on a real PostgreSQL: read from there, frozen there, replayed."""
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,10 +11,8 @@ from sweeps.core.trial import Assignment, Decision, Suggestion
 from sweeps.records import Outcome
 from sweeps.search import Search
 from sweeps.service import SweepService
-from sweeps.store.engine import open_engine
-from sweeps.store.migrations import upgrade
 from sweeps.store.tables import beginnings, sweeps
-from sweeps.testing import FakeClock, make_report, make_spec, store_url
+from sweeps.testing import FakeClock, make_report, make_spec
 from sweeps.warm.comparable import Setting
 from sweeps.warm.sources import find_sources, read_sources
 from sweeps.warm.takeover import take_over
@@ -24,19 +21,6 @@ FLAT = {
     "mask_head.num_conv": {"low": 1, "high": 8},
     "solver.base_lr": {"low": 0.0001, "high": 0.1, "log": True},
 }
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def engine(request, tmp_path_factory) -> Iterator[sa.Engine]:
-    engine = open_engine(store_url(request.param, tmp_path_factory.mktemp("store"), "warm"))
-    upgrade(engine)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def service(engine) -> SweepService:
-    return SweepService(engine)
 
 
 class Run:

@@ -2,12 +2,12 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+
+from tests.integration.command import masksweep
 
 pytestmark = pytest.mark.slow  # trains real models in Ray workers
 
@@ -26,17 +26,6 @@ budget: {{trials: 2}}
 pruner: {{type: none}}
 tracking: {{experiment: parts}}
 """
-
-
-def masksweep(*arguments, **env):
-    """The finished process of a command."""
-    return subprocess.run(
-        [sys.executable, "-m", "sweeps.cli", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **env},
-    )
 
 
 @pytest.fixture(scope="module")

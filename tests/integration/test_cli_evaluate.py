@@ -1,22 +1,12 @@
 """`masksweep evaluate` and `masksweep metrics` as a user types them."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
 from sweeps.core.metrics import metric_named, metric_names
 from tests.evaluation_data import peer_summary, random_case, results_of
-
-
-def masksweep(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "sweeps.cli", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+from tests.integration.command import masksweep
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,7 @@
 
 import json
 import math
-import os
 import random
-import subprocess
-import sys
 
 import pytest
 
@@ -13,6 +10,7 @@ from sweeps.bootstrap import open_service
 from sweeps.core.trial import Suggestion
 from sweeps.settings import Settings
 from sweeps.testing import PRUNED, make_report, make_spec
+from tests.integration.command import masksweep
 
 
 @pytest.fixture(scope="module")
@@ -35,16 +33,6 @@ def home(tmp_path_factory):
             report = make_report(number, metrics=metrics)
             service.record(claim, report, outcome=PRUNED, sampler_attrs=None, now=0.0)
     return directory
-
-
-def masksweep(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "sweeps.cli", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=dict(os.environ),
-    )
 
 
 def test_a_table_tells_what_mattered(home):

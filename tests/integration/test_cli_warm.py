@@ -1,12 +1,11 @@
 """A warm start as a user types it: two sweeps of analytic trials in one home, the second from the first."""
 
 import json
-import os
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
+
+from tests.integration.command import masksweep
 
 pytestmark = pytest.mark.slow  # joins a Ray cluster
 
@@ -23,17 +22,6 @@ fidelity: {{iterations: 30, rungs: [10, 30]}}
 budget: {{trials: {trials}}}
 resources: {{max_concurrent: 1}}
 """
-
-
-def masksweep(*arguments):
-    """The finished process of a command."""
-    return subprocess.run(
-        [sys.executable, "-m", "sweeps.cli", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=dict(os.environ),
-    )
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """`masksweep plan` on real training, and against what sweeps then cost."""
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,7 @@ import pytest
 
 from sweeps.bootstrap import open_service
 from sweeps.settings import Settings
+from tests.integration.command import masksweep, succeeding
 
 C4 = """
 VERSION: 2
@@ -41,13 +41,6 @@ budget: {trials: 8}
 """
 
 
-def masksweep(*words, cwd, code=0):
-    command = [sys.executable, "-m", "sweeps.cli", *map(str, words)]
-    ended = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-    assert ended.returncode == code, ended.stderr
-    return ended
-
-
 def leftovers():
     return {path.name for path in Path(tempfile.gettempdir()).glob("masksweep-plan-*")}
 
@@ -64,7 +57,7 @@ def written(path, parts, sections):
 def test_the_tiny_preset_is_planned_within_a_minute_and_nothing_stays(tmp_path, parts):
     spec = written(tmp_path / "spec.yaml", parts, "base: {preset: mask_rcnn_tiny}\nbudget: {trials: 10}\n")
     before, began = leftovers(), time.monotonic()
-    document = json.loads(masksweep("plan", spec, "--json", cwd=tmp_path).stdout)
+    document = json.loads(succeeding("plan", spec, "--json", cwd=tmp_path))
     assert time.monotonic() - began < 60
     assert sorted(path.name for path in tmp_path.iterdir()) == ["spec.yaml"]
     assert leftovers() == before
@@ -84,8 +77,8 @@ def test_corners_that_do_not_build_are_named_with_their_reason(tmp_path, parts):
         "space:\n  mask_head.name: {choices: [stock, pointrend]}\n"
         "fidelity: {iterations: 90, rungs: [30, 90]}\n",
     )
-    planned = masksweep("plan", spec, "--json", "--probe-seconds", "120", cwd=tmp_path)
-    document = json.loads(planned.stdout)
+    planned = succeeding("plan", spec, "--json", "--probe-seconds", "120", cwd=tmp_path)
+    document = json.loads(planned)
     (broken,) = document["infeasible"]
     assert broken["params"] == {"mask_head.name": "pointrend"}
     assert broken["reason"].startswith("does_not_build: ValueError: mask_head.name: pointrend needs a base")
@@ -118,10 +111,8 @@ def test_a_sweep_costs_what_its_plan_said_and_the_next_plan_learns_from_it(tmp_p
     spec = tmp_path / "spec.yaml"
     spec.write_text(CURVES)
     home = tmp_path / "home"
-    planned = json.loads(masksweep("plan", spec, "--json", "--home", home, cwd=tmp_path).stdout)
-    env = {**os.environ, "MLFLOW_TRACKING_URI": mlflow_uri}
-    command = [sys.executable, "-m", "sweeps.cli", "run", str(spec), "--home", str(home)]
-    subprocess.run([*command, "--ray-address", ray_address], check=True, env=env, capture_output=True)
+    planned = json.loads(succeeding("plan", spec, "--json", "--home", home, cwd=tmp_path))
+    succeeding("run", spec, "--home", home, "--ray-address", ray_address, MLFLOW_TRACKING_URI=mlflow_uri)
     service = open_service(Settings.load(home))
     (sweep,) = service.sweeps()
     hours = planned["worker_hours"]
@@ -129,8 +120,8 @@ def test_a_sweep_costs_what_its_plan_said_and_the_next_plan_learns_from_it(tmp_p
     done = sum(trial.iteration for trial in service.trials(sweep.sweep_id))
     assert planned["iterations_range"]["low"] <= done <= planned["iterations_range"]["high"]
 
-    again = masksweep("plan", spec, "--json", "--home", home, "--no-probe", cwd=tmp_path)
-    learnt = json.loads(again.stdout)
+    again = succeeding("plan", spec, "--json", "--home", home, "--no-probe", cwd=tmp_path)
+    learnt = json.loads(again)
     assert learnt["basis"] == f"1 earlier sweep ({len(service.trials(sweep.sweep_id))} attempts)"
     assert learnt["disk_gb"] is not None  # of checkpoints that are still there
     assert learnt["worker_hours"]["low"] <= sweep.worker_s / 3600 <= learnt["worker_hours"]["high"]
@@ -139,8 +130,11 @@ def test_a_sweep_costs_what_its_plan_said_and_the_next_plan_learns_from_it(tmp_p
 def test_mistakes_are_told_as_run_tells_them(tmp_path):
     spec = tmp_path / "spec.yaml"
     spec.write_text(CURVES.replace("trials: 8", "trials: none"))
-    assert "budget.trials" in masksweep("plan", spec, cwd=tmp_path, code=2).stderr
+    ended = masksweep("plan", spec, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "budget.trials" in ended.stderr
     spec.write_text(CURVES)
-    ended = masksweep("plan", spec, "--no-probe", cwd=tmp_path, code=2)
+    ended = masksweep("plan", spec, "--no-probe", cwd=tmp_path)
+    assert ended.returncode == 2
     assert "there are not 3 trials of this data, base and fidelity to plan by" in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -1,9 +1,6 @@
 """Finalists that are run again: on a real Ray cluster, from the command line, and with real models."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,20 +9,13 @@ import yaml
 from sweeps.core.finals import Finals
 from sweeps.core.replicates import spread
 from sweeps.core.states import SweepState, TrialState
+from tests.integration.command import succeeding
 from tests.integration.home import Home, Interrupt
 
 pytestmark = pytest.mark.slow  # joins a Ray cluster
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "curves.yaml"
 AGAIN = {"replicates": {"runs": 3, "finalists": 2}}
-
-
-def masksweep(*arguments, cwd):
-    """The command's stdout."""
-    command = [sys.executable, "-m", "sweeps.cli", *arguments]
-    done = subprocess.run(command, cwd=cwd, env=dict(os.environ), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_a_sweep_paused_among_its_replicates_ends_with_all_of_them(tmp_path, mlflow_uri, ray_address):
@@ -66,7 +56,7 @@ def test_the_command_line_tells_means_and_deviations(tmp_path, ray_address):
     spec |= {"budget": {"trials": 8}, "sampler": {"type": "random"}, "replicates": 3}
     spec |= {"pruner": {"type": "none"}}  # how many complete does not depend on who is faster
     (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec))
-    printed = masksweep(
+    printed = succeeding(
         "run", "spec.yaml", "--home", "home", "--ray-address", ray_address, "--json", cwd=tmp_path
     )
     document = json.loads(printed)
@@ -89,8 +79,8 @@ def test_the_command_line_tells_means_and_deviations(tmp_path, ray_address):
     assert best["run"] in best["replicates"]["completed"]
     figures = best["replicates"]["metrics"][metric]
     words = f"{figures['mean']:.2f} ± {figures['std']:.2f}"
-    assert words in masksweep("show", document["sweep_id"], "--home", "home", cwd=tmp_path)
-    assert f"{figures['mean']:.4g} ± {figures['std']:.2g}" in masksweep("ls", "--home", "home", cwd=tmp_path)
+    assert words in succeeding("show", document["sweep_id"], "--home", "home", cwd=tmp_path)
+    assert f"{figures['mean']:.4g} ± {figures['std']:.2g}" in succeeding("ls", "--home", "home", cwd=tmp_path)
 
 
 def test_a_real_model_trains_again_with_another_seed(tmp_path, ray_address, parts):
@@ -103,7 +93,7 @@ def test_a_real_model_trains_again_with_another_seed(tmp_path, ray_address, part
         "fidelity: {iterations: 4, rungs: [2, 4]}\nbudget: {trials: 1}\npruner: {type: none}\nreplicates: 2\n"
     )
     arguments = ("run", "spec.yaml", "--home", "home", "--ray-address", ray_address, "--json")
-    document = json.loads(masksweep(*arguments, cwd=tmp_path))
+    document = json.loads(succeeding(*arguments, cwd=tmp_path))
     first, again = document["trials"]
     assert (again["number"], again["replicate_of"], again["state"]) == (100_000, 0, "COMPLETED")
     assert (again["iterations"], again["params"]) == (4, first["params"])
