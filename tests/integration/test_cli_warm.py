@@ -65,7 +65,7 @@ def test_a_plan_tells_what_would_be_taken_over(first):
     spec = first.home / "planned.yaml"
     text = SPEC.format(name="planned", noise=0.3, convolutions=8, trials=2)
     spec.write_text(f"{text}warm_start: {{from: [{source}], trials: all}}\n")
-    done = masksweep("plan", spec, "--home", first.home, "--probe-seconds", 0)
+    done = masksweep("plan", spec, "--home", first.home, "--no-probe")
     assert done.returncode == 0, done.stderr
     assert f"warm start: 8 trials known from {source}\n" in done.stderr
     listed = json.loads(masksweep("ls", "--home", first.home, "--json").stdout)["sweeps"]
