@@ -143,6 +143,7 @@ class Game:
 SPECS = {
     "tpe": {},
     "tpe, flat": {"space": FLAT},
+    "tpe, Optuna's way": {"sampler": {"type": "tpe", "startup_trials": 5, "learns_from": "ended"}},
     "tpe, bound": {"constraints": BOUND},
     "tpe, each parameter by itself": {"sampler": {"type": "tpe", "startup_trials": 5, "multivariate": False}},
     "tpe, two objectives": {"objectives": TWO, "pruner": {"type": "none"}},

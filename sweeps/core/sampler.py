@@ -21,7 +21,7 @@ _LEAST_EVOLVING = 4
 _BREEDING = ("population", "crossover_probability", "swap_probability", "mutation_probability")
 
 SAMPLER_OPTIONS: Mapping[str, tuple[str, ...]] = {
-    "tpe": ("startup_trials", "candidates", "multivariate", "constant_liar"),
+    "tpe": ("startup_trials", "learns_from", "candidates", "multivariate", "constant_liar"),
     "gp": ("startup_trials", "deterministic"),
     "nsga2": ("startup_trials", *_BREEDING),
     "nsga3": (*_BREEDING, "divisions"),
@@ -50,6 +50,8 @@ class Sampler(BaseModel):
         seed: 0 to 2**31 - 1; with it and the trials' results the choice is fixed.
         startup_trials: Trials drawn at random before TPE, GP or CMA-ES begin to learn; for NSGA-II the
             population, where that is not given.
+        learns_from: rungs: TPE takes trials for what they are expected to come to, from their last rung, also
+            those that were pruned or still run; ended: only completed ones show what is good.
         candidates: Drawn by TPE for each suggestion, of which the best is taken; 1 to 10,000.
         multivariate: Whether TPE draws parameters jointly; auto: with one objective.
         constant_liar: Whether TPE keeps away from what runs.
@@ -74,6 +76,7 @@ class Sampler(BaseModel):
     ] = "tpe"
     seed: Annotated[int, whole(0, 2**31 - 1)] = 0
     startup_trials: Annotated[int, whole(1, MAX_TRIALS)] = 10
+    learns_from: Annotated[Literal["rungs", "ended"], one_of("rungs", "ended")] = "rungs"
     candidates: Annotated[int, whole(1, 10_000)] = 24
     multivariate: Annotated[bool | Literal["auto"], BeforeValidator(_auto_or_truth)] = "auto"
     constant_liar: Annotated[bool, truth()] = True

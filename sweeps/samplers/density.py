@@ -27,16 +27,16 @@ class Density:
     Args:
         parameters: Those, each with more than one value.
         columns: Their values in trials, old ones first; of a choice its place. They may be empty.
-        equal: Whether all trials weigh alike, old ones as well.
+        weights: Of the trials, above 0; None: the newest weigh alike, and older ones less.
     """
 
     def __init__(
-        self, parameters: Sequence[Parameter], columns: Mapping[str, Array], *, equal: bool = False
+        self, parameters: Sequence[Parameter], columns: Mapping[str, Array], weights: Array | None = None
     ) -> None:
         self._parameters = parameters
         trials = len(columns[parameters[0].name])
-        weights = np.append(np.ones(trials) if equal else _weights(trials), 1.0)
-        self._weights = weights / weights.sum()
+        given = np.append(_weights(trials) if weights is None else weights, 1.0)
+        self._weights = given / given.sum()
         self._choices = {
             p.name: _shares(columns[p.name], len(p.choices))
             for p in parameters

@@ -78,11 +78,13 @@ def _breeding(how: Sampler, kind: Literal["nsga2", "nsga3"]) -> Breeding:
 
 
 def _tpe(spec: SweepSpec, lessons: Lessons, *, joint: bool) -> TpeDrawer:
+    how = spec.sampler
     return TpeDrawer(
         spec.space,
         lessons,
         objectives=len(spec.objectives),
         startup=spec.sampler.startup_trials,
+        rungs=len(spec.fidelity.rungs) if how.type == "tpe" and how.learns_from == "rungs" else 0,
         candidates=spec.sampler.candidates,
         joint=joint,
         liar=spec.sampler.constant_liar,

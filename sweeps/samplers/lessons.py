@@ -91,7 +91,11 @@ class Lessons:
         rung, lesson = self._rung_of.get(iteration), self._all[number]
         got = scores(metrics, self._objectives)
         if rung is not None and got is not None and all(map(math.isfinite, got)):
-            self._all[number] = replace(lesson, rungs=dict(sorted({**lesson.rungs, rung: got}.items())))
+            measured = dict(sorted({**lesson.rungs, rung: got}.items()))
+            broken = lesson.excess
+            if rung == max(measured):
+                broken = tuple(excess(metrics, self._bounds, unmeasured=1.0))
+            self._all[number] = replace(lesson, rungs=measured, excess=broken)
 
     def finish(self, number: int, state: TrialState, metrics: Mapping[str, float]) -> None:
         """Takes a trial's end in; `metrics` are those of its last measured rung."""
@@ -106,6 +110,14 @@ class Lessons:
     def taught(self) -> list[Lesson]:
         """Those of trials that ended and say something, by number."""
         return [each for each in self._all if each.end is not End.OPEN and each.end is not End.LOST]
+
+    def measured(self) -> list[Lesson]:
+        """Those that say something, of trials that ended and of those that passed a rung, by number."""
+        return [
+            lesson
+            for lesson in self._all
+            if lesson.end in (End.WHOLE, End.CUT, End.BAD) or (lesson.end is End.OPEN and lesson.rungs)
+        ]
 
     def open(self) -> list[Lesson]:
         """Those of trials that may still say something, by number."""

@@ -14,8 +14,9 @@ from search_spaces.positions import count_of, place_of, value_at, value_number
 from search_spaces.space import SearchSpace
 from sweeps.samplers.density import Density
 from sweeps.samplers.draws import TRIES, Draw, in_order
-from sweeps.samplers.lessons import Lessons
-from sweeps.samplers.order import good_count, good_ones
+from sweeps.samplers.forecast import forecasts
+from sweeps.samplers.lessons import Lesson, Lessons
+from sweeps.samplers.order import good_count, good_ones, promising
 from sweeps.samplers.plain import RandomDrawer
 
 
@@ -27,6 +28,7 @@ class TpeDrawer:
         lessons: Of the sweep.
         objectives: How many there are.
         startup: Trials that must have ended before it learns; until then it draws at random.
+        rungs: How many there are, for learning from what trials are expected to come to; 0: from their ends.
         candidates: Of each draw, the one with the best ratio of densities is taken.
         joint: Whether parameters that are active together are drawn together, by how they go with each other;
             else each by itself.
@@ -42,12 +44,13 @@ class TpeDrawer:
         *,
         objectives: int,
         startup: int,
+        rungs: int,
         candidates: int,
         joint: bool,
         liar: bool,
     ) -> None:
         self._space, self._lessons, self._objectives = space, lessons, objectives
-        self._startup, self._candidates, self._liar = startup, candidates, liar
+        self._startup, self._rungs, self._candidates, self._liar = startup, rungs, candidates, liar
         self._constant = {p.name: value_at(p, 0.0) for p in space.parameters if count_of(p) == 1}
         varied = [p for p in space.parameters if count_of(p) != 1]
         self._groups = _together(varied) if joint else [[parameter] for parameter in varied]
@@ -59,14 +62,15 @@ class TpeDrawer:
 
     def completions(self, given: Mapping[str, Value], seed: int) -> Iterator[Draw]:
         """Assignments in which some unconditional parameters have values already."""
-        taught = self._lessons.taught()
+        taught = self._lessons.measured() if self._rungs else self._lessons.taught()
         if len(taught) < self._startup:
             for draw in RandomDrawer(self._space).draws(seed):
                 yield Draw(in_order(self._space, {**draw.params, **given}))
-        good = good_ones(taught, good_count(len(taught), self._objectives))
+        good = self._good(taught)
         below = np.asarray(sorted(good), dtype=int)
-        others = [lesson.number for lesson in taught if lesson.number not in good]
-        others += [lesson.number for lesson in self._lessons.open()] if self._liar else []
+        others = {lesson.number for lesson in taught} - good.keys()
+        if self._liar:
+            others |= {lesson.number for lesson in self._lessons.open()} - good.keys()
         above = np.asarray(sorted(others), dtype=int)
         rng, densities = np.random.RandomState(seed), dict[int, tuple[Density, Density]]()
         while True:
@@ -75,14 +79,26 @@ class TpeDrawer:
                 if group[0].name in given or not self._space.is_active(group[0], params | self._constant):
                     continue
                 if place not in densities:
-                    densities[place] = self._density(group, below, good=True), self._density(group, above)
+                    densities[place] = self._density(group, below, good), self._density(group, above)
                 params |= self._drawn(group, *densities[place], rng)
             yield Draw(in_order(self._space, params | self._constant))
 
+    def _good(self, taught: Sequence[Lesson]) -> Mapping[int, float | None]:
+        """The numbers of the good trials, and what each weighs; None: by age, as Optuna has it."""
+        count = good_count(len(taught), self._objectives)
+        if not self._rungs:
+            return dict.fromkeys(good_ones(taught, count), 1.0 if self._objectives > 1 else None)
+        return promising(taught, forecasts(self._lessons, self._rungs, self._objectives), count)
+
     def _density(
-        self, group: Sequence[Parameter], numbers: NDArray[np.int_], *, good: bool = False
+        self,
+        group: Sequence[Parameter],
+        numbers: NDArray[np.int_],
+        weights: Mapping[int, float | None] | None = None,
     ) -> Density:
-        return Density(group, self._columns.of(group, numbers), equal=good and self._objectives > 1)
+        active = self._columns.active(group, numbers)
+        given = [weight for number in active if (weight := (weights or {}).get(number)) is not None]
+        return Density(group, self._columns.of(group, active), np.asarray(given) if given else None)
 
     def _drawn(
         self, group: Sequence[Parameter], below: Density, above: Density, rng: np.random.RandomState
@@ -99,10 +115,14 @@ class _Columns:
         self._parameters, self._lessons, self._known = parameters, lessons, 0
         self._values = {p.name: np.full(64, np.nan) for p in parameters}
 
-    def of(self, group: Sequence[Parameter], numbers: NDArray[np.int_]) -> dict[str, NDArray[np.float64]]:
-        """The columns of parameters that are active together, of those among some trials that have them."""
+    def active(self, group: Sequence[Parameter], numbers: NDArray[np.int_]) -> NDArray[np.int_]:
+        """Those among some trials that have parameters which are active together."""
         self._grow()
-        active = numbers[~np.isnan(self._values[group[0].name][numbers])]
+        found: NDArray[np.int_] = numbers[~np.isnan(self._values[group[0].name][numbers])]
+        return found
+
+    def of(self, group: Sequence[Parameter], active: NDArray[np.int_]) -> dict[str, NDArray[np.float64]]:
+        """Their columns, of trials that have them."""
         return {parameter.name: self._values[parameter.name][active] for parameter in group}
 
     def _grow(self) -> None:

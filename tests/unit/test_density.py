@@ -73,8 +73,8 @@ def test_old_trials_weigh_less_and_equal_ones_alike():
     """Of 200 trials the first were at one choice and the last at the other."""
     parameter, places = CategoricalParameter("x", ("old", "new")), np.repeat([0.0, 1.0], 100)
     fading, equal = (
-        np.exp(Density([parameter], {"x": places}, equal=equal).log_pdf({"x": np.asarray([0.0, 1.0])}))
-        for equal in (False, True)
+        np.exp(Density([parameter], {"x": places}, weights).log_pdf({"x": np.asarray([0.0, 1.0])}))
+        for weights in (None, np.ones(200))
     )
     assert fading[1] > 2 * fading[0]
     assert equal[1] == pytest.approx(equal[0])

@@ -83,12 +83,16 @@ def test_the_seed_decides():
 def test_tpe_learns():
     """After its random start, TPE suggests better trials than random search does."""
 
-    def mean(kind: str) -> float:
-        spec = make_spec(sampler={"type": kind, "seed": 7}, pruner={"type": "none"})
-        late = Game(spec, workers=1).play(60)[30:]
+    def mean(**sampler: str) -> float:
+        late = []
+        for seed in (6, 7, 8):
+            spec = make_spec(sampler={"seed": seed, **sampler}, pruner={"type": "none"})
+            late += Game(spec, workers=1).play(60)[30:]
         return sum(answer(t.params, 300)["segm/AP"] for t in late) / len(late)
 
-    assert mean("tpe") > mean("random") + 3
+    by_chance = mean(type="random")
+    assert mean(type="tpe", learns_from="rungs") > by_chance + 3
+    assert mean(type="tpe", learns_from="ended") > by_chance + 3
 
 
 def test_startup_trials_are_random():

@@ -1,6 +1,7 @@
 """What each kind of sampler does on its own account; what holds for all is in test_sampler.py."""
 
 import math
+import statistics
 from collections.abc import Mapping
 from itertools import islice
 from statistics import median
@@ -157,7 +158,8 @@ def test_tpe_suggests_what_optunas_own_would(sections, ended):
         "augment.flip": {"choices": ["none", "horizontal"]},
         "solver.batch_size": {"low": 1, "high": 64, "log": True},
     }
-    game = Alone(score, space=space, sampler={"type": "tpe", "seed": 3, "startup_trials": 10}, **sections)
+    how = {"type": "tpe", "seed": 3, "startup_trials": 10, "learns_from": "ended"}
+    game = Alone(score, space=space, sampler=how, **sections)
     game.play(ended)
     seed, told = trial_seed(3, ended), game.sampler.study
     study = optuna.create_study(directions=told.directions)
@@ -169,22 +171,25 @@ def test_tpe_suggests_what_optunas_own_would(sections, ended):
     assert game.sampler.suggest(ended).params == pytest.approx(expected)
 
 
-def test_joint_tpe_sees_what_goes_together():
-    """Of two knobs that are good only together, the multivariate one finds the pair more often."""
+@pytest.mark.parametrize("learns_from", ["rungs", "ended"])
+def test_joint_tpe_sees_what_goes_together(learns_from):
+    """Of two knobs that are good only together, the multivariate one draws pairs that go together."""
 
     def score(params):
         return -abs(float(params["augment.brightness"]) - float(params["augment.contrast"])) * 10
 
-    space = {f"augment.{name}": {"low": 0.0, "high": 0.9} for name in ("brightness", "contrast")}
+    names = ("augment.brightness", "augment.contrast")
+    space = {name: {"low": 0.0, "high": 0.9} for name in names}
 
-    def mean(multivariate: bool) -> float:
-        late = []
-        for seed in range(4):
-            how = {"type": "tpe", "seed": seed, "multivariate": multivariate}
-            late += [score(params) for params in Alone(score, space=space, sampler=how).play(60)[30:]]
-        return sum(late) / len(late)
+    def together(multivariate: bool) -> float:
+        how = {"type": "tpe", "seed": 1, "startup_trials": 60, "learns_from": learns_from}
+        game = Alone(score, space=space, sampler={**how, "multivariate": multivariate})
+        game.play(60)
+        drawn = [draw.params for draw in islice(game.sampler._drawer.draws(1), 100)]
+        return statistics.correlation(*([params[name] for params in drawn] for name in names))
 
-    assert mean(True) > mean(False)
+    assert together(True) > 0.6
+    assert abs(together(False)) < 0.3
 
 
 def test_more_candidates_are_greedier():
