@@ -45,9 +45,10 @@ def make_plan(
         kept: Trials whose checkpoints are kept at the end.
         now: Seconds since the Unix epoch.
     """
-    rungs, workers = spec.fidelity.rungs, min(slots.workers, trials)
+    rungs = spec.fidelity.rungs
     mean_s, whole_s = _trial_s(costs, passing, rungs), _trial_s(costs, [_ALL] * len(rungs), rungs)
     replicates = _replicates(spec, passing[-1].scaled(trials))
+    workers = min(slots.workers, max(trials, math.ceil(replicates.high)))
     all_s = mean_s.scaled(trials) + replicates * _trial_s(costs, [_ALL], rungs[-1:])
     all_iterations = _iterations(passing, rungs).scaled(trials) + replicates.scaled(rungs[-1])
     # The last trials are waited for twice where finalists come after them.

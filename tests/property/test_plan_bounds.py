@@ -3,7 +3,7 @@
 import heapq
 import random
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sweeps.core.plan import Costs, Slots, Span
@@ -93,6 +93,7 @@ class Sweep:
     runs=st.integers(1, 3),
     seed=st.integers(0, 2**32),
 )
+@example(trials=1, slots=2, hours=None, minutes=None, kind="none", runs=3, seed=907)  # more replicates than trials
 def test_a_sweep_costs_what_its_plan_allows(*, trials, slots, hours, minutes, kind, runs, seed):
     chance, budget = random.Random(seed), {"trials": trials}
     if hours is not None:
