@@ -1,11 +1,11 @@
-"""What a score on the way comes to: lines from rung to rung, through trials that have both scores.
+"""What scores on the way come to: lines from rung to rung, through trials that have both scores.
 
 So it is with regression on partial learning curves: Baker et al., Accelerating Neural Architecture Search
 using Performance Prediction, https://arxiv.org/abs/1705.10823.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 PAIRS = 60
@@ -13,6 +13,8 @@ PAIRS = 60
 
 _LEAST = 5  # pairs to fit a slope to
 _RIDGE = 0.1  # how much the slope is drawn towards 1, as a share of what there is to see
+
+Scores = tuple[float, ...]  # one an objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,36 @@ class Line:
     slope: float = 1.0
     shift: float = 0.0
     deviation: float = 0.0
+
+
+class Outlook:
+    """What trials come to at the last rung, as others did.
+
+    Args:
+        courses: Of trials, old ones first, their scores by rung, from 0.
+        rungs: How many there are.
+        objectives: How many there are.
+    """
+
+    def __init__(self, courses: Sequence[Mapping[int, Scores]], rungs: int, objectives: int) -> None:
+        newest = [_newest(courses, rung) for rung in range(rungs - 1)]
+        self._lines = [
+            [fit([(before[place], after[place]) for before, after in pairs]) for pairs in newest]
+            for place in range(objectives)
+        ]
+
+    def of(self, rung: int, scores: Scores, deviations: float) -> Scores:
+        """The expected scores of a trial, with so many standard deviations added of what is not known.
+
+        Args:
+            rung: Where it was measured last.
+            scores: What it had there.
+            deviations: Above 0 to be hopeful, below 0 to be cautious.
+        """
+        return tuple(
+            extrapolated(score, lines[rung:], deviations)
+            for score, lines in zip(scores, self._lines, strict=True)
+        )
 
 
 def fit(pairs: Sequence[tuple[float, float]]) -> Line:
@@ -47,3 +79,14 @@ def extrapolated(score: float, lines: Iterable[Line], deviations: float) -> floa
         score = line.slope * score + line.shift
         variance = line.slope**2 * variance + line.deviation**2
     return score + deviations * math.sqrt(variance)
+
+
+def _newest(courses: Sequence[Mapping[int, Scores]], rung: int) -> list[tuple[Scores, Scores]]:
+    """Scores at a rung and the next."""
+    found: list[tuple[Scores, Scores]] = []
+    for course in reversed(courses):
+        if rung in course and rung + 1 in course:
+            found.append((course[rung], course[rung + 1]))
+            if len(found) == PAIRS:
+                break
+    return found[::-1]

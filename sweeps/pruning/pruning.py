@@ -12,6 +12,7 @@ from sweeps.core.spec import SweepSpec
 from sweeps.core.states import TrialState
 from sweeps.core.trial import Measurement
 from sweeps.core.unmendable import unmendable
+from sweeps.pruning.front_rule import FrontRule
 from sweeps.pruning.image_rule import ImageRule
 from sweeps.pruning.optuna_rule import OptunaRule, step_of
 from sweeps.pruning.rank_rules import DominanceRule, RankRule
@@ -119,6 +120,8 @@ def _rule(spec: SweepSpec, study: Study, storage: BaseStorage, known: int) -> Ru
             return NoRule()
         case "wilcoxon":
             return ImageRule(spec, known)
+        case "successive_halving" if several:
+            return FrontRule(spec)
         case "successive_halving" | "hyperband" if several or spec.constraints:
             return RankRule(spec)
         case "median" | "percentile" if several:

@@ -42,22 +42,25 @@ class RankRule:
     """Asynchronous successive halving: the best of those at a rung pass it, one in `reduction_factor`.
 
     All that ever came to the rung count, whatever became of them; with Hyperband, those of the same bracket.
+
+    Attributes:
+        standings: How trials stood at each rung.
     """
 
     def __init__(self, spec: SweepSpec) -> None:
-        self._standings, self._factor = Standings(spec), spec.pruner.reduction_factor
+        self.standings, self._factor = Standings(spec), spec.pruner.reduction_factor
         self._rungs, self._hyperband = len(spec.fidelity.rungs), spec.pruner.type == "hyperband"
 
     def take(self, reading: Reading) -> None:
         """Takes a reading in."""
-        self._standings.take(reading)
+        self.standings.take(reading)
 
     def end(self, number: int, state: TrialState, metrics: Mapping[str, float]) -> None:
         """An end changes nothing: what was measured at a rung counts on."""
 
     def against(self, number: int, rung: int) -> str | None:
         """Why a trial is not among the best at a rung."""
-        there, bracket = self._standings.at(rung), self._bracket(number)
+        there, bracket = self.standings.at(rung), self._bracket(number)
         if number not in there or rung < bracket:
             return None
         others = [

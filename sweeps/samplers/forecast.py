@@ -4,9 +4,9 @@ A forecast is lowered by a standard deviation, so that a trial which was cut ear
 there is more to it than a lucky or a fast beginning.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
-from sweeps.core.extrapolation import PAIRS, Line, extrapolated, fit
+from sweeps.core.extrapolation import Outlook
 from sweeps.samplers.lessons import End, Lesson, Scores
 
 
@@ -19,17 +19,9 @@ def forecasts(lessons: Iterable[Lesson], rungs: int, objectives: int) -> Mapping
         objectives: How many there are.
     """
     known = [each for each in lessons if each.rungs and each.end not in (End.BAD, End.LOST)]
-    lines = [[_line(known, rung, place) for rung in range(rungs - 1)] for place in range(objectives)]
+    outlook = Outlook([each.rungs for each in known], rungs, objectives)
     found: dict[int, Scores] = {}
     for lesson in known:
         rung, scores = max(lesson.rungs.items())
-        found[lesson.number] = tuple(
-            extrapolated(score, column[rung:], -1.0) for score, column in zip(scores, lines, strict=True)
-        )
+        found[lesson.number] = outlook.of(rung, scores, -1.0)
     return found
-
-
-def _line(known: Sequence[Lesson], rung: int, place: int) -> Line:
-    """From a rung to the next, for one objective."""
-    both = [each.rungs for each in known if rung in each.rungs and rung + 1 in each.rungs][-PAIRS:]
-    return fit([(each[rung][place], each[rung + 1][place]) for each in both])

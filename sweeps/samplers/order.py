@@ -11,9 +11,11 @@ import numpy as np
 from optuna._hypervolume.hssp import _solve_hssp
 from optuna.study._multi_objective import _fast_non_domination_rank
 
+from sweeps.core.hypervolume import corner, gain
 from sweeps.samplers.lessons import End, Lesson, Scores
 
 _LEAST_WEIGHT = 1e-6  # a density needs one above 0
+_LEAST_SHARE = 0.3  # that a point of a front weighs which adds nothing to it
 
 
 def good_count(ended: int, objectives: int) -> int:
@@ -45,7 +47,8 @@ def promising(measured: Sequence[Lesson], expected: Mapping[int, Scores], count:
 
     First comes what keeps the constraints, then what breaks them, by how much. With one objective a weight is
     by how much more is expected than of the best trial that is not among them, as with expected improvement:
-    else many equal trials would draw the search away from a better one. On average weights are 1.
+    else many equal trials would draw the search away from a better one. With several it is what a trial adds
+    to the hypervolume of the good ones, and a little. On average weights are about 1.
 
     Source: Watanabe, Tree-Structured Parzen Estimator, https://arxiv.org/abs/2304.11127.
 
@@ -62,12 +65,22 @@ def promising(measured: Sequence[Lesson], expected: Mapping[int, Scores], count:
     points = [expected[each.number] for each in sound]
     good = _best(points, count)
     if len(points[0]) > 1:
-        return {sound[place].number: 1.0 for place in good}
+        return _lonely({sound[place].number: points[place] for place in good}, corner(points))
     chosen = set(good)
     bar = max(point[0] for place, point in enumerate(points) if place not in chosen)
     gains = {sound[place].number: points[place][0] - bar for place in good}
     mean = math.fsum(gains.values()) / len(gains)
     return {number: gain / mean + _LEAST_WEIGHT if mean else 1.0 for number, gain in gains.items()}
+
+
+def _lonely(good: Mapping[int, Scores], worst: Scores) -> dict[int, float]:
+    """Weights of points, by number: what each adds to the hypervolume of the others."""
+    added = {
+        number: gain(point, [other for key, other in good.items() if key != number], worst)
+        for number, point in good.items()
+    }
+    mean = math.fsum(added.values()) / len(added)
+    return {number: each / mean + _LEAST_SHARE if mean else 1.0 for number, each in added.items()}
 
 
 def _after_the_whole(lesson: Lesson) -> tuple[float, float, float]:

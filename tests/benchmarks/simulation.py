@@ -74,7 +74,13 @@ class Side(Protocol):
 
 
 def simulate(
-    side: Side, objective: Objective, rungs: tuple[int, ...], workers: int, *, until: Callable[[Run], bool]
+    side: Side,
+    objective: Objective,
+    rungs: tuple[int, ...],
+    workers: int,
+    *,
+    until: Callable[[Run], bool] = lambda run: False,
+    spend: float = float("inf"),
 ) -> Run:
     """Runs until `until` says so, asked after each evaluation, or until there is nothing left to do.
 
@@ -84,8 +90,10 @@ def simulate(
         rungs: Iterations of an evaluation, ascending.
         workers: At a time; an iteration takes one second.
         until: Ends the run.
+        spend: No trial starts that could take the iterations of all beyond this; those that run go on.
     """
     run, free, order = Run(), workers, itertools.count()
+    ahead: dict[int, int] = {}  # iterations that a running trial may still take
     events: list[tuple[float, int, Job, FailureKind | None]] = []
 
     def start(job: Job) -> None:
@@ -95,12 +103,17 @@ def simulate(
         goal = trouble.iteration if hit else rung
         took = goal - job.iteration
         run.iterations += took
+        ahead[job.trial] = rungs[-1] - goal
         failed = trouble.kind if hit else None
         reached = Job(job.trial, job.params, job.seed, job.attempt, goal, job.detail)
         heapq.heappush(events, (side.clock.now + took, next(order), reached, failed))
 
     while True:
-        while free and (job := side.next()) is not None:
+        while (
+            free
+            and run.iterations + sum(ahead.values()) + rungs[-1] <= spend
+            and (job := side.next()) is not None
+        ):
             free -= 1
             run.trials = max(run.trials, job.trial + 1)
             start(job)
@@ -117,6 +130,7 @@ def simulate(
                 return run
         if again is None:
             free += 1
+            del ahead[job.trial]
         else:
             start(again)
 

@@ -93,7 +93,9 @@ class Sweep:
     runs=st.integers(1, 3),
     seed=st.integers(0, 2**32),
 )
-@example(trials=1, slots=2, hours=None, minutes=None, kind="none", runs=3, seed=907)  # more replicates than trials
+@example(  # more replicates than trials
+    trials=1, slots=2, hours=None, minutes=None, kind="none", runs=3, seed=907
+)
 def test_a_sweep_costs_what_its_plan_allows(*, trials, slots, hours, minutes, kind, runs, seed):
     chance, budget = random.Random(seed), {"trials": trials}
     if hours is not None:

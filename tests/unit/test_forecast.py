@@ -92,3 +92,12 @@ def test_open_trials_are_learnt_from_once_they_are_measured():
     lessons.finish(0, TrialState.INFEASIBLE, {})
     assert [each.number for each in lessons.measured()] == [0, 1]
     assert lessons[0].violation == math.inf
+
+
+def test_of_several_objectives_the_lonely_weigh_most():
+    """What adds most to the hypervolume of the good ones; every good one weighs something."""
+    points = [(0.0, 10.0), (5.0, 5.1), (5.1, 5.0), (10.0, 0.0), (1.0, 1.0)]
+    trials = [Lesson(number, {}, {}, End.WHOLE, {2: point}, point, ()) for number, point in enumerate(points)]
+    weights = promising(trials, forecasts(trials, 3, 2), 4)
+    assert set(weights) == {0, 1, 2, 3}
+    assert min(weights[0], weights[3]) > 2 * weights[1] > 0.5
