@@ -11,9 +11,11 @@ from sweeps.cli.progress_view import progress_view
 from sweeps.cli.tables import leaderboard_table, trouble
 from sweeps.cli.warm import warm_issues, warm_plan, warm_words
 from sweeps.core.errors import SpecInvalid, UserError, WrongState
+from sweeps.core.reopening import extension_refusal
 from sweeps.core.salvage import salvage
 from sweeps.core.spec import SweepSpec, parse_spec
 from sweeps.core.states import SweepState
+from sweeps.core.stops import Limit
 from sweeps.invocation import command, mlflow_place, resume_command
 from sweeps.launchers.runner import DriveOrder, Preflight, Runner, load_runner
 from sweeps.service import SweepService
@@ -66,11 +68,10 @@ def resume_sweep(sweep_id: str, settings: Settings, *, as_json: bool, ray_addres
     service = open_service(settings)
     sweep = service.sweep(sweep_id)
     if sweep.state.terminal:
+        refused = extension_refusal(sweep.state, sweep.reason, sweep.stopped_by, frozenset(Limit))
         raise WrongState(
             f"sweep {sweep.sweep_id} is {sweep.state}: there is nothing to go on with",
-            "masksweep extend adds to its budget"
-            if sweep.state is SweepState.COMPLETED
-            else command(settings, "show", sweep.sweep_id),
+            command(settings, "show", sweep.sweep_id) if refused else "masksweep extend adds to its budget",
         )
     checked = runner.preflight(sweep.spec)
     if checked.issues:

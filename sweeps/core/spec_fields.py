@@ -31,6 +31,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}")
 _BIN_NAME = re.compile(r"[a-z][a-z0-9_]{0,29}")
 _DURATION = re.compile(r"(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,7})m)?(?:(\d{1,9})s)?")
 _DEADLINE = re.compile(r"([01]\d|2[0-3]):([0-5]\d) +(\S+)")
+_BOUND = re.compile(r"\s*(\S.*?)\s*(<=|>=|[<>≤≥]|==?)\s*(\S+)\s*")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 WEIGHT_WORDS = ("none", "zoo", "file")
 _WEIGHT_SCHEMES = ("http://", "https://", "detectron2://")
@@ -69,6 +70,20 @@ def number(allowed: str = "", fits: Callable[[float], bool] = lambda value: True
         return float(value)
 
     return BeforeValidator(check)
+
+
+def bound_value(raw: object) -> object:
+    """A constraint in words, `latency/ms_per_image <= 80`, as the mapping that it is short for."""
+    if not isinstance(raw, str):
+        return raw
+    match = _BOUND.fullmatch(raw)
+    example = '"latency/ms_per_image <= 80" or {metric: latency/ms_per_image, max: 80}'
+    if match is None:
+        raise problem(f"got {shown(raw)}, but needs a bound", f"such as {example}")
+    metric, sign, limit = match.groups()
+    if sign not in ("<=", ">="):
+        raise problem(f"got {shown(raw)}, but needs <= or >=", f"bounds are included: {example}")
+    return {"metric": metric, "max" if sign == "<=" else "min": limit}
 
 
 def truth() -> BeforeValidator:

@@ -28,6 +28,7 @@ from sweeps.core.spec_fields import (
     axis,
     bin_bounds,
     bin_name,
+    bound_value,
     config_file,
     deadline_value,
     device_share,
@@ -173,11 +174,19 @@ class Objective(_Section):
 
 
 class Constraint(_Section):
-    """Bounds, both included, within which a trial must end to count; at least one of them is set."""
+    """Bounds, both included, within which a trial must end to count; at least one of them is set.
+
+    `latency/ms_per_image <= 80` is short for `{metric: latency/ms_per_image, max: 80}`.
+    """
 
     metric: _Metric
     max: Annotated[float | None, number()] = None
     min: Annotated[float | None, number()] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_words(cls, raw: Any) -> Any:
+        return bound_value(raw)
 
 
 class Metrics(_Section):

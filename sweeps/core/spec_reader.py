@@ -160,6 +160,8 @@ def _issue(section: str, details: ErrorDetails) -> SpecIssue:
             fields = ", ".join(_fields(loc))
             problem = f"got {shown(raw)}, but needs a mapping{fields and f' of {fields}'}"
             hint = "leave it out or fill it in" if raw is None else None
+            if isinstance(raw, str) and fields.startswith("type,"):
+                hint = f"write {{type: {raw}}}"
         case "tuple_type":
             problem = f"got {shown(raw)}, but needs a list"
             hint = "put it in [ ]" if isinstance(raw, Mapping | str | int) else None

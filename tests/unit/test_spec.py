@@ -17,6 +17,7 @@ from sweeps.core.spec import (
     spec_document,
     spec_from_document,
 )
+from sweeps.testing import make_spec
 
 HEAD = """
 version: 1
@@ -131,6 +132,19 @@ def test_rungs_default_to_a_quarter_a_half_and_all(
 def test_durations_are_seconds_inside(text: str, wall_s: float) -> None:
     """Units add up."""
     assert read(f"{TINY}budget: {{wall: {text}}}\n").budget.wall_s == wall_s
+
+
+@pytest.mark.parametrize(
+    ("words", "bound"),
+    [
+        ("latency/ms_per_image <= 80", {"metric": "latency/ms_per_image", "max": 80}),
+        ("segm/AP>=30", {"metric": "segm/AP", "min": 30}),
+        (" segm/AP-hex nut >= 30", {"metric": "segm/AP-hex nut", "min": 30}),
+        ("model/parameters <= 4e7", {"metric": "model/parameters", "max": 40_000_000}),
+    ],
+)
+def test_a_constraint_in_words_is_the_mapping_that_it_is_short_for(words, bound) -> None:
+    assert make_spec(constraints=[words]) == make_spec(constraints=[bound])
 
 
 def test_goals_follow_the_metric() -> None:
