@@ -33,7 +33,8 @@ class _Findings:
     Attributes:
         waiting: Tasks still to be done.
         begun: The task that is being done, or None.
-        tried: Places of the points that were built or trained.
+        tried: Places of the points that were built or trained,
+        trained: and of those that were trained without trouble.
     """
 
     waiting: list[Task]
@@ -41,6 +42,7 @@ class _Findings:
     timings: list[Timing] = field(default_factory=list)
     infeasible: dict[int, Infeasible] = field(default_factory=dict)
     tried: set[int] = field(default_factory=set)
+    trained: set[int] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     peak_memory_bytes: int | None = None
 
@@ -53,7 +55,7 @@ def probe_points(spec: SweepSpec, points: Sequence[dict[str, Value]], *, timed: 
     Args:
         spec: A spec that passed its preflight.
         points: Parameters.
-        timed: The first so many of them are timed.
+        timed: The first so many of them are timed; if none of these can be trained, as many that can.
         seconds: After which the process is ended, whatever it is at.
     """
     until, places = time.monotonic() + seconds, range(len(points))
@@ -67,10 +69,13 @@ def probe_points(spec: SweepSpec, points: Sequence[dict[str, Value]], *, timed: 
     with Interrupts() as interrupts:
         directory = Path(tempfile.mkdtemp(prefix="masksweep-plan-"))
         try:
-            while findings.waiting and (left := until - time.monotonic()) > 0:
-                tasks = tuple(findings.waiting)
-                order = Order(spec_document(spec), tuple(points), tasks, str(directory), left)
-                _round(order, until, findings, interrupts)
+            for again in (False, True):
+                if again and not findings.timings:  # none of those that were to be timed can be trained
+                    findings.waiting = [Task(Kind.TIME, p) for p in sorted(findings.trained)[:timed]]
+                while findings.waiting and (left := until - time.monotonic()) > 0:
+                    tasks = tuple(findings.waiting)
+                    order = Order(spec_document(spec), tuple(points), tasks, str(directory), left)
+                    _round(order, until, findings, interrupts)
         finally:
             interrupts.ignore()
             shutil.rmtree(directory, ignore_errors=True)
@@ -135,6 +140,8 @@ def _take(done: Done, findings: _Findings) -> None:
             _drop(done.task.place, infeasible, findings)
         case str() as note:
             findings.notes.append(note)
+        case None if done.task.kind is Kind.TRAIN:
+            findings.trained.add(done.task.place)
 
 
 def _drop(place: int, infeasible: Infeasible, findings: _Findings) -> None:

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from runners.curves.objective import Objective
+from runners.probe import probe_points
 from sweeps.bootstrap import open_service
+from sweeps.core.spec import parse_spec
 from sweeps.settings import Settings
 from tests.integration.command import masksweep, succeeding
 
@@ -125,6 +128,20 @@ def test_a_sweep_costs_what_its_plan_said_and_the_next_plan_learns_from_it(tmp_p
     assert learnt["basis"] == f"1 earlier sweep ({len(service.trials(sweep.sweep_id))} attempts)"
     assert learnt["disk_gb"] is not None  # of checkpoints that are still there
     assert learnt["worker_hours"]["low"] <= sweep.worker_s / 3600 <= learnt["worker_hours"]["high"]
+
+
+def test_where_no_extreme_can_be_trained_other_points_are_timed(tmp_path):
+    """The plan needs the times of some points, whichever these are."""
+    spec = parse_spec(CURVES.replace("step_s: 0.001", "out_of_memory: 0.5, nans: 0, crashes: 0"), tmp_path)
+    objective = Objective.of(spec)
+    points = [{"mask_head.conv_dim": width, "solver.base_lr": 0.001} for width in range(64, 257, 32)]
+    large = [point for point in points if objective.trouble(point, seed=0, attempt=1)]
+    small = [point for point in points if point not in large]
+    assert large
+    assert small
+    probe = probe_points(spec, [large[0], *small], timed=1, seconds=120.0)
+    assert [each.params for each in probe.infeasible] == [large[0]]
+    assert [each.params for each in probe.timings] == small[:1]
 
 
 def test_mistakes_are_told_as_run_tells_them(tmp_path):
