@@ -5,6 +5,7 @@ it can neither deadlock nor find its snapshot outdated. On PostgreSQL both are p
 """
 
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -15,6 +16,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from sweeps.core.errors import MissingExtra, UserError
 from sweeps.store.trouble import unavailable
@@ -143,6 +145,7 @@ def _open_sqlite(url: URL, busy_s: float) -> Engine:
         raise UserError(f"the store's directory {directory} cannot be made: {error.strerror}") from error
     engine = sa.create_engine(url, connect_args={"timeout": busy_s})
     path = Path(url.database)
+    _mind_the_file(engine, path)
 
     @event.listens_for(engine, "do_connect")
     def choose(_: Any, __: Any, arguments: list[Any], options: dict[str, Any]) -> None:
@@ -166,6 +169,40 @@ def _open_sqlite(url: URL, busy_s: float) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
     return engine
+
+
+def _mind_the_file(engine: Engine, path: Path) -> None:
+    """Notices a file that is deleted, or another one in its place, while it is in use.
+
+    SQLite would go on with the deleted one for as long as a connection lives, and lose it all with the last,
+    or make an empty one.
+    """
+    opened = False
+
+    @event.listens_for(engine, "do_connect")
+    def refuse(*_: Any) -> None:
+        if opened and _identity(path) is None:
+            raise sqlite3.OperationalError("its file is gone")
+
+    @event.listens_for(engine, "connect")
+    def remember(_: object, record: ConnectionPoolEntry) -> None:
+        nonlocal opened
+        opened = True
+        record.info["file"] = _identity(path)
+
+    @event.listens_for(engine, "checkout")
+    def compare(_: object, record: ConnectionPoolEntry, __: object) -> None:
+        if record.info["file"] != _identity(path):
+            raise sa.exc.DisconnectionError("another file")  # the pool connects again
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another of its name; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _read_only(path: Path) -> bool:

@@ -10,6 +10,7 @@ from sweeps.core.errors import StoreUnavailable
 _SQLITE_PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 _HINTS = {
     "locked": "another program holds it; try again once that is done",
+    "file is gone": "put it back, from a copy if need be: what was committed is in it alone",
     "is full": "make room there, then go on",
     "No space left": "make room there, then go on",
 }

@@ -21,5 +21,6 @@ def sweeps(request, source, tmp_path_factory) -> Courses:
     """Sweeps in a store of each kind."""
     url = store_url(request.param, tmp_path_factory.mktemp("store"), "failures")
     made = Courses(source, url, tmp_path_factory.mktemp("sweeps"))
+    assert made.commits > 10
     assert len({state for state, _, _ in made.course.ends}) == 2, "some are pruned, and some are not"
     return made

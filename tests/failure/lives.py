@@ -70,6 +70,19 @@ Fault = Kill | Cut | Away | Full
 
 
 @dataclass(frozen=True)
+class Ask:
+    """Somebody else asks for something right after the driver's commit of that number, from 1.
+
+    Attributes:
+        what: The request; `extend` is by two trials.
+        commit: From 1.
+    """
+
+    what: Literal["pause", "cancel", "extend"]
+    commit: int
+
+
+@dataclass(frozen=True)
 class Life:
     """How a driver's life ended.
 
@@ -104,6 +117,8 @@ class Lives:
         log: Path | None = None,
         weight: int = 0,
         needs: Mapping[int, float] | None = None,
+        faults: Mapping[int, str] | None = None,
+        ask: Ask | None = None,
         mlflow: Mlflow | None = None,
     ) -> Life:
         """One life, from its claim to its end.
@@ -116,11 +131,14 @@ class Lives:
             log: What gets what is trained; `iterations.log` in the directory by default.
             weight: Bytes of a checkpoint.
             needs: By trial, the share of a GPU without which it runs out of memory; trials then hold a half.
+            faults: By trial, the failure that each of its attempts reports at its first rung.
+            ask: What somebody asks of the sweep meanwhile, or None.
             mlflow: Where the sweep is mirrored to, or None.
         """
         order: dict[str, Any] = {"url": url, "sweep_id": sweep_id, "directory": str(directory)}
         order |= {"log": str(log or directory / "iterations.log"), "weight": weight, "fault": None}
-        order["needs"] = dict(needs or {})
+        order["needs"], order["faults"] = dict(needs or {}), dict(faults or {})
+        order["ask"] = asdict(ask) if ask else None
         order["mlflow"] = asdict(mlflow) if mlflow else None
         if fault is not None:
             order |= {"fault": {"kind": type(fault).__name__, **asdict(fault)}}
@@ -242,6 +260,8 @@ def drive(order: dict[str, Any], tell: Callable[[str], None]) -> None:
         mlflow = {**order["mlflow"], "turns": tuple(order["mlflow"]["turns"])}
         shaky = Shaky(Mlflow(**mlflow), SweepService(open_engine(order["url"])), order["sweep_id"])
         disturbed.on_commit = shaky.at
+    if order["ask"]:
+        disturbed.on_commit = partial(_asked, order, Ask(**order["ask"]))
     claim = service.claim(order["sweep_id"], time.time())
     retention = Retention(directory / "trials", lambda number: search.checkpoint(number))  # noqa: PLW0108
     search = Search(
@@ -255,7 +275,9 @@ def drive(order: dict[str, Any], tell: Callable[[str], None]) -> None:
     )
     retention.sweep(search.progress())
     needs = {int(number): share for number, share in order["needs"].items()}
-    worker = CurveWorker(log=Path(order["log"]), weight=order["weight"], needs=needs)
+    faults = {int(number): kind for number, kind in order["faults"].items()}
+    plans: dict[str, Any] = {"needs": needs, "faults": faults, "always": True}
+    worker = CurveWorker(log=Path(order["log"]), weight=order["weight"], **plans)
     while not isinstance(turn := search.next(), Turn):
         worker.start(turn)
         while search.report(worker.step()) is Decision.CONTINUE:
@@ -265,6 +287,25 @@ def drive(order: dict[str, Any], tell: Callable[[str], None]) -> None:
     service.finish(claim, ending.state, ending.reason, time.time())
     if shaky is not None and not shaky.stop():
         tell("note MLflow lags behind")
+    engine.dispose()
+
+
+def _asked(order: dict[str, Any], ask: Ask, commit: int) -> None:
+    """Asks through a connection of its own, as another process does."""
+    from sweeps.core.extension import Extension
+    from sweeps.core.requests import RequestKind
+    from sweeps.store.control import SweepControl
+    from sweeps.store.engine import open_engine
+
+    if commit != ask.commit:
+        return
+    engine = open_engine(order["url"])
+    control = SweepControl(engine, is_dead=lambda _: False)  # by pid, it would be the one that asks
+    sweep_id, who = order["sweep_id"], {"by": "ann@desk", "now": time.time()}
+    if ask.what == "extend":
+        control.extend(sweep_id, Extension(trials=2), **who)
+    else:
+        control.ask(sweep_id, RequestKind(ask.what), **who)
     engine.dispose()
 
 

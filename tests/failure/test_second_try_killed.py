@@ -4,7 +4,7 @@ import pytest
 
 from sweeps.core.states import TrialState
 from tests.failure.lives import Kill
-from tests.failure.verdict import course
+from tests.failure.verdict import assert_nothing_lost, course
 
 pytestmark = pytest.mark.slow  # some hundred processes
 
@@ -16,6 +16,7 @@ def test_a_second_try_is_alone_whenever_the_driver_was_killed(sweeps, when):
     """What ran out of memory has a full device from then on, in each attempt, and one second try in all."""
     straight = sweeps.create()
     life = sweeps.live(straight, f"{when}-straight", needs=NEEDS)
+    assert life.code == 0
     undisturbed = course(sweeps.service, straight)
     assert undisturbed.ends[1][0] in (TrialState.COMPLETED, TrialState.PRUNED)
     assert undisturbed.ends[2] == (
@@ -28,7 +29,7 @@ def test_a_second_try_is_alone_whenever_the_driver_was_killed(sweeps, when):
         assert sweeps.live(sweep_id, name, Kill(when, commit), needs=NEEDS).code == -9
         if (when, commit) != ("after", life.commits):
             assert sweeps.live(sweep_id, name, needs=NEEDS).code == 0
-        assert course(sweeps.service, sweep_id) == undisturbed
+        assert_nothing_lost(sweeps.service, sweep_id, sweeps.log(name), undisturbed=undisturbed)
         assert_alone(sweeps.service, sweep_id)
 
 

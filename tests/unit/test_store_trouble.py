@@ -91,6 +91,35 @@ def test_what_waiting_does_not_mend_is_told_at_once(tmp_path):
     assert caught.value.hint == "make room there, then go on"
 
 
+def test_a_store_that_is_deleted_in_use_is_told_at_once(engine, path):
+    """Nothing is written into a file that nobody will find, and no empty one takes its place."""
+    clock = FakeClock(0.0)
+    service = SweepService(engine, Waiting(clock, clock.tick, lambda _: None))
+    sweep_id = create(service).sweep_id
+    for each in path.parent.glob(f"{path.name}*"):
+        each.rename(each.with_name(f"moved-{each.name}"))
+    for use in (lambda: create(service), lambda: service.sweep(sweep_id)):
+        with pytest.raises(StoreUnavailable) as caught:
+            use()
+        assert str(caught.value) == f"the store sqlite:///{path} does not answer: its file is gone"
+        assert caught.value.hint == "put it back, from a copy if need be: what was committed is in it alone"
+    assert (clock.now, path.exists()) == (0.0, False)
+
+
+def test_a_store_that_another_file_took_the_place_of_is_read_from_there(engine, path):
+    """A copy that was put back is what counts, not the file that a connection still holds."""
+    service = SweepService(engine)
+    sweep_id = create(service).sweep_id
+    copy = path.with_name("copy")
+    with sqlite3.connect(path) as source, sqlite3.connect(copy) as target:
+        source.backup(target)
+    create(service)
+    for each in path.parent.glob(f"{path.name}*"):
+        each.unlink()
+    copy.rename(path)
+    assert [sweep.sweep_id for sweep in service.sweeps()] == [sweep_id]
+
+
 def test_a_read_only_home_can_be_read(tmp_path, monkeypatch, capsys):
     """`ls` writes nothing, not even the mode of the journal; a write is refused in one line."""
     settings = Settings.load(tmp_path, environ={})

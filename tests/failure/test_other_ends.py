@@ -1,0 +1,134 @@
+"""kill -9 of a driver around each of its commits, in sweeps with failures, limits and requests."""
+
+from typing import Any
+
+import pytest
+
+from sweeps.core.spec import SweepSpec
+from sweeps.core.states import SweepState, TrialState
+from sweeps.testing import store_url
+from tests.failure.courses import SPEC, Courses
+from tests.failure.lives import Ask, Kill
+from tests.failure.verdict import Course, assert_nothing_lost, course
+from tests.store_rows import check_rows
+
+pytestmark = pytest.mark.slow  # some hundred processes
+
+FAULTS = {1: "error", 2: "diverged"}
+"""What each attempt of these trials ends in."""
+
+ASKED_AT = 3
+"""The commit after which somebody asks for something: trial 0 runs, and has a rung behind it."""
+
+
+@pytest.fixture
+def stage(source, tmp_path):
+    """Makes sweeps of a spec, all of them in one SQLite store."""
+
+    def made(name: str, spec: SweepSpec = SPEC, **more: Any) -> Courses:
+        return Courses(source, store_url("sqlite", tmp_path, "store"), tmp_path / name, spec, **more)
+
+    return made
+
+
+def killed_everywhere(sweeps: Courses, when: str) -> None:
+    """Each commit's driver dies once, and the next one comes to the undisturbed end."""
+    for commit in range(1, sweeps.commits + 1):
+        sweep_id, name = sweeps.create(), f"{when}-{commit}"
+        assert sweeps.live(sweep_id, name, Kill(when, commit)).code == -9
+        check_rows(sweeps.service, sweep_id)
+        if (when, commit) != ("after", sweeps.commits):
+            assert sweeps.live(sweep_id, name).code == 0
+        sweeps.assert_nothing_lost(sweep_id, name)
+
+
+def budget(**limits: Any) -> SweepSpec:
+    """The spec with other limits."""
+    return SPEC.model_copy(update={"budget": SPEC.budget.model_copy(update=limits)})
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_failures_are_counted_alike_whenever_the_driver_was_killed(stage, when):
+    """Three errors make a trial FAILED, and no death of a driver does; divergence is INFEASIBLE at once."""
+    sweeps = stage("faults", faults=FAULTS)
+    ends = sweeps.course.ends
+    assert (ends[1][0], ends[1][2]) == (TrialState.FAILED, "error: planned")
+    assert (ends[2][0], ends[2][2]) == (TrialState.INFEASIBLE, "diverged: planned")
+    killed_everywhere(sweeps, when)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_limit_cuts_off_the_same_trial_whenever_the_driver_was_killed(stage, when):
+    """A target reached between two rungs: the sweep is STOPPING, and the trial CANCELLED where it was."""
+    measured = stage("straight").course.measured
+    reached = max(metrics["segm/AP"] for (_, rung), (metrics, _) in measured.items() if rung == 4)
+    sweeps = stage("target", budget(target={"segm/AP": reached}))
+    state, iteration, reason = sweeps.course.ends[-1]
+    assert (state, iteration) == (TrialState.CANCELLED, 4)
+    assert reason.startswith("target reached: segm/AP ")
+    killed_everywhere(sweeps, when)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_pause_is_carried_out_once_whenever_the_driver_was_killed(stage, when):
+    """The sweep is PAUSED, by the driver that was asked or by the next one, and goes on as if nothing was."""
+    sweeps, ask = stage("pause"), Ask("pause", ASKED_AT)
+    for commit in killed_at(sweeps, ask, when):
+        sweep_id, name = sweeps.create(), f"{when}-{commit}"
+        assert sweeps.live(sweep_id, name, Kill(when, commit), ask=ask).code == -9
+        check_rows(sweeps.service, sweep_id)
+        if sweeps.service.sweep(sweep_id).state is not SweepState.PAUSED:
+            assert sweeps.live(sweep_id, name).code == 0
+        paused = sweeps.service.sweep(sweep_id)
+        assert (paused.state, paused.reason) == (SweepState.PAUSED, "paused by ann@desk")
+        assert sweeps.live(sweep_id, name).code == 0
+        assert count(sweeps, sweep_id, "sweep.paused") == 1
+        assert_nothing_lost(sweeps.service, sweep_id, sweeps.log(name))
+        assert results(course(sweeps.service, sweep_id)) == results(sweeps.course)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_cancellation_is_carried_out_whenever_the_driver_was_killed(stage, when):
+    """What is open is CANCELLED with the reason that was given, and nothing new is begun."""
+    sweeps, ask = stage("cancel"), Ask("cancel", ASKED_AT)
+    for commit in killed_at(sweeps, ask, when):
+        sweep_id, name = sweeps.create(), f"{when}-{commit}"
+        assert sweeps.live(sweep_id, name, Kill(when, commit), ask=ask).code == -9
+        check_rows(sweeps.service, sweep_id)
+        if not sweeps.service.sweep(sweep_id).state.terminal:
+            assert sweeps.live(sweep_id, name).code == 0
+        (trial,) = course(sweeps.service, sweep_id).ends
+        assert (trial[0], trial[2]) == (TrialState.CANCELLED, "cancelled by ann@desk")
+        assert_nothing_lost(sweeps.service, sweep_id, sweeps.log(name), state=SweepState.CANCELLED)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_extension_counts_once_whenever_the_driver_was_killed(stage, when):
+    """The sweep ends as one that had the larger budget from its beginning."""
+    sweeps, larger, ask = stage("extend"), stage("larger", budget(trials=6)), Ask("extend", ASKED_AT)
+    for commit in killed_at(sweeps, ask, when):
+        sweep_id, name = sweeps.create(), f"{when}-{commit}"
+        assert sweeps.live(sweep_id, name, Kill(when, commit), ask=ask).code == -9
+        check_rows(sweeps.service, sweep_id)
+        if not sweeps.service.sweep(sweep_id).state.terminal:
+            assert sweeps.live(sweep_id, name).code == 0
+        assert sweeps.service.sweep(sweep_id).reason == "budget of 6 trials used up"
+        assert_nothing_lost(sweeps.service, sweep_id, sweeps.log(name), undisturbed=larger.course)
+
+
+def killed_at(sweeps: Courses, ask: Ask, when: str) -> range:
+    """The commits from the request on, of a driver that is asked and not killed."""
+    sweep_id = sweeps.create()
+    life = sweeps.live(sweep_id, f"{ask.what}-{when}", ask=ask)
+    assert (life.code, life.error) == (0, "")
+    return range(ask.commit + (when == "before"), life.commits + 1)
+
+
+def results(of: Course) -> tuple[Any, ...]:
+    """All of a course but what workers were told at each rung: that was STOP where a pause came."""
+    return of.suggestions, {rung: metrics for rung, (metrics, _) in of.measured.items()}, of.ends
+
+
+def count(sweeps: Courses, sweep_id: str, kind: str) -> int:
+    """Events of a kind."""
+    return sum(event.kind == kind for event in sweeps.service.events(sweep_id))
