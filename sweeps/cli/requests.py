@@ -32,6 +32,7 @@ def ask(
     """
     control = SweepControl(open_service(settings).engine)
     reply = control.ask(sweep_id, kind, by=caller(), now=time.time(), reason=_checked(reason))
+    here = reply.answer is Answer.DONE
     if wait and reply.answer is Answer.ASKED:
         words.print(_told(kind, reply), markup=False)
         reply = _waited(control, reply)
@@ -44,6 +45,9 @@ def ask(
         words.print(f"\nhint: {again} returns once it is {AIMS[kind]}", markup=False)
     elif reply.sweep.state is SweepState.PAUSED:
         words.print(f"\nhint: {resume_command(settings, reply.sweep.sweep_id, None)}", markup=False)
+    elif here and reply.sweep.epoch > 1:  # a driver had it, and no other will come to tell MLflow
+        again = command(settings, "mirror", reply.sweep.sweep_id)
+        words.print(f"\nhint: {again} shows it in MLflow too", markup=False)
 
 
 def _checked(reason: str | None) -> str | None:

@@ -9,6 +9,8 @@ from sweeps.service import SweepService
 from sweeps.store.engine import open_engine
 from sweeps.store.migrations import upgrade
 from sweeps.testing import make_spec
+from sweeps.tracking.mirror import Mirror
+from sweeps.tracking.testing import new_database
 from tests.failure.lives import Fault, Life, Lives
 from tests.failure.verdict import assert_nothing_lost, course
 
@@ -37,6 +39,7 @@ class Courses:
     """
 
     def __init__(self, source: Lives, url: str, directory: Path, spec: SweepSpec = SPEC, **more: Any) -> None:
+        self._mlflow: str | None = None
         engine = open_engine(url)
         upgrade(engine)
         self.service, self.url = SweepService(engine), url
@@ -63,6 +66,14 @@ class Courses:
     def live(self, sweep_id: str, name: str, fault: Fault | None = None, **more: Any) -> Life:
         """One life of a driver, in the directory of that name; `more` is for `Lives.live`."""
         return self._source.live(self.url, sweep_id, self.place(name), fault, **self._more, **more)
+
+    def mirror(self, sweep_id: str) -> str:
+        """Ships to MLflow what the store has of a sweep by now, and says where MLflow is."""
+        if self._mlflow is None:
+            self._directory.mkdir(exist_ok=True)
+            self._mlflow = new_database(self._directory / "mlflow.db")
+        Mirror(self.service, self._mlflow, artifact_root=str(self._directory / "artifacts")).sync(sweep_id)
+        return self._mlflow
 
     def assert_nothing_lost(self, sweep_id: str, name: str, mlflow: str | None = None) -> None:
         """The whole verdict on a sweep that was disturbed, with MLflow's if it was mirrored there."""

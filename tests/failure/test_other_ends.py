@@ -37,9 +37,12 @@ def killed_everywhere(sweeps: Courses, when: str) -> None:
         sweep_id, name = sweeps.create(), f"{when}-{commit}"
         assert sweeps.live(sweep_id, name, Kill(when, commit)).code == -9
         check_rows(sweeps.service, sweep_id)
+        mirrored = commit == sweeps.commits // 2
+        if mirrored:
+            sweeps.mirror(sweep_id)
         if (when, commit) != ("after", sweeps.commits):
             assert sweeps.live(sweep_id, name).code == 0
-        sweeps.assert_nothing_lost(sweep_id, name)
+        sweeps.assert_nothing_lost(sweep_id, name, sweeps.mirror(sweep_id) if mirrored else None)
 
 
 def budget(**limits: Any) -> SweepSpec:
@@ -116,12 +119,13 @@ def test_an_extension_counts_once_whenever_the_driver_was_killed(stage, when):
         assert_nothing_lost(sweeps.service, sweep_id, sweeps.log(name), undisturbed=larger.course)
 
 
-def killed_at(sweeps: Courses, ask: Ask, when: str) -> range:
-    """The commits from the request on, of a driver that is asked and not killed."""
+def killed_at(sweeps: Courses, ask: Ask, when: str) -> list[int]:
+    """Commits after the request of a driver that is not killed: the first four, each third, the last."""
     sweep_id = sweeps.create()
     life = sweeps.live(sweep_id, f"{ask.what}-{when}", ask=ask)
     assert (life.code, life.error) == (0, "")
-    return range(ask.commit + (when == "before"), life.commits + 1)
+    commits = range(ask.commit + (when == "before"), life.commits + 1)
+    return sorted({*commits[:4], *commits[::3], commits[-1]})
 
 
 def results(of: Course) -> tuple[Any, ...]:

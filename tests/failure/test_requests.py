@@ -14,6 +14,7 @@ from sweeps.bootstrap import open_service
 from sweeps.core.states import SweepState, TrialState
 from sweeps.settings import Settings
 from sweeps.testing import make_spec
+from tests.failure.verdict import assert_nothing_lost
 
 pytestmark = pytest.mark.slow  # starts real drivers
 
@@ -24,7 +25,8 @@ class Home:
     """A sweep of trials that would take minutes, with a checkpoint at iteration 2."""
 
     def __init__(self, directory, mlflow_uri, address, trials=2, iterations=5000):
-        self.directory, self.env = directory, {**os.environ, "MLFLOW_TRACKING_URI": mlflow_uri}
+        self.directory, self.mlflow_uri = directory, mlflow_uri
+        self.env = {**os.environ, "MLFLOW_TRACKING_URI": mlflow_uri}
         self.service = open_service(Settings.load(directory, environ=self.env), create=True)
         spec = make_spec(
             fidelity={"iterations": iterations, "rungs": [2, iterations]},
@@ -53,6 +55,11 @@ class Home:
             env=self.env,
         )
         return done.returncode, done.stdout, done.stderr
+
+    def assert_nothing_lost(self, state):
+        """The verdict on a sweep that has ended, with MLflow's."""
+        log = self.directory / "iterations.log"
+        assert_nothing_lost(self.service, self.sweep_id, log, mlflow=self.mlflow_uri, state=state)
 
     @property
     def sweep(self):
@@ -88,7 +95,12 @@ def test_a_live_driver_pauses_when_another_process_asks(home):
     assert err.startswith(f"sweep {home.sweep_id} is PAUSED already: paused by ")
     assert f"hint: masksweep resume {home.sweep_id}" in err.replace(f"{Path(sys.executable).parent}/", "")
     code, _, err = home.masksweep("cancel", "--reason", "not worth it")
-    assert (code, err) == (0, f"sweep {home.sweep_id} is CANCELLED: not worth it\n")
+    told, _, hint = err.partition("\n\nhint: ")
+    assert (code, told) == (0, f"sweep {home.sweep_id} is CANCELLED: not worth it")
+    assert f"mirror {home.sweep_id} " in hint
+    assert hint.endswith(" shows it in MLflow too\n")
+    assert home.masksweep("mirror")[0] == 0
+    home.assert_nothing_lost(SweepState.CANCELLED)
     code, _, err = home.masksweep("pause")
     assert code == 2
     assert err.startswith(f"error: sweep {home.sweep_id} is CANCELLED: there is nothing to pause\n")
@@ -104,8 +116,9 @@ def test_a_live_driver_cancels_when_another_process_asks(home):
         "will cancel it at the next checkpoints",
         f"sweep {home.sweep_id} is CANCELLED: too slow",
     ]
-    assert (home.sweep.state, home.sweep.reason) == (SweepState.CANCELLED, "too slow")
+    assert home.sweep.reason == "too slow"
     assert home.states == {TrialState.CANCELLED}
+    home.assert_nothing_lost(SweepState.CANCELLED)
 
 
 @pytest.mark.parametrize("waiting", [False, True])
@@ -119,10 +132,11 @@ def test_a_driver_killed_before_it_saw_the_request(home, waiting):
         driver.stdout.close()
     if waiting:
         assert home.masksweep("cancel", "--wait")[0] == 0
+        assert home.masksweep("mirror")[0] == 0
     else:
         subprocess.run(home.command, check=True, env=home.env, stdout=subprocess.DEVNULL, timeout=60)
-    assert home.sweep.state is SweepState.CANCELLED
     assert home.states == {TrialState.CANCELLED}
+    home.assert_nothing_lost(SweepState.CANCELLED)
 
 
 @pytest.fixture
@@ -148,6 +162,7 @@ def test_a_live_driver_goes_on_with_what_another_process_adds(short):
     assert "extended the sweep: 2 trials more\n" in said
     assert (short.sweep.state, short.sweep.reason) == (SweepState.COMPLETED, "budget of 3 trials used up")
     assert ended(short) == 3
+    short.assert_nothing_lost(SweepState.COMPLETED)
 
 
 def test_an_extension_survives_the_driver_and_opens_a_sweep_that_has_ended(short):
@@ -186,4 +201,5 @@ def test_an_extension_survives_the_driver_and_opens_a_sweep_that_has_ended(short
     assert err.startswith(f"sweep {short.sweep_id}: 1 trial more, 3 in all\n\nhint: ")
     assert short.sweep.state is SweepState.PAUSED
     subprocess.run(short.command, check=True, env=short.env, stdout=subprocess.DEVNULL)
-    assert (short.sweep.state, ended(short)) == (SweepState.COMPLETED, 3)
+    assert ended(short) == 3
+    short.assert_nothing_lost(SweepState.COMPLETED)
