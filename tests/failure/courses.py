@@ -36,6 +36,7 @@ class Courses:
         service: The store.
         commits: Of a driver that is left alone.
         course: Of its sweep.
+        failures: Of each of its trials, how many attempts failed.
     """
 
     def __init__(self, source: Lives, url: str, directory: Path, spec: SweepSpec = SPEC, **more: Any) -> None:
@@ -49,11 +50,16 @@ class Courses:
         assert life.code == 0
         assert_nothing_lost(self.service, sweep_id, self.log("undisturbed"))
         self.commits, self.course = life.commits, course(self.service, sweep_id)
+        self.failures = self.failures_of(sweep_id)
         assert self.commits > 6
 
     def create(self) -> str:
         """A new sweep's id."""
         return self.service.create(self._spec, fingerprint="0" * 64, now=time.time()).sweep_id
+
+    def failures_of(self, sweep_id: str) -> list[int]:
+        """How many attempts failed, by trial."""
+        return [trial.failures for trial in self.service.trials(sweep_id)]
 
     def log(self, name: str) -> Path:
         """What was trained in the directory of that name."""

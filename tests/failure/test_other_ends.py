@@ -43,6 +43,7 @@ def killed_everywhere(sweeps: Courses, when: str) -> None:
         if (when, commit) != ("after", sweeps.commits):
             assert sweeps.live(sweep_id, name).code == 0
         sweeps.assert_nothing_lost(sweep_id, name, sweeps.mirror(sweep_id) if mirrored else None)
+        assert sweeps.failures_of(sweep_id) == sweeps.failures, "a driver's death is no trial's failure"
 
 
 def budget(**limits: Any) -> SweepSpec:
