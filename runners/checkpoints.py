@@ -153,7 +153,9 @@ class Shelf:
                 problems.append(str(error))
                 del candidates[0]
         self._kept = [path.name for path in reversed(candidates[:KEPT])]
-        self.tidy()  # else what earlier attempts left, and the driver never heard of, would grow with each
+        # Else what earlier attempts left, and the driver never heard of, would grow with each. What this one
+        # wrote stays: Tune may have given this actor up while it came up, as another was free earlier.
+        self._drop(older_than=self._me)
         if not problems:
             return state, None
         return state, FellBack(_iteration(candidates[0]) if candidates else 0, "; ".join(problems))
@@ -171,14 +173,21 @@ class Shelf:
         That is, whole or half-written, all of this and earlier attempts but the last few. What a later
         attempt wrote is never touched: this process may be a leftover.
         """
-        if self._kept is None:
-            return
-        self._kept = self._kept[-KEPT:]
-        mine = self._assignment.epoch, self._assignment.attempt
+        if self._kept is not None:
+            self._kept = self._kept[-KEPT:]
+            epoch, attempt = self._me
+            self._drop(older_than=(epoch, attempt + 1))
+
+    def _drop(self, older_than: tuple[int, int]) -> None:
+        """Deletes what is not kept, of attempts before (epoch, attempt)."""
         for path in self._directory.iterdir() if self._directory.is_dir() else ():
             match = _NAME.fullmatch(path.name)
-            if match and path.name not in self._kept and (int(match[1]), int(match[2])) <= mine:
+            if match and path.name not in (self._kept or ()) and (int(match[1]), int(match[2])) < older_than:
                 shutil.rmtree(path, ignore_errors=True)
+
+    @property
+    def _me(self) -> tuple[int, int]:
+        return self._assignment.epoch, self._assignment.attempt
 
     def _before(self, iteration: int) -> list[Path]:
         """The trial's checkpoints of fewer iterations, newest first."""

@@ -178,3 +178,12 @@ def test_the_last_two_of_an_open_trial_stay(tmp_path, three):
     assert three[2].is_dir()
     mine.tidy()
     assert names(tmp_path) == sorted([eight.name, ten.name, later, "notes"])
+
+
+def test_an_actor_that_comes_up_late_for_the_same_attempt_deletes_nothing_of_it(tmp_path, three):
+    """Tune starts an actor, gives its trial to one that is free earlier, and kills the first."""
+    late, mine = (shelf(tmp_path, three[1], 4, attempt=2) for _ in range(2))
+    mine.resume(read)
+    saved = mine.add(8, write())
+    assert late.resume(read) == ("at 4", None)
+    assert saved.is_dir()
