@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from runners.driver import drive
+from runners.plugin import DetectronRunner
 from runners.testing import CurveWorker
 from sweeps.bootstrap import open_service
 from sweeps.core.states import TrialState
@@ -47,13 +48,18 @@ SECTIONS = {
 }
 
 
+def fingerprint_of(spec):
+    """As `resume` computes it; the other specs have no data, and are never looked at again."""
+    return DetectronRunner().preflight(spec).fingerprint if spec.base.synthetic else "0" * 64
+
+
 def filled(home, *, ended, budget, **sections):
     """A home with a sweep whose first trials ended an hour ago, as its driver and its mirror left them."""
     settings = Settings.load(home, environ={})
     service = open_service(settings, create=True)
     spec = make_spec(**{**SECTIONS, "budget": {"trials": budget}, **sections})
     before = time.time() - 3600
-    sweep_id = service.create(spec, fingerprint="0" * 64, now=before).sweep_id
+    sweep_id = service.create(spec, fingerprint=fingerprint_of(spec), now=before).sweep_id
     claim = service.claim(sweep_id, before)
     for number, (params, value) in enumerate(zip(*known_points(ended), strict=True)):
         service.add_trial(claim, Suggestion(number, params, trial_seed(0, number)), {}, before)
