@@ -7,7 +7,7 @@ from pathlib import Path
 from search_spaces.corners import corners, extremes
 from sweeps.bootstrap import open_service
 from sweeps.cli.output import print_error, print_json, stdout_kept_clean, words
-from sweeps.cli.plan_view import Planned, plan_document, print_plan
+from sweeps.cli.plan_view import Planned, nothing_timed, plan_document, print_plan
 from sweeps.cli.run import EXIT_INTERRUPTED, EXIT_OK, EXIT_USER, checked_spec
 from sweeps.cli.warm import warm_plan, warm_words
 from sweeps.core.errors import SpecInvalid, UserError
@@ -67,7 +67,7 @@ def plan_spec(
         probe = _probe(runner, spec, probe_s) if probe_s > 0 else None
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    costs = _costs(past, probe)
+    costs = _costs(past, probe, probe_s)
     trials, kept = trials_of(spec), _kept(spec)
     plan = make_plan(spec, costs, passing(spec), slots, trials=trials, kept=kept, now=time.time())
     planned = Planned(spec, plan, costs, probe, slots)
@@ -91,7 +91,7 @@ def _probe(runner: Runner, spec: SweepSpec, seconds: float) -> Probe:
         return runner.probe(spec, points, timed=timed, seconds=seconds)
 
 
-def _costs(past: Costs | None, probe: Probe | None) -> Costs:
+def _costs(past: Costs | None, probe: Probe | None, probe_s: float) -> Costs:
     """Measured in earlier sweeps where there are some, else by the probe."""
     timings = probe.timings if probe else ()
     size = max((timing.checkpoint_bytes for timing in timings), default=0)
@@ -105,11 +105,7 @@ def _costs(past: Costs | None, probe: Probe | None) -> Costs:
             "leave --no-probe out: a few seconds of training will tell",
         )
     if not timings:
-        reasons = [each.reason for each in probe.infeasible] + list(probe.notes)
-        said = f": {reasons[0]}" if reasons else " in this time"
-        raise UserError(
-            f"no point of the space could be timed{said}", "give it more time with --probe-seconds 120"
-        )
+        raise nothing_timed(probe, probe_s)
     busy = min(timing.busy for timing in timings)
     return Costs(
         _wider([timing.iteration_s for timing in timings], _ITERATION, busy),

@@ -1,5 +1,6 @@
 """A plan as a JSON document, and as a table with what to do about it."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from rich.text import Text
 from search_spaces.parameters import Value, same_value
 from sweeps.cli.output import data, words
 from sweeps.cli.progress_view import duration
+from sweeps.core.errors import UserError
 from sweeps.core.plan import GB, Costs, Limit, Plan, Probe, Slots, Span
 from sweeps.core.spec import SweepSpec
 
@@ -130,6 +132,29 @@ def infeasible_lines(probe: Probe) -> Iterator[str]:
         params = ", ".join(f"{name} {value}" for name, value in common.items())
         count = f" ({len(points)} corners)" if others else ""
         yield f"infeasible: {params or 'corners with nothing in common'}{count}: {reason}"
+
+
+def nothing_timed(probe: Probe, seconds: float) -> UserError:
+    """Why there is nothing to plan by: more time is what helps where it was too short, and there alone.
+
+    Args:
+        probe: One without timings.
+        seconds: What it had.
+    """
+    reasons = Counter(each.reason for each in probe.infeasible).most_common()
+    said = "; ".join(f"{count} x {reason}" if len(reasons) > 1 else reason for reason, count in reasons[:3])
+    said += f"; {len(reasons) - 3} other reasons" if len(reasons) > 3 else ""
+    all_of = f"none of the {probe.points} corners" if probe.points > 1 else "no point"
+    if probe.infeasible and len(probe.infeasible) >= probe.points:
+        hint = "change the base or the space: no time would be enough"
+        return UserError(f"{all_of} of the space can be trained: {said}", hint)
+    if probe.notes:
+        more = f" (and {len(probe.notes) - 1} more)" if len(probe.notes) > 1 else ""
+        hint = "trials would end like that: mend it, or plan again if it was chance"
+        return UserError(f"no point of the space could be timed: {probe.notes[0]}{more}", hint)
+    cannot = f": {len(probe.infeasible)} of {probe.points} cannot be trained ({said})" if said else ""
+    hint = f"give it more time with --probe-seconds {max(120, 2 * seconds):g}"
+    return UserError(f"no point of the space could be timed in {seconds:g} s{cannot}", hint)
 
 
 def plan_hints(planned: Planned) -> Iterator[str]:

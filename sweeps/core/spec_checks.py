@@ -19,6 +19,9 @@ _OPTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "pruner": PRUNER_OPTIONS,
 }
 
+_COSTS: Mapping[str, str] = {"ms": "milliseconds", "MB": "megabytes", "million": "millions"}
+"""Units of what inference costs, in words."""
+
 
 def option_issues(raw: Mapping[Any, Any]) -> Iterator[SpecIssue]:
     """Options of a sampler or pruner that its type does not read."""
@@ -102,6 +105,7 @@ def _objectives(objectives: tuple[Objective, ...]) -> Iterator[SpecIssue]:
 
 
 def _constraints(constraints: tuple[Constraint, ...]) -> Iterator[SpecIssue]:
+    first: dict[tuple[str, str], str] = {}
     for place, constraint in enumerate(constraints):
         path = f"constraints[{place}]"
         if constraint.min is None and constraint.max is None:
@@ -110,7 +114,13 @@ def _constraints(constraints: tuple[Constraint, ...]) -> Iterator[SpecIssue]:
             got = f"min={constraint.min:g}, max={constraint.max:g}"
             yield SpecIssue(path, f"min <= max must hold, but got ({got})")
         for bound, value in (("min", constraint.min), ("max", constraint.max)):
+            if value is None:
+                continue
             yield from _unit(f"{path}.{bound}", constraint.metric, value)
+            before = first.setdefault((constraint.metric, bound), f"constraints[{place}].{bound}")
+            if before != f"{path}.{bound}":
+                problem = f"{constraint.metric} has a {bound} already, as {before}"
+                yield SpecIssue(f"{path}.{bound}", problem, "leave one of them out")
 
 
 def _size_bins(good: Mapping[str, Any]) -> Iterator[SpecIssue]:
@@ -164,10 +174,11 @@ def _target(budget: Budget, objectives: tuple[Objective, ...]) -> Iterator[SpecI
 
 
 def _unit(path: str, metric: str, value: float | None) -> Iterator[SpecIssue]:
-    """AP counts in percent and times above 0; who writes otherwise would get a bound that means nothing."""
+    """AP counts in percent, costs above 0; who writes otherwise would get a bound that means nothing."""
     known = metric_named(metric)
-    if value is not None and known is not None and known.unit == "ms" and value <= 0:
-        yield SpecIssue(path, f"got {value:g}, but {metric} is above 0")
+    if value is not None and known is not None and known.unit in _COSTS and value <= 0:
+        how = f"write {-value:g}" if value < 0 else f"it counts in {_COSTS[known.unit]}"
+        yield SpecIssue(path, f"got {value:g}, but {metric} is above 0", how)
     if value is None or known is None or known.unit != "%" or value == 0 or 1 <= value <= 100:
         return
     hint = f"write {value * 100:g}" if 0 < value < 1 else None

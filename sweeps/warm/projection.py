@@ -32,7 +32,7 @@ def projected(space: SearchSpace, params: Mapping[str, Value]) -> Projection:
         if name not in known:
             return Projection({}, problem=f"{name} is not in the space")
         if not known[name].contains(value):
-            return Projection({}, problem=f"{name} {shown(value)} is outside the space")
+            return Projection({}, problem=f"{name} {_short(value)} is outside the space")
     kept: dict[str, Value] = {}
     missing: list[str] = []
     for parameter in space.parameters:  # parents come before children
@@ -54,6 +54,11 @@ def _may_act(parameter: Parameter, kept: Mapping[str, Value], missing: Collectio
         parent in missing or (parent in kept and any(same_value(kept[parent], value) for value in values))
         for parent, values in parameter.when.items()
     )
+
+
+def _short(value: Value) -> str:
+    """For people, who look for the parameter: a draw has more digits than anybody reads."""
+    return f"{value:.4g}" if isinstance(value, float) else shown(value)
 
 
 def _written(parameter: Parameter, value: Value) -> Value:

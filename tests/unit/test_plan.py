@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from runners import checkpoints
-from sweeps.cli.plan_view import Planned, infeasible_lines, plan_document, plan_hints, plan_table
+from sweeps.cli.plan_view import (
+    Planned,
+    infeasible_lines,
+    nothing_timed,
+    plan_document,
+    plan_hints,
+    plan_table,
+)
 from sweeps.core.plan import Costs, Infeasible, Probe, Slots, Span, exactly, span_of
 from sweeps.core.planning import BEAT_S, STARTING_S, TRIAL_CHECKPOINTS, make_plan
 from sweeps.core.states import TrialState
@@ -203,6 +210,43 @@ def test_corners_that_fail_alike_are_one_line_with_what_they_share():
         "infeasible: mask_head.name pointrend (2 corners): no pyramid",
         "infeasible: input.size 4096: out_of_memory",
     ]
+
+
+@pytest.mark.parametrize(
+    ("infeasible", "notes", "message", "hint"),
+    [
+        (
+            (),
+            (),
+            "no point of the space could be timed in 90 s",
+            "give it more time with --probe-seconds 180",
+        ),
+        (
+            ("does_not_build: no pyramid", "does_not_build: no pyramid", "out_of_memory: 3 GB"),
+            (),
+            "none of the 3 corners of the space can be trained: 2 x does_not_build: no pyramid;"
+            " 1 x out_of_memory: 3 GB",
+            "change the base or the space: no time would be enough",
+        ),
+        (
+            ("out_of_memory: 3 GB",),
+            (),
+            "no point of the space could be timed in 90 s: 1 of 3 cannot be trained (out_of_memory: 3 GB)",
+            "give it more time with --probe-seconds 180",
+        ),
+        (
+            ("out_of_memory: 3 GB",),
+            ("error: no data ({})", "error: no data ({})"),
+            "no point of the space could be timed: error: no data ({}) (and 1 more)",
+            "trials would end like that: mend it, or plan again if it was chance",
+        ),
+    ],
+)
+def test_where_nothing_could_be_timed_what_failed_is_said(infeasible, notes, message, hint):
+    """More time is what it asks for only where time was what was wanting."""
+    found = tuple(Infeasible({"input.size": size}, reason) for size, reason in enumerate(infeasible))
+    error = nothing_timed(Probe((), found, 3, 3, None, notes), 90)
+    assert (str(error), error.hint) == (message, hint)
 
 
 def test_a_limit_that_comes_too_soon_is_told_with_what_all_the_trials_need():

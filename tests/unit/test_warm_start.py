@@ -155,7 +155,7 @@ def test_parameters_outside_the_space_are_passed_over():
     assert numbers(plan) == ([2, 3], [])
     assert str(plan.summary) == (
         "2 trials known from parts-a, 2 not usable"
-        " (1: mask_head.num_conv 9 is outside the space; 1: solver.base_lr 1.0 is outside the space)"
+        " (1: mask_head.num_conv 9 is outside the space; 1: solver.base_lr 1 is outside the space)"
     )
 
 
@@ -227,6 +227,7 @@ def test_many_reasons_are_cut_short():
         ({"solver.momentum": 0.9}, "solver.momentum is not in the space"),
         ({"mask_head.name": "pointrend"}, "mask_head.name pointrend is outside the space"),
         ({"augment.brightness": 0.15}, "augment.brightness 0.15 is outside the space"),
+        ({"solver.base_lr": 0.00000018002299153848988}, "solver.base_lr 1.8e-07 is outside the space"),
         ({"mask_head.num_conv": 4.5}, "mask_head.num_conv 4.5 is outside the space"),
         ({"mask_head.name": "stock"}, "mask_head.upsample_stride is not active in the space there"),
     ],
