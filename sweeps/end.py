@@ -126,8 +126,14 @@ class End:
         return self.over is not None
 
     def stop_of(self, trial: TrialRecord) -> Stop | None:
-        """Why a trial must not go on, or None. Replicates go on when only the search has ended."""
-        return self.over or (self.search_ended if trial.replicate_of is None else None)
+        """Why a trial must not go on, or None.
+
+        Replicates go on when only the search has ended, and so does who reached its target: without a
+        whole run it would be no finalist, and nobody would confirm what it promised.
+        """
+        if self.over or self.search_ended is None or trial.replicate_of is not None:
+            return self.over
+        return None if self._ledger.has_reached(trial) else self.search_ended
 
     def ending(self, *, pausing: bool, halted: str | None) -> Ending:
         """What becomes of the sweep, once nothing runs; a spent budget leaves nothing to resume.
@@ -155,8 +161,8 @@ class End:
             more = len(own) < self._upcoming.trials and not self._upcoming.exhausted
             if more or any_open(own):
                 return True
-        repeats = [trial for trial in self._trials.values() if trial.replicate_of is not None]
-        return any_open(repeats) or bool(self._finals.due(self._trials.values()))
+        going_on = [trial for trial in self._trials.values() if self.stop_of(trial) is None]
+        return any_open(going_on) or bool(self._finals.due(self._trials.values()))
 
     def _extend(self) -> None:
         """Takes over what was added to the budget; a sweep that is STOPPING already is opened again later."""

@@ -1,6 +1,6 @@
 """What a sweep has spent, and whether a limit of its budget is reached."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from sweeps.core.budget import Limits, Spent, exhausted, target_reached
 from sweeps.core.improvement import Improvement
@@ -47,6 +47,7 @@ class Ledger:
         self._worked: dict[int, float] = {}
         self._gpu_s = 0.0
         self._target: str | None = None
+        self._reached: set[int] = set()
         self._improvement = Improvement(objectives, bounds)
         for trial in sorted(trials, key=lambda t: (t.ended_at or 0.0, t.number)):
             self.take(trial, now)
@@ -58,8 +59,9 @@ class Ledger:
         self._gpu_s += self._newly_held_s(trial)
         self._worked[trial.number] = trial.worker_s
         own = trial.replicate_of is None
-        if own:
-            self._target = self._target or self.hits_target(trial)
+        if own and (hit := self.hits_target(trial)):
+            self._target = self._target or hit
+            self._reached.add(trial.number)
         self._held.pop(trial.number, None)
         self._open.pop(trial.number, None)
         if trial.state.terminal:
@@ -105,8 +107,8 @@ class Ledger:
     def extend(self, limits: Limits, trials: Iterable[TrialRecord]) -> None:
         """The limits have changed, the account has not; `trials` are the search's."""
         self._limits = limits
-        hits = (hit for trial in trials if (hit := self.hits_target(trial)))
-        self._target = next(hits, None)
+        hits = {trial.number: hit for trial in trials if (hit := self.hits_target(trial))}
+        self._target, self._reached = next(iter(hits.values()), None), set(hits)
 
     def exhausted(self, now: float, changed: TrialRecord | None = None) -> Stop | None:
         """Why nothing more may run, with a trial as its newest report leaves it; None while it may."""
@@ -126,6 +128,15 @@ class Ledger:
         if trial.state is TrialState.INFEASIBLE or violation(trial.metrics, self._bounds):
             return None
         return target_reached(self._limits, trial.metrics)
+
+    def has_reached(self, trial: TrialRecord) -> bool:
+        """Whether a trial has reached the target at any rung, be it worse again by now."""
+        return trial.number in self._reached or self.hits_target(trial) is not None
+
+    def reached_at(self, number: int, metrics: Mapping[str, float]) -> None:
+        """Takes in a rung that a trial passed before this driver's life."""
+        if not violation(metrics, self._bounds) and target_reached(self._limits, metrics):
+            self._reached.add(number)
 
     def _stalled(self, changed: TrialRecord | None) -> Stop | None:
         """Nothing better for long. An open trial that is about to be better is waited for."""

@@ -102,6 +102,8 @@ class Search:
             now=clock(),
             trials=self._trials.values(),
         )
+        for each in measurements:
+            self._ledger.reached_at(each.number, each.metrics)
         self._pausing = self._abandoned = False
         self._halted: str | None = None
         self._wishes = Wishes(StoreReader(service.engine), claim.sweep_id, on_request)
@@ -273,9 +275,9 @@ class Search:
             return Outcome(TrialState.COMPLETED, None, Decision.STOP)
         after = after_report(trial, report, _GOES_ON, trial.sampler_attrs, first)
         self._check_budget(after)
-        if why and not self._ledger.hits_target(after):
+        if why and not self._ledger.has_reached(after):
             return Outcome(TrialState.PRUNED, why, Decision.STOP)
-        over = self._end.stop_of(trial)
+        over = self._end.stop_of(after)
         if over:
             # what a limit cuts off waits for the end: until then the limit may be extended
             state = TrialState.QUEUED if over.limit else TrialState.CANCELLED
@@ -284,6 +286,8 @@ class Search:
             return Outcome(TrialState.QUEUED, "paused", Decision.STOP)
         if report.checkpoint is not None and (why := self._room.makes_way(trial, self._trials.values())):
             return Outcome(TrialState.QUEUED, why, Decision.STOP)
+        if self._end.search_ended and self._count(TrialState.RUNNING) == 1:
+            self._let_workers_go_on()  # it was called in for the others
         return _GOES_ON
 
     def _failed(self, trial: TrialRecord, failure: Failure) -> Outcome:

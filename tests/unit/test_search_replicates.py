@@ -144,7 +144,7 @@ def test_a_target_ends_the_search_and_finalists_still_run_again(tmp_path):
     driver.measure(first, 300, ap=45.0)
     assert driver.service.sweep(driver.sweep_id).search_ended == "target reached: segm/AP 45"
     assert driver.search.next() is Turn.WAIT
-    assert driver.measure(second, 150, ap=50.0, paused=True) is Decision.STOP
+    assert driver.measure(second, 150, ap=30.0, paused=True) is Decision.STOP
     replicate = driver.search.next()
     assert replicate.number == 100000
     assert list(tmp_path.glob("pause-e*")) == []
@@ -157,6 +157,57 @@ def test_a_target_ends_the_search_and_finalists_still_run_again(tmp_path):
     driver.search.fail(100000, 2, Failure(FailureKind.DIVERGED, "nan"))
     assert driver.search.next() is Turn.FINISHED
     assert driver.search.ending() == Ending(SweepState.COMPLETED, "target reached: segm/AP 45")
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_who_reaches_the_target_early_is_trained_to_its_end_and_confirmed(tmp_path, restarts):
+    """Cut off it would be no finalist. The others are; it is called in with them once, and goes on alone."""
+    budget = {"trials": 30, "target": {"segm/AP": 40}}
+    driver = Driver(tmp_path, workers=2, budget=budget, pruner={"type": "successive_halving"}, **THREE)
+    first, second = driver.search.next(), driver.search.next()
+    assert driver.measure(first, 75, ap=45.0) is Decision.CONTINUE
+    assert driver.measure(second, 40, metrics=None, paused=True) is Decision.STOP
+    assert driver.search.next() is Turn.WAIT
+    assert driver.measure(first, 80, metrics=None, paused=True) is Decision.STOP
+    first = driver.search.next()
+    assert (first.number, first.attempt, first.iteration) == (0, 2, 80)
+    assert list(tmp_path.glob("pause-e*")) == []
+    assert driver.search.next() is Turn.WAIT
+    assert driver.measure(first, 150, ap=30.0) is Decision.CONTINUE, "it is worse now, and has been better"
+    if restarts:
+        driver.search = driver.claimed()
+        first = driver.search.next()
+        assert (first.number, first.iteration) == (0, 150)
+    assert driver.measure(first, 300, ap=44.0) is Decision.STOP
+    assert driver.states() == [TrialState.COMPLETED, TrialState.CANCELLED]
+    for repeat in (1, 2):
+        replicate = driver.search.next()
+        assert replicate.number == repeat * 100_000
+        driver.measure(replicate, 300, ap=42.0)
+    assert driver.search.next() is Turn.FINISHED
+    assert driver.search.ending() == Ending(SweepState.COMPLETED, "target reached: segm/AP 45")
+
+
+def test_who_reaches_the_target_alone_is_not_even_called_in(tmp_path):
+    """With nothing beside it there is nobody to wait for; and a pause leaves something to go on with."""
+    budget = {"trials": 30, "target": {"segm/AP": 40}}
+    driver = Driver(tmp_path, workers=1, budget=budget, **THREE)
+    only = driver.search.next()
+    assert driver.measure(only, 75, ap=45.0) is Decision.CONTINUE
+    assert list(tmp_path.glob("pause-e*")) == []
+    driver.search.pause()
+    assert driver.measure(only, 80, metrics=None, paused=True) is Decision.STOP
+    assert driver.search.next() is Turn.FINISHED
+    assert driver.leave() is SweepState.PAUSED
+    assert goes_on(driver) == 0
+
+
+def test_without_replicates_a_target_cuts_off_who_reaches_it(tmp_path):
+    """Nobody is to confirm it: its checkpoint is what was looked for."""
+    driver = Driver(tmp_path, workers=1, budget={"trials": 30, "target": {"segm/AP": 40}})
+    assert driver.measure(driver.search.next(), 75, ap=45.0) is Decision.STOP
+    assert driver.search.next() is Turn.FINISHED
+    assert driver.states() == [TrialState.CANCELLED]
 
 
 def test_the_end_of_the_search_is_remembered(tmp_path):
