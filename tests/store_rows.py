@@ -27,7 +27,7 @@ def check_rows(service: SweepService, sweep_id: str) -> None:
         assert (trial.ended_at is not None) == trial.state.terminal
         assert trial.checkpoint_iteration <= trial.iteration or trial.checkpoint is None
         told = [e.kind for e in events if e.number == trial.number]
-        running = ("trial.started", "trial.measured", "trial.progressed")
+        running = ("trial.started", "trial.measured", "trial.progressed", "worker.replaced")
         assert told[-1] in (
             running if trial.state is TrialState.RUNNING else [f"trial.{trial.state.lower()}"]
         )

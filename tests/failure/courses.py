@@ -11,6 +11,7 @@ from sweeps.store.migrations import upgrade
 from sweeps.testing import make_spec
 from sweeps.tracking.mirror import Mirror
 from sweeps.tracking.testing import new_database
+from sweeps.warm.plan import WarmPlan
 from tests.failure.lives import Fault, Life, Lives
 from tests.failure.verdict import assert_nothing_lost, course
 
@@ -22,6 +23,10 @@ SPEC = make_spec(
 )
 
 
+DATA = "0" * 64
+"""The fingerprint of the data set, which nobody reads."""
+
+
 class Courses:
     """Makes sweeps and starts lives of their drivers.
 
@@ -30,6 +35,7 @@ class Courses:
         url: The store.
         directory: Of the sweeps' directories.
         spec: Of each sweep.
+        warm: What each takes over, or None.
         more: For each `Lives.live`.
 
     Attributes:
@@ -39,12 +45,22 @@ class Courses:
         failures: Of each of its trials, how many attempts failed.
     """
 
-    def __init__(self, source: Lives, url: str, directory: Path, spec: SweepSpec = SPEC, **more: Any) -> None:
+    def __init__(
+        self,
+        source: Lives,
+        url: str,
+        directory: Path,
+        spec: SweepSpec = SPEC,
+        *,
+        warm: WarmPlan | None = None,
+        **more: Any,
+    ) -> None:
         self._mlflow: str | None = None
         engine = open_engine(url)
         upgrade(engine)
         self.service, self.url = SweepService(engine), url
-        self._source, self._directory, self._spec, self._more = source, directory, spec, more
+        self._source, self._directory, self._more = source, directory, more
+        self._spec, self._warm = spec, warm
         sweep_id = self.create()
         life = self.live(sweep_id, "undisturbed")
         assert life.code == 0
@@ -55,7 +71,8 @@ class Courses:
 
     def create(self) -> str:
         """A new sweep's id."""
-        return self.service.create(self._spec, fingerprint="0" * 64, now=time.time()).sweep_id
+        made = self.service.create(self._spec, fingerprint=DATA, now=time.time(), warm=self._warm)
+        return made.sweep_id
 
     def failures_of(self, sweep_id: str) -> list[int]:
         """How many attempts failed, by trial."""
@@ -81,6 +98,7 @@ class Courses:
         Mirror(self.service, self._mlflow, artifact_root=str(self._directory / "artifacts")).sync(sweep_id)
         return self._mlflow
 
-    def assert_nothing_lost(self, sweep_id: str, name: str, mlflow: str | None = None) -> None:
+    def assert_nothing_lost(self, sweep_id: str, name: str, mlflow: str | None = None, **more: Any) -> None:
         """The whole verdict on a sweep that was disturbed, with MLflow's if it was mirrored there."""
-        assert_nothing_lost(self.service, sweep_id, self.log(name), undisturbed=self.course, mlflow=mlflow)
+        how = {"undisturbed": self.course, "mlflow": mlflow, **more}
+        assert_nothing_lost(self.service, sweep_id, self.log(name), **how)

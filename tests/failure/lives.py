@@ -118,6 +118,8 @@ class Lives:
         weight: int = 0,
         needs: Mapping[int, float] | None = None,
         faults: Mapping[int, str] | None = None,
+        workers: int = 1,
+        leak: int = 0,
         ask: Ask | None = None,
         mlflow: Mlflow | None = None,
     ) -> Life:
@@ -132,12 +134,15 @@ class Lives:
             weight: Bytes of a checkpoint.
             needs: By trial, the share of a GPU without which it runs out of memory; trials then hold a half.
             faults: By trial, the failure that each of its attempts reports at its first rung.
+            workers: Trials at once, which take turns; on one device, if they have any.
+            leak: Bytes that a worker takes with each of its steps and never gives back.
             ask: What somebody asks of the sweep meanwhile, or None.
             mlflow: Where the sweep is mirrored to, or None.
         """
         order: dict[str, Any] = {"url": url, "sweep_id": sweep_id, "directory": str(directory)}
         order |= {"log": str(log or directory / "iterations.log"), "weight": weight, "fault": None}
         order["needs"], order["faults"] = dict(needs or {}), dict(faults or {})
+        order["workers"], order["leak"] = workers, leak
         order["ask"] = asdict(ask) if ask else None
         order["mlflow"] = asdict(mlflow) if mlflow else None
         if fault is not None:
@@ -241,12 +246,12 @@ def fill(ballast: Path, leave: int = 0) -> None:
 
 
 def drive(order: dict[str, Any], tell: Callable[[str], None]) -> None:
-    """Claims a sweep, runs it to its end with one worker, and leaves it."""
+    """Claims a sweep, runs it to its end, and leaves it."""
+    from runners.curves.worker import AnalyticWorker
     from runners.retention import Retention
     from runners.testing import CurveWorker
-    from sweeps.core.trial import Decision
     from sweeps.patience import Waiting
-    from sweeps.search import Search, Turn
+    from sweeps.search import Search
     from sweeps.service import SweepService
     from sweeps.store.engine import open_engine
 
@@ -268,8 +273,9 @@ def drive(order: dict[str, Any], tell: Callable[[str], None]) -> None:
         service,
         claim,
         directory=directory,
-        workers=1,
+        workers=order["workers"],
         devices=0.5 if order["needs"] else 0.0,
+        beside=1 if order["needs"] else None,
         clock=time.time,
         on_change=retention,
     )
@@ -277,17 +283,51 @@ def drive(order: dict[str, Any], tell: Callable[[str], None]) -> None:
     needs = {int(number): share for number, share in order["needs"].items()}
     faults = {int(number): kind for number, kind in order["faults"].items()}
     plans: dict[str, Any] = {"needs": needs, "faults": faults, "always": True}
-    worker = CurveWorker(log=Path(order["log"]), weight=order["weight"], **plans)
-    while not isinstance(turn := search.next(), Turn):
-        worker.start(turn)
-        while search.report(worker.step()) is Decision.CONTINUE:
-            pass
+    spec = service.sweep(order["sweep_id"]).spec
+    made: Callable[[], Any] = partial(AnalyticWorker, spec, checkpoint_s=60.0)
+    if not spec.base.synthetic:
+        plans |= {"weight": order["weight"], "leak": order["leak"]}
+        made = partial(CurveWorker, log=Path(order["log"]), **plans)
+    _run(search, made, order["workers"], watched=bool(order["leak"]))
     retention.sweep(search.progress())
     ending = search.ending()
     service.finish(claim, ending.state, ending.reason, time.time())
     if shaky is not None and not shaky.stop():
         tell("note MLflow lags behind")
     engine.dispose()
+
+
+def _run(search: Any, made: Callable[[], Any], places: int, *, watched: bool) -> None:
+    """What an executor does: so many workers take turns, on one device, each in its share of that.
+
+    `watched`: a worker's memory is looked at between two trials, which takes a moment.
+    """
+    from sweeps.core.trial import Assignment, Decision
+
+    idle = [made() for _ in range(places)]
+    waiting: list[Assignment] = []
+    running: list[tuple[Assignment, Any]] = []
+    used: set[int] = set()
+    while True:
+        while len(waiting) < len(idle) and isinstance(turn := search.next(), Assignment):
+            waiting.append(turn)
+        while waiting and waiting[0].gpus + sum(each.gpus for each, _ in running) <= 1:
+            assignment, worker = waiting.pop(0), idle.pop(0)
+            if watched and id(worker) in used and (why := worker.worn_out()):
+                search.replaced(assignment.number, assignment.attempt, why)
+                used.discard(id(worker))
+                worker = made()
+            used.add(id(worker))
+            worker.start(assignment)
+            search.begun(assignment.number)
+            running.append((assignment, worker))
+        if not running:
+            return
+        assignment, worker = running.pop(0)
+        if search.report(worker.step()) is Decision.CONTINUE:
+            running.append((assignment, worker))
+        else:
+            idle.append(worker)
 
 
 def _asked(order: dict[str, Any], ask: Ask, commit: int) -> None:

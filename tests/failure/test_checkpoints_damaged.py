@@ -6,11 +6,15 @@ import pytest
 
 from sweeps.core.states import TrialState
 from tests.failure.lives import Kill
+from tests.store_rows import check_rows
 
 pytestmark = pytest.mark.slow  # processes
 
 BEFORE_LAST_REPORT = 5
 """Commits of the first driver up to then: its claim, trial 0, two of its three rungs."""
+
+FALLEN_BACK = 3
+"""Commits of the next driver up to then: its claim, the attempt's start, its first report."""
 
 
 def flip(checkpoint: Path) -> None:
@@ -49,6 +53,25 @@ def test_a_damaged_checkpoint_costs_the_way_from_the_one_before(sweeps, damage, 
     assert told.data["reason"].startswith(str(checkpoints[1]))
     assert sweeps.service.attempts(sweep_id)[1].start_iteration == start
     sweeps.assert_nothing_lost(sweep_id, name)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_attempt_falls_back_once_whenever_its_driver_was_killed(sweeps, when):
+    """Until its first report is stored the next attempt falls back again; after it there is nothing to."""
+    for commit in range(1, FALLEN_BACK + 3):
+        sweep_id, name = sweeps.create(), f"fallen-{when}-{commit}"
+        assert sweeps.live(sweep_id, name, Kill("before", BEFORE_LAST_REPORT), weight=1000).code == -9
+        flip(sweeps.place(name) / "trials" / "00000" / "e1a1i0000004")
+        assert sweeps.live(sweep_id, name, Kill(when, commit), weight=1000).code == -9
+        check_rows(sweeps.service, sweep_id)
+        told = [event for event in sweeps.service.events(sweep_id) if event.kind == "trial.fell_back"]
+        assert len(told) == (commit + (when == "after") > FALLEN_BACK)
+        assert sweeps.live(sweep_id, name, weight=1000).code == 0
+        (told,) = [event for event in sweeps.service.events(sweep_id) if event.kind == "trial.fell_back"]
+        assert (told.number, told.data["iteration"]) == (0, 2)
+        assert [t.failures for t in sweeps.service.trials(sweep_id)] == sweeps.failures
+        unheard = {(0, 2): 2} if (when, commit) == ("before", FALLEN_BACK) else None
+        sweeps.assert_nothing_lost(sweep_id, name, fallen=unheard)
 
 
 def test_a_half_written_checkpoint_is_no_checkpoint(sweeps):

@@ -1,12 +1,14 @@
 """A disk without room, for checkpoints and for the store itself."""
 
+import shutil
+
 import pytest
 
 from runners.checkpoints import check
 from sweeps.core.states import SweepState, TrialState
 from sweeps.testing import store_url
 from tests.failure.courses import Courses
-from tests.failure.lives import Full, fill
+from tests.failure.lives import Full, Kill, fill
 from tests.failure.verdict import assert_nothing_lost
 from tests.store_rows import check_rows
 
@@ -39,6 +41,35 @@ def test_a_full_disk_pauses_the_sweep_until_there_is_room(sweeps, small_disk, tm
     (small_disk / "ballast").unlink()
     assert sweeps.live(sweep_id, name, log=log, weight=WEIGHT).code == 0
     assert_nothing_lost(sweeps.service, sweep_id, log, undisturbed=sweeps.course)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_full_disk_pauses_the_sweep_whenever_its_driver_was_killed(sweeps, small_disk, tmp_path, when):
+    """The driver that finds no room, or the next one, leaves the sweep PAUSED; that fails no trial."""
+    ballast, log = small_disk / "ballast", tmp_path / "iterations.log"
+    commit = commits = 0
+    while commit <= commits:  # the first life, of number 0, is not killed and tells how many there are
+        sweep_id, name = sweeps.create(), f"no-room-{when}-{commit}"
+        sweeps.place(name).mkdir()
+        (small_disk / name).mkdir()
+        (sweeps.place(name) / "trials").symlink_to(small_disk / name)
+        fill(ballast, leave=2 * WEIGHT + 40_000)
+        life = sweeps.live(sweep_id, name, Kill(when, commit), log=log, weight=WEIGHT)
+        assert life.code == (-9 if commit else 0)
+        commits = commits or life.commits
+        check_rows(sweeps.service, sweep_id)
+        if sweeps.service.sweep(sweep_id).state is not SweepState.PAUSED:
+            assert sweeps.live(sweep_id, name, log=log, weight=WEIGHT).code == 0
+        sweep = sweeps.service.sweep(sweep_id)
+        assert sweep.state is SweepState.PAUSED
+        assert sweep.reason.startswith("disk_full: no room for a checkpoint in ")
+        ballast.unlink()
+        assert sweeps.live(sweep_id, name, log=log, weight=WEIGHT).code == 0
+        assert {t.failures for t in sweeps.service.trials(sweep_id)} == {0}
+        assert_nothing_lost(sweeps.service, sweep_id, log, undisturbed=sweeps.course)
+        log.unlink()
+        shutil.rmtree(small_disk / name)
+        commit += 1
 
 
 def test_a_store_without_room_ends_the_driver_and_not_the_sweep(source, small_disk, tmp_path):

@@ -1,13 +1,19 @@
-"""kill -9 of a driver around each of its commits, in sweeps with failures, limits and requests."""
+"""kill -9 of a driver around each of its commits, in sweeps with failures, limits, requests and more."""
 
 from typing import Any
 
 import pytest
 
-from sweeps.core.spec import SweepSpec
+from runners.testing import TOLERANCE
+from sweeps.core.replicates import repeat_of, replicate_number
+from sweeps.core.spec import Fidelity, Replicates, SweepSpec
 from sweeps.core.states import SweepState, TrialState
+from sweeps.core.warm_start import WarmStart
 from sweeps.testing import store_url
-from tests.failure.courses import SPEC, Courses
+from sweeps.warm.comparable import Setting
+from sweeps.warm.sources import read_sources
+from sweeps.warm.takeover import take_over
+from tests.failure.courses import DATA, SPEC, Courses
 from tests.failure.lives import Ask, Kill
 from tests.failure.verdict import Course, assert_nothing_lost, course
 from tests.store_rows import check_rows
@@ -19,6 +25,15 @@ FAULTS = {1: "error", 2: "diverged"}
 
 ASKED_AT = 3
 """The commit after which somebody asks for something: trial 0 runs, and has a rung behind it."""
+
+
+OTHER_FIDELITY = SPEC.model_copy(
+    update={
+        "fidelity": Fidelity(iterations=4, rungs=(2, 4)),
+        "sampler": SPEC.sampler.model_copy(update={"seed": 8}),
+    }
+)
+"""A sweep whose values cannot be compared with those of `SPEC`."""
 
 
 @pytest.fixture
@@ -74,6 +89,21 @@ def test_a_limit_cuts_off_the_same_trial_whenever_the_driver_was_killed(stage, w
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
+def test_who_reached_the_target_is_confirmed_whenever_the_driver_was_killed(stage, when):
+    """At its first rung: it is trained to its end and run again, and nothing else is tried."""
+    measured = stage("straight").course.measured
+    reached = max(metrics["segm/AP"] for (_, rung), (metrics, _) in measured.items() if rung == 2)
+    spec = budget(target={"segm/AP": reached})
+    again = Replicates(runs=2, finalists=1)
+    sweeps = stage("confirmed", spec.model_copy(update={"replicates": again}))
+    assert [end[:2] for end in sweeps.course.ends[-2:]] == [(TrialState.COMPLETED, 8)] * 2
+    assert [number for number, _ in sweeps.course.measured if repeat_of(number)] == [
+        replicate_number(len(sweeps.course.ends) - 2, 1)
+    ]
+    killed_everywhere(sweeps, when)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
 def test_a_pause_is_carried_out_once_whenever_the_driver_was_killed(stage, when):
     """The sweep is PAUSED, by the driver that was asked or by the next one, and goes on as if nothing was."""
     sweeps, ask = stage("pause"), Ask("pause", ASKED_AT)
@@ -118,6 +148,68 @@ def test_an_extension_counts_once_whenever_the_driver_was_killed(stage, when):
             assert sweeps.live(sweep_id, name).code == 0
         assert sweeps.service.sweep(sweep_id).reason == "budget of 6 trials used up"
         assert_nothing_lost(sweeps.service, sweep_id, sweeps.log(name), undisturbed=larger.course)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_warm_start_is_the_same_whenever_the_driver_was_killed(stage, when):
+    """What is known stays known, what is to be run again is run first, and once."""
+    known = stage("known")
+    again = stage("again", OTHER_FIDELITY)
+    sources = again.service.sweeps()
+    start = WarmStart.model_validate({"from": [sweep.sweep_id for sweep in sources], "trials": "best 4"})
+    spec = SPEC.model_copy(update={"warm_start": start})
+    plan = take_over(Setting(spec, DATA, None), read_sources(again.service, sources))
+    assert (len(plan.known), len(plan.reruns)) == (2, 2)
+    sweeps = stage("warm", spec, warm=plan)
+    first = [params for params, _ in sweeps.course.suggestions[:2]]
+    assert first == [each.params for each in plan.reruns]
+    assert sweeps.course.suggestions[2:] != known.course.suggestions[2:]
+    killed_everywhere(sweeps, when)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_worn_out_worker_costs_no_attempt_whenever_the_driver_was_killed(stage, when):
+    """A process that leaks is replaced before the next trial; a driver's death there counts as any other."""
+    sweeps = stage("leaks", leak=2 * TOLERANCE)
+    (straight,) = sweeps.service.sweeps()
+    assert count(sweeps, straight.sweep_id, "worker.replaced") == 1
+    assert [a.attempt for a in sweeps.service.attempts(straight.sweep_id)] == [1] * 4
+    killed_everywhere(sweeps, when)
+
+
+MEMORY = {"device": {"needs": {1: 1.0}}, "host": {"faults": {1: "out_of_host_memory"}}}
+"""Trial 1 runs out of memory: it fits on a full device; it fits nowhere."""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("memory", MEMORY)
+def test_room_is_made_whenever_the_driver_was_killed(stage, memory, when):
+    """Of two trials one makes way for the other's second try, and goes on from its checkpoint behind it.
+
+    With two workers the order in which they report decides what comes next, and a death changes it.
+    """
+    sweeps = stage(memory, workers=2, **MEMORY[memory])
+    (straight,) = sweeps.service.sweeps()
+    assert made_way(sweeps, straight.sweep_id)
+    for commit in range(1, sweeps.commits + 1):
+        sweep_id, name = sweeps.create(), f"{when}-{commit}"
+        assert sweeps.live(sweep_id, name, Kill(when, commit)).code == -9
+        check_rows(sweeps.service, sweep_id)
+        if (when, commit) != ("after", sweeps.commits):
+            assert sweeps.live(sweep_id, name).code == 0
+        assert_nothing_lost(sweeps.service, sweep_id, sweeps.log(name))
+        trials = sweeps.service.trials(sweep_id)
+        assert [trial.failures for trial in trials] == sweeps.failures
+        assert [trial.number for trial in trials if trial.second_try] == [1]
+        assert (trials[1].state is TrialState.INFEASIBLE) == (memory == "host")
+        tries = [event for event in sweeps.service.events(sweep_id) if event.data.get("second_try")]
+        assert len(tries) == 1, "one second try, whatever died"
+
+
+def made_way(sweeps: Courses, sweep_id: str) -> bool:
+    """Whether a trial was stopped for trial 1."""
+    reasons = [str(event.data.get("reason")) for event in sweeps.service.events(sweep_id)]
+    return any(reason.startswith("makes room for trial 1, which runs ") for reason in reasons)
 
 
 def killed_at(sweeps: Courses, ask: Ask, when: str) -> list[int]:

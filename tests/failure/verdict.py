@@ -2,6 +2,7 @@
 
 import tempfile
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +50,7 @@ def assert_nothing_lost(
     *,
     undisturbed: Course | None = None,
     mlflow: str | None = None,
+    fallen: Mapping[tuple[int, int], int] | None = None,
     state: SweepState = SweepState.COMPLETED,
 ) -> None:
     """The endings that every row of docs/crash-matrix.md promises.
@@ -60,13 +62,14 @@ def assert_nothing_lost(
         undisturbed: The course of a sweep of the same spec on which nothing was inflicted: with one worker
             this one has to be equal.
         mlflow: Where the sweep was mirrored to, by now.
+        fallen: By trial and attempt, where it fell back to, if it died before the store heard of that.
         state: The sweep's last state.
     """
     assert service.sweep(sweep_id).state is state
     check_rows(service, sweep_id)
     assert_accounted_for(service, sweep_id)
     if log is not None:
-        assert_nothing_trained_twice(service, sweep_id, log)
+        assert_nothing_trained_twice(service, sweep_id, log, fallen or {})
     if undisturbed is not None:
         assert course(service, sweep_id) == undisturbed
     if mlflow is not None:
@@ -88,7 +91,9 @@ def assert_accounted_for(service: SweepService, sweep_id: str) -> None:
     assert running == [], "the sweep has ended, so their lease has"
 
 
-def assert_nothing_trained_twice(service: SweepService, sweep_id: str, log: Path) -> None:
+def assert_nothing_trained_twice(
+    service: SweepService, sweep_id: str, log: Path, fallen: Mapping[tuple[int, int], int]
+) -> None:
     """Each attempt goes on where the trial's last stored checkpoint is, and leaves out no iteration."""
     done: dict[tuple[int, int], list[int]] = defaultdict(list)
     for line in log.read_text().splitlines():
@@ -105,6 +110,7 @@ def assert_nothing_trained_twice(service: SweepService, sweep_id: str, log: Path
             started[event.number, event.attempt] = event.data["iteration"]
         elif "checkpoint" in event.data:
             saved[event.number] = event.data["iteration"]
+    started |= fallen
     for (number, attempt), iterations in done.items():
         start = started[number, attempt]
         assert iterations == list(range(start + 1, start + 1 + len(iterations))), (number, attempt)
