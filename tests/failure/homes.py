@@ -44,14 +44,26 @@ class Home:
 
     @contextmanager
     def driver(
-        self, address: str, step_s: float = 0.0, lease_s: float | None = None
+        self, address: str, step_s: float = 0.0, lease_s: float | None = None, *, leads_group: bool = False
     ) -> Iterator["subprocess.Popen[str]"]:
-        """A driver's process; a line of its stdout is `trial 0 RUNNING 2`, or a note."""
+        """A driver's process; a line of its stdout is `trial 0 RUNNING 2`, or a note.
+
+        Args:
+            address: Of a Ray, or `local` for one of its own.
+            step_s: Seconds that an iteration takes.
+            lease_s: After which another driver takes it for dead; by default half a minute.
+            leads_group: Whether signals can be sent to its process group alone.
+        """
         command = [sys.executable, str(DRIVER), str(self.directory), self.sweep_id, address, str(step_s)]
         if lease_s is not None:
             command.append(str(lease_s))
         with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.env
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self.env,
+            start_new_session=leads_group,
         ) as process:
             yield process
 

@@ -12,7 +12,7 @@ from tests.failure.homes import Home, wait_for
 pytestmark = pytest.mark.slow  # joins a Ray cluster with several drivers
 
 
-def test_of_two_drivers_started_at_once_one_runs(tmp_path, mlflow_uri, ray_address):
+def test_of_two_drivers_started_at_once_one_runs(tmp_path, mlflow_uri, ray_address, source):
     """The other says in a line who has the sweep, and does nothing."""
     home = Home(
         tmp_path,
@@ -33,7 +33,7 @@ def test_of_two_drivers_started_at_once_one_runs(tmp_path, mlflow_uri, ray_addre
     first, *_ = error.splitlines()
     assert first.startswith(f"error: sweep {home.sweep_id} is being run by another driver (pid {who} on ")
     assert home.service.sweep(home.sweep_id).epoch == 1
-    home.assert_nothing_lost(None)
+    home.assert_nothing_lost(home.undisturbed(source))
 
 
 def test_a_driver_that_wakes_up_after_its_lease_stops(tmp_path, mlflow_uri, ray_address, source):
