@@ -192,7 +192,10 @@ class CurveRecord:
 
 @dataclass(frozen=True, slots=True)
 class EventRecord:
-    """What happened, in the order of `event_id`; `number` and `attempt` are None for the sweep itself."""
+    """What happened, in the order of `event_id`; `number` and `attempt` are None for the sweep itself.
+
+    `by` is who did it, a token's name or user@host; None for what the driver did.
+    """
 
     event_id: int
     kind: str
@@ -201,3 +204,5 @@ class EventRecord:
     epoch: int
     at: float
     data: Mapping[str, Any]
+    by: str | None
+    sweep_id: str

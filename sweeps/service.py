@@ -8,14 +8,11 @@ event.
 from __future__ import annotations
 
 import os
-import re
-import secrets
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from sweeps.core.errors import StaleEpoch, WrongState
@@ -26,13 +23,14 @@ from sweeps.core.trial import Report, Suggestion
 from sweeps.records import Claim, Driver, Outcome, SweepRecord, TrialRecord
 from sweeps.store import rows, sql
 from sweeps.store.asked import close
+from sweeps.store.creating import create_sweep, note_data
 from sweeps.store.engine import Patience, impatient
 from sweeps.store.find import find_sweep, find_trial
 from sweeps.store.handover import cancel, check_claimable, release_running, take
 from sweeps.store.leaving import deadline_of, leave
 from sweeps.store.reader import StoreReader
 from sweeps.store.reports import LateReportError, take_report
-from sweeps.store.tables import beginnings, sweeps
+from sweeps.store.waiting import Rank
 from sweeps.store.write import write
 
 if TYPE_CHECKING:
@@ -66,39 +64,41 @@ class SweepService(StoreReader):
         now: float,
         base: str | None = None,
         warm: WarmPlan | None = None,
+        by: str | None = None,
+        key: str | None = None,
+        rank: Rank | None = None,
     ) -> SweepRecord:
         """A PENDING sweep.
 
         Args:
             spec: Validated.
-            fingerprint: Of the data set.
+            fingerprint: Of the data set; empty where only its driver can read it, which notes it then.
             now: Seconds since the Unix epoch.
             base: The fingerprint of the base's config and weights, if it is known.
             warm: What it takes over from earlier sweeps; kept as it is, whatever becomes of them.
+            by: Who creates it, for its first event.
+            key: Names this creation, so that it happens once however often it is asked for.
+            rank: Where it waits for a driver that a service starts; None: whoever creates it drives it.
+
+        Raises:
+            UserError: The rank is out of its range.
         """
-        from sweeps.core.spec import spec_document  # noqa: PLC0415  (pydantic models are slow to import)
+        return self._write(
+            lambda connection: create_sweep(
+                connection, spec, fingerprint, base=base, warm=warm, by=by, key=key, rank=rank, now=now
+            )
+        )
 
-        held = Claim(_new_id(spec.name), 0)
-        row = {
-            "sweep_id": held.sweep_id,
-            "name": spec.name,
-            "state": SweepState.PENDING.value,
-            "epoch": 0,
-            "spec": spec_document(spec),
-            "fingerprint": fingerprint,
-            "created_at": now,
-            "worker_s": 0.0,
-            "active_s": 0.0,
-        }
+    def note_data(self, sweep_id: str, *, fingerprint: str, base: str, now: float) -> SweepRecord:
+        """The sweep with what its data was found to be by who read it first; known already, it stays.
 
-        def body(connection: Connection) -> SweepRecord:
-            connection.execute(sa.insert(sweeps), row)
-            if base is not None or warm is not None:
-                connection.execute(sa.insert(beginnings), rows.beginning_row(held.sweep_id, base, warm))
-            sql.add_sweep_event(connection, held, "sweep.created", now)
-            return find_sweep(connection, held.sweep_id)
+        Raises:
+            UnknownSweep: There is no such sweep.
+        """
 
-        return self._write(body)
+        return self._write(
+            lambda connection: note_data(connection, sweep_id, fingerprint, base=base, now=now)
+        )
 
     def check_claimable(
         self, sweep_id: str, now: float, *, stale_after_s: float, is_dead: Callable[[Driver], bool]
@@ -379,8 +379,3 @@ def _queued(connection: Connection, claim: Claim, number: int) -> TrialRecord:
     if trial.state is not TrialState.QUEUED:
         raise WrongState(f"trial {number} of sweep {claim.sweep_id} is {trial.state.value}, not QUEUED")
     return trial
-
-
-def _new_id(name: str) -> str:
-    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].rstrip("-") or "sweep"
-    return f"{slug}-{''.join(secrets.choice('abcdefghijklmnopqrstuvwxyz234567') for _ in range(6))}"

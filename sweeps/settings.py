@@ -20,31 +20,36 @@ class Settings:
         store_url: SQLAlchemy URL of the store (`MASKSWEEP_STORE_URL`; else SQLite in the home).
         tracking_uri: MLflow tracking URI (`MLFLOW_TRACKING_URI`; else SQLite in the home).
         artifact_root: Directory for MLflow's artifacts in the embedded default, or None with a server.
+        data_roots: Absolute directories that specs may name, where a service takes them in
+            (`MASKSWEEP_DATA_ROOTS`, with colons between them).
     """
 
     home: Path
     store_url: str
     tracking_uri: str
     artifact_root: str | None
+    data_roots: tuple[Path, ...] = ()
 
     @classmethod
     def load(cls, home: Path | None = None, environ: Mapping[str, str] = os.environ) -> "Settings":
         """Settings for a home directory, which need not exist yet.
 
         Raises:
-            UserError: Its path leads nowhere: `~` with a name that no user has, links in a circle.
+            UserError: Its path leads nowhere: `~` with a name that no user has, links in a circle. Or a
+                variable of the environment cannot be read.
         """
         wanted = home or Path(environ.get("MASKSWEEP_HOME") or DEFAULT_HOME)
         try:
             root = wanted.expanduser().resolve()
         except (OSError, RuntimeError) as error:
             raise UserError(f"the home {wanted} cannot be found: {error}") from error
-        tracking = environ.get("MLFLOW_TRACKING_URI")
+        tracking = secret(environ, "MLFLOW_TRACKING_URI")
         return cls(
             home=root,
-            store_url=environ.get("MASKSWEEP_STORE_URL") or _sqlite_url(root / "masksweep.db"),
+            store_url=secret(environ, "MASKSWEEP_STORE_URL") or _sqlite_url(root / "masksweep.db"),
             tracking_uri=tracking or _sqlite_url(root / "mlflow.db"),
             artifact_root=None if tracking else str(root / "mlflow-artifacts"),
+            data_roots=_directories(environ.get("MASKSWEEP_DATA_ROOTS") or ""),
         )
 
     @property
@@ -56,6 +61,33 @@ class Settings:
     def sweep_directory(self, sweep_id: str) -> Path:
         """The directory of a sweep's checkpoints; workers on other machines must see it under this path."""
         return self.home / "sweeps" / sweep_id
+
+
+def secret(environ: Mapping[str, str], name: str) -> str | None:
+    """A variable that may hold a password: `NAME`, or what is in the file that `NAME_FILE` names.
+
+    Raises:
+        UserError: That file cannot be read.
+    """
+    file = environ.get(f"{name}_FILE")
+    if not file or environ.get(name):
+        return environ.get(name) or None
+    try:
+        return Path(file).read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        raise UserError(f"{name}_FILE: {file} cannot be read: {reason}") from error
+
+
+def _directories(text: str) -> tuple[Path, ...]:
+    """Directories that are written as in `PATH`; each has to be there, for a slip would forbid all data."""
+    found = []
+    for part in filter(None, text.split(":")):
+        path = Path(os.path.abspath(os.path.expanduser(part)))
+        if not path.is_dir():
+            raise UserError(f"MASKSWEEP_DATA_ROOTS: {part} is no directory", "put colons between directories")
+        found.append(path)
+    return tuple(found)
 
 
 def _sqlite_url(file: Path) -> str:

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from sweeps.bootstrap import open_service
+from sweeps.cli import token
+from sweeps.cli.options import HomeOption, JsonOption, RayOption, WaitOption
 from sweeps.cli.output import data, print_error, print_json, words
 from sweeps.core.errors import StaleEpoch, UserError
 from sweeps.core.requests import RequestKind
@@ -22,16 +24,7 @@ app = typer.Typer(
 )
 dataset_app = typer.Typer(help="Data sets.", no_args_is_help=True)
 app.add_typer(dataset_app, name="dataset")
-
-HomeOption = Annotated[
-    Path | None,
-    typer.Option("--home", help="Directory for everything kept; else MASKSWEEP_HOME, else ./masksweep-home."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-WaitOption = Annotated[bool, typer.Option("--wait", help="Return only once it is carried out.")]
-RayOption = Annotated[
-    str | None, typer.Option("--ray-address", help="A running Ray cluster; else one is started here.")
-]
+app.add_typer(token.app, name="token")
 
 
 def _print_version(wanted: bool) -> None:
@@ -263,6 +256,28 @@ def evaluate(
 
     code = evaluate_predictions(gt, predictions, iou_type, max_detections=max_detections, as_json=as_json)
     raise typer.Exit(code)
+
+
+@app.command()
+def serve(
+    *,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any that is free.")] = 8757,
+    supervise: Annotated[
+        bool, typer.Option("--supervise/--no-supervise", help="Whether to drive what is submitted, too.")
+    ] = True,
+    certificate: Annotated[
+        Path | None, typer.Option("--tls-certificate", help="PEM file; then it is HTTPS.", exists=True)
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option("--tls-key", help="PEM file of the certificate's key.", exists=True)
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Run the service that a team shares: the API, and the drivers of what is submitted."""
+    from sweeps.cli.serve import Listening, serve  # noqa: PLC0415 - imports the web server
+
+    serve(Settings.load(home), Listening(host, port, certificate, key), supervise=supervise)
 
 
 @dataset_app.command()

@@ -77,6 +77,10 @@ def resume_sweep(sweep_id: str, settings: Settings, *, as_json: bool, ray_addres
     if checked.issues:
         print_error(SpecInvalid(checked.issues), sweep.sweep_id)
         return EXIT_USER
+    if not sweep.fingerprint:  # who took it in could not read its data
+        sweep = service.note_data(
+            sweep.sweep_id, fingerprint=checked.fingerprint, base=checked.base, now=time.time()
+        )
     if checked.fingerprint != sweep.fingerprint:
         raise WrongState(
             f"the data set of sweep {sweep.sweep_id} has changed since it was created",

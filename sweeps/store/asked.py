@@ -99,7 +99,9 @@ def close(connection: Connection, sweep_id: str, kind: RequestKind, stands: Requ
     connection.execute(waiting, {"state": stands.value, "answered_at": now})
 
 
-def carry_out(connection: Connection, sweep: SweepRecord, kind: RequestKind, reason: str, now: float) -> None:
+def carry_out(
+    connection: Connection, sweep: SweepRecord, kind: RequestKind, reason: str, now: float, *, by: str
+) -> None:
     """Does to a sweep that nobody drives what was asked, under an epoch of its own.
 
     So a driver that was taken for dead finds its epoch over. What such a driver left RUNNING was lost, and is
@@ -122,5 +124,5 @@ def carry_out(connection: Connection, sweep: SweepRecord, kind: RequestKind, rea
     if aim.terminal:
         cancel_open(connection, claim, reason, now)
     data = {"from": sweep.state.value, "reason": reason}
-    sql.add_sweep_event(connection, claim, f"sweep.{aim.value.lower()}", now, data)
+    sql.add_sweep_event(connection, claim, f"sweep.{aim.value.lower()}", now, data, by=by)
     answer(connection, sweep.sweep_id, aim, now)

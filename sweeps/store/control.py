@@ -13,8 +13,10 @@ from sqlalchemy.engine import Connection, Engine
 
 from sweeps.core.errors import WrongState
 from sweeps.core.extension import Extension
+from sweeps.core.reopening import extension_refusal
 from sweeps.core.requests import AIMS, Request, RequestKind, RequestState, refusal
 from sweeps.core.states import SweepState
+from sweeps.core.stops import Limit
 from sweeps.liveness import STALE_AFTER_S, is_dead
 from sweeps.records import Claim, Driver, SweepRecord
 from sweeps.store.asked import carry_out, close, find_key, find_request, open_request, write_down
@@ -23,6 +25,7 @@ from sweeps.store.extending import add, check_extension
 from sweeps.store.find import find_sweep, lock_sweep
 from sweeps.store.handover import living_driver
 from sweeps.store.leaving import reopen
+from sweeps.store.waiting import go_on
 
 
 class Answer(StrEnum):
@@ -50,6 +53,13 @@ class Reply:
     driver: Driver | None = None
 
 
+Check = Callable[[SweepRecord], None]
+
+
+def _unchecked(_: SweepRecord) -> None:
+    """Whatever it is."""
+
+
 class SweepControl:
     """Takes requests.
 
@@ -69,9 +79,16 @@ class SweepControl:
         self._engine, self._stale_after_s, self._is_dead = engine, stale_after_s, is_dead
 
     def ask(
-        self, sweep_id: str, kind: RequestKind, *, by: str, now: float, reason: str | None = None
+        self,
+        sweep_id: str,
+        kind: RequestKind,
+        *,
+        by: str,
+        now: float,
+        reason: str | None = None,
+        check: Check = _unchecked,
     ) -> Reply:
-        """Asks for something. The same request twice is one request.
+        """Asks for a pause or for the end. The same request twice is one request.
 
         Args:
             sweep_id: An id or a unique prefix.
@@ -79,6 +96,7 @@ class SweepControl:
             by: Who asks, `user@host`.
             now: Seconds since the Unix epoch.
             reason: Why; by default who asked.
+            check: Raises if the sweep is not as who asks has seen it; nobody changes it in between.
 
         Raises:
             UnknownSweep: There is no such sweep.
@@ -87,6 +105,7 @@ class SweepControl:
         """
         with writing(self._engine) as connection:
             sweep = lock_sweep(connection, sweep_id)
+            check(sweep)
             if sweep.state is AIMS[kind]:
                 return Reply(Answer.ALREADY, sweep, None)
             self._check(connection, sweep, kind)
@@ -96,7 +115,51 @@ class SweepControl:
                 request = write_down(connection, sweep, kind, why, by=by, now=now)
             return self._pursued(connection, sweep, request, now)
 
-    def extend(self, sweep_id: str, more: Extension, *, by: str, now: float, key: str | None = None) -> Reply:
+    def resume(self, sweep_id: str, *, by: str, now: float, check: Check = _unchecked) -> Reply:
+        """Asks that a PAUSED sweep be gone on with: whoever looks after the store's sweeps starts a driver.
+
+        One that was run by hand until now is the service's from then on.
+
+        Args:
+            sweep_id: An id or a unique prefix.
+            by: Who asks, `user@host`.
+            now: Seconds since the Unix epoch.
+            check: As for `ask`.
+
+        Raises:
+            UnknownSweep: There is no such sweep.
+            WrongState: It has ended, or comes to its end.
+            MissingExtra: Nobody starts drivers here.
+        """
+        with writing(self._engine) as connection:
+            sweep = lock_sweep(connection, sweep_id)
+            check(sweep)
+            match sweep.state:
+                case SweepState.PAUSED:
+                    self._check_cancel(connection, sweep)
+                    go_on(connection, sweep.sweep_id, by=by, now=now)
+                    return Reply(Answer.ASKED, sweep, None)
+                case SweepState.PENDING | SweepState.RUNNING:
+                    return Reply(Answer.ALREADY, sweep, None)
+                case SweepState.STOPPING:
+                    raise WrongState(f"sweep {sweep.sweep_id} is STOPPING: it ends at the next checkpoints")
+                case _:
+                    refused = extension_refusal(sweep.state, sweep.reason, sweep.stopped_by, frozenset(Limit))
+                    raise WrongState(
+                        f"sweep {sweep.sweep_id} is {sweep.state}: there is nothing to go on with",
+                        None if refused else "an extension adds to its budget",
+                    )
+
+    def extend(
+        self,
+        sweep_id: str,
+        more: Extension,
+        *,
+        by: str,
+        now: float,
+        key: str | None = None,
+        check: Check = _unchecked,
+    ) -> Reply:
         """Adds to a sweep's budget. A driver that lives goes on with it; a sweep that had ended is PAUSED.
 
         Args:
@@ -105,6 +168,7 @@ class SweepControl:
             by: Who asks, `user@host`.
             now: Seconds since the Unix epoch.
             key: Names this extension of this sweep, so that it is made once however often it is asked for.
+            check: As for `ask`.
 
         Raises:
             UnknownSweep: There is no such sweep.
@@ -116,6 +180,7 @@ class SweepControl:
             request = find_key(connection, sweep.sweep_id, key)
             if request is not None:
                 return Reply(Answer.ALREADY, sweep, request)
+            check(sweep)
             self._check_cancel(connection, sweep)
             check_extension(connection, sweep, more, now)
             request = write_down(
@@ -176,6 +241,6 @@ class SweepControl:
         driver = living_driver(sweep, now, self._stale_after_s, self._is_dead)
         if driver is not None:
             return Reply(Answer.ASKED, sweep, request, driver)
-        carry_out(connection, sweep, request.kind, request.reason, now)
+        carry_out(connection, sweep, request.kind, request.reason, now, by=request.by)
         found = find_sweep(connection, sweep.sweep_id)
         return Reply(Answer.DONE, found, find_request(connection, request.request_id))

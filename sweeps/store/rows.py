@@ -148,7 +148,15 @@ def curve_record(row: RowMapping) -> CurveRecord:
 def event_record(row: RowMapping) -> EventRecord:
     """A row of `events`."""
     return EventRecord(
-        row["event_id"], row["kind"], row["number"], row["attempt"], row["epoch"], row["at"], row["data"]
+        event_id=row["event_id"],
+        kind=row["kind"],
+        number=row["number"],
+        attempt=row["attempt"],
+        epoch=row["epoch"],
+        at=row["at"],
+        data=row["data"],
+        by=row["by"],
+        sweep_id=row["sweep_id"],
     )
 
 

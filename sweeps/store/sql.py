@@ -201,17 +201,30 @@ _ADD_EVENT, _ADD_TRIAL, _ADD_ATTEMPT = sa.insert(events), sa.insert(trials), sa.
 
 
 def add_sweep_event(
-    connection: Connection, held: Claim, kind: str, now: float, data: Mapping[str, Any] | None = None
+    connection: Connection,
+    held: Claim,
+    kind: str,
+    now: float,
+    data: Mapping[str, Any] | None = None,
+    *,
+    by: str | None = None,
 ) -> None:
-    """Writes down what happened to a sweep, in the transaction in which it happened."""
-    _add_event(connection, held, kind, now, {"number": None, "attempt": None, "data": dict(data or {})})
+    """Writes down what happened to a sweep, in the transaction in which it happened.
+
+    `by` says who did it, unless the data does.
+    """
+    told = dict(data or {})
+    values = {"number": None, "attempt": None, "data": told, "by": by or told.get("by")}
+    _add_event(connection, held, kind, now, values)
 
 
 def add_trial_event(
     connection: Connection, claim: Claim, key: Key, kind: str, now: float, *, data: Mapping[str, Any]
 ) -> None:
     """Writes down what happened to a trial, in the transaction in which it happened."""
-    _add_event(connection, claim, kind, now, {"number": key.number, "attempt": key.attempt, "data": data})
+    _add_event(
+        connection, claim, kind, now, {"number": key.number, "attempt": key.attempt, "data": data, "by": None}
+    )
 
 
 def _add_event(connection: Connection, held: Claim, kind: str, now: float, values: Mapping[str, Any]) -> None:
@@ -241,6 +254,13 @@ def is_written(connection: Connection, written: Written) -> bool:
     found = connection.execute(sa.select(events).where(events.c.event_id == written.event_id))
     row = found.mappings().one_or_none()
     return row is not None and all(row[name] == written.row[name] for name in _IDENTITY)
+
+
+def add_new(connection: Connection, table: sa.Table, row: Mapping[str, Any]) -> bool:
+    """A new row; False if there is one with its key, which is then kept."""
+    insert: Any = _INSERTS[connection.dialect.name]
+    statement = insert(table).on_conflict_do_nothing().returning(*table.primary_key)
+    return connection.execute(statement, dict(row)).first() is not None
 
 
 def add_trial(connection: Connection, claim: Claim, row: Mapping[str, Any]) -> None:

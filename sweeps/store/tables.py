@@ -173,6 +173,7 @@ events = sa.Table(
     sa.Column("at", sa.Double, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("data", Json, nullable=False),
+    sa.Column("by", sa.Text),  # who: a token's name, or user@host; NULL: the driver, or not known
     sa.Index(None, "sweep_id", "event_id"),
 )
 
@@ -202,4 +203,32 @@ mirrored = sa.Table(  # what a display already shows; deleting these rows makes 
     sa.Column("run_id", sa.Text, nullable=False),
     sa.Column("cursor", Json, nullable=False),  # how far its rows were shipped
     sa.Column("at", sa.Double, nullable=False),
+)
+
+tokens = sa.Table(  # who may use the service; a row is never deleted, so that names in events stay known
+    "tokens",
+    metadata,
+    sa.Column("token_id", sa.Text, primary_key=True),  # the token's public part
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),  # SHA-256 of its secret part, which is stored nowhere
+    sa.Column("scope", sa.Text, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("expires_at", sa.Double),  # NULL: never
+    sa.Column("revoked_by", sa.Text),
+    sa.Column("revoked_at", sa.Double),
+    sa.Index(None, "name", unique=True),
+)
+
+answers = sa.Table(  # what was answered under an idempotency key; forgotten after some days
+    "answers",
+    metadata,
+    sa.Column("by", sa.Text, primary_key=True),  # keys of two tokens do not meet
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("digest", sa.Text, nullable=False),  # of the request, which has to be the same again
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("status", sa.Integer),  # NULL: not answered yet
+    sa.Column("body", sa.Text),
+    sa.Column("headers", Json),
+    sa.Index(None, "at"),
 )

@@ -1,0 +1,43 @@
+"""What a service is told when it starts."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sweeps.api.paths import DataRoots
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one client may take.
+
+    Attributes:
+        body_bytes: Of a request.
+        requests_per_s: Of a token, in the long run; of an address that has none, a tenth.
+        burst: Requests at once, above that.
+        stream_poll_s: Seconds between two looks for new events, however many listen.
+        stream_quiet_s: Seconds after which a stream says that it still lives.
+    """
+
+    body_bytes: int = 1024 * 1024
+    requests_per_s: float = 50.0
+    burst: int = 200
+    stream_poll_s: float = 0.5
+    stream_quiet_s: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceConfig:
+    """How a service behaves.
+
+    Attributes:
+        roots: The directories that specs may name.
+        limits: What one client may take.
+        clock: Seconds since the Unix epoch.
+        monotonic: Seconds that never go back, for rates.
+    """
+
+    roots: DataRoots = field(default_factory=lambda: DataRoots(()))
+    limits: Limits = field(default_factory=Limits)
+    clock: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic

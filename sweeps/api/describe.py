@@ -1,0 +1,165 @@
+"""The OpenAPI document: what bodies hold, what can go wrong in each operation, how to show a token."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from sweeps.api.guard import OPEN_PATHS
+from sweeps.api.models import NewToken, Reason
+from sweeps.api.problems import (
+    FORBIDDEN,
+    INVALID,
+    KINDS,
+    MEDIA_TYPE,
+    NOT_FOUND,
+    PRECONDITION,
+    TOO_LARGE,
+    TOO_MANY,
+    UNAUTHORIZED,
+    UNSUPPORTED,
+    Kind,
+    Problem,
+    problem,
+)
+from sweeps.core.errors import MissingExtra, StaleEpoch, StoreUnavailable, WrongState
+
+_SPEC_EXAMPLE = {
+    "version": 1,
+    "name": "curves",
+    "base": {"synthetic": "curves"},
+    "objectives": [{"metric": "segm/AP"}],
+    "space": {"solver.base_lr": {"low": 0.0001, "high": 0.01, "log": True}},
+    "fidelity": {"iterations": 900, "rungs": [100, 300, 900]},
+    "budget": {"trials": 20},
+}
+_YAML_EXAMPLE = """version: 1
+name: curves
+base: {synthetic: curves}
+objectives: [{metric: segm/AP}]
+space:
+  solver.base_lr: {low: 0.0001, high: 0.01, log: true}
+fidelity: {iterations: 900, rungs: [100, 300, 900]}
+budget: {trials: 20}
+"""
+_SPEC = {
+    "type": "object",
+    "description": "A spec, as `masksweep run` takes it. It is checked field by field, all problems at once.",
+    "required": ["version", "name", "base"],
+    "properties": {
+        "version": {"const": 1},
+        "name": {"type": "string"},
+        "base": {"type": "object"},
+        "dataset": {"type": "object"},
+        "space": {"type": "object"},
+        "budget": {"type": "object"},
+        "fidelity": {"type": "object"},
+    },
+}
+_EXTENSION = {
+    "type": "object",
+    "description": "What to add; one field or more.",
+    "additionalProperties": False,
+    "minProperties": 1,
+    "properties": {
+        "trials": {"type": "integer", "minimum": 1},
+        "gpu_hours": {"type": "number", "exclusiveMinimum": 0},
+        "wall": {"type": "string", "description": "As `1h30m`."},
+        "deadline": {"type": "string", "description": "The next such time, as `07:00 Europe/Berlin`."},
+        "target": {"type": "object", "additionalProperties": {"type": "number"}},
+        "no_improvement": {"type": "integer", "minimum": 1},
+    },
+}
+
+
+def _body(required: bool, **content: Mapping[str, Any]) -> dict[str, Any]:
+    kinds = {"json": "application/json", "yaml": "application/yaml"}
+    return {
+        "requestBody": {
+            "required": required,
+            "content": {kinds[name]: dict(c) for name, c in content.items()},
+        }
+    }
+
+
+SPEC_BODY = _body(
+    True,
+    json={"schema": _SPEC, "example": _SPEC_EXAMPLE},
+    yaml={"schema": {"type": "string"}, "example": _YAML_EXAMPLE},
+)
+EXTENSION_BODY = _body(True, json={"schema": _EXTENSION, "example": {"trials": 20}})
+REASON_BODY = _body(False, json={"schema": Reason.model_json_schema(), "example": {"reason": "too slow"}})
+TOKEN_BODY = _body(
+    True,
+    json={
+        "schema": NewToken.model_json_schema(ref_template="#/components/schemas/{model}"),
+        "example": {"name": "ann", "scope": "operator", "days": 90},
+    },
+)
+
+_EVERYWHERE = (UNAUTHORIZED, TOO_LARGE, INVALID, TOO_MANY, KINDS[StoreUnavailable])
+_OF_ONE = (NOT_FOUND,)
+_OF_CHANGES = (FORBIDDEN, KINDS[WrongState], KINDS[StaleEpoch], UNSUPPORTED)
+_OF_REQUESTS = (PRECONDITION, KINDS[MissingExtra])
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document of an app, with the errors of every operation."""
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+        tags=app.openapi_tags,
+    )
+    components = document.setdefault("components", {})
+    components["securitySchemes"] = {
+        "token": {"type": "http", "scheme": "bearer", "description": "From `masksweep token create`."}
+    }
+    schemas = components.setdefault("schemas", {})
+    described = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas |= {**described.pop("$defs", {}), "Problem": described}
+    schemas.pop("HTTPValidationError", None)
+    schemas.pop("ValidationError", None)
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            responses = operation["responses"]
+            responses.pop("422", None)
+            responses |= _responses(path, _kinds(path, method))
+            if path not in OPEN_PATHS:
+                operation["security"] = [{"token": []}]
+    return document
+
+
+def _kinds(path: str, method: str) -> Iterable[Kind]:
+    if path in OPEN_PATHS:
+        return (TOO_MANY, TOO_LARGE)
+    kinds = list(_EVERYWHERE)
+    if "{" in path:
+        kinds += _OF_ONE
+    if method != "get":
+        kinds += _OF_CHANGES
+        if "{" in path:
+            kinds += _OF_REQUESTS
+    if "tokens" in path:
+        kinds.append(FORBIDDEN)
+    return kinds
+
+
+def _responses(path: str, kinds: Iterable[Kind]) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    for kind in kinds:
+        code = str(int(kind.status))
+        example = problem(kind, kind.title, path, hint=None).model_dump()
+        found = responses.setdefault(
+            code,
+            {
+                "description": kind.title,
+                "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}},
+            },
+        )
+        if kind.title not in found["description"]:
+            found["description"] += f", or: {kind.title}"
+        found["content"][MEDIA_TYPE]["examples"][kind.slug] = {"value": example}
+    return responses

@@ -1,0 +1,180 @@
+"""Records of the store as what the API answers with."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from sweeps.api import models
+from sweeps.core.finals import Finals, Standing
+from sweeps.core.requests import Request
+from sweeps.core.states import TrialState
+from sweeps.core.trial import Measurement
+from sweeps.records import EventRecord, SweepRecord, TrialRecord
+from sweeps.service import SweepService
+from sweeps.store.listing import Listing
+from sweeps.store.tokens import Token
+
+_OPEN_STATES = (TrialState.QUEUED, TrialState.RUNNING)
+
+
+def etag(sweep: SweepRecord) -> str:
+    """Names a sweep's state, epoch and budget: who acts on another one than it has seen can be told so."""
+    extension = None if sweep.extension is None else sweep.extension.document()
+    seen = [
+        sweep.sweep_id,
+        sweep.state,
+        sweep.epoch,
+        sweep.reason,
+        extension,
+        sweep.deadline_at,
+        sweep.stopped_by,
+        sweep.search_ended,
+    ]
+    return f'"{hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:20]}"'
+
+
+def counts(by_state: Mapping[TrialState, int]) -> models.Counts:
+    """How many trials there are."""
+    total = sum(by_state.values())
+    running = sum(by_state.get(state, 0) for state in _OPEN_STATES)
+    return models.Counts(total=total, ended=total - running, by_state=dict(by_state))
+
+
+def best(service: SweepService, sweep: SweepRecord) -> models.Best | None:
+    """Who leads a sweep, or None before the first measurement."""
+    ahead = Finals(sweep.spec).leader(service.trials(sweep.sweep_id), settled=sweep.state.terminal)
+    return (
+        None
+        if ahead is None
+        else models.Best(number=ahead.number, metrics=dict(ahead.metrics), runs=_runs(ahead))
+    )
+
+
+def sweep_row(
+    sweep: SweepRecord, by_state: Mapping[TrialState, int], best: models.Best | None = None
+) -> models.SweepRow:
+    """A sweep in a list."""
+    return models.SweepRow(
+        sweep_id=sweep.sweep_id,
+        name=sweep.name,
+        state=sweep.state,
+        reason=sweep.reason,
+        created_at=sweep.created_at,
+        started_at=sweep.started_at,
+        ended_at=sweep.ended_at,
+        trials=counts(by_state),
+        budget_trials=sweep.budget.trials,
+        best=best,
+    )
+
+
+def sweep_out(service: SweepService, sweep: SweepRecord) -> models.SweepOut:
+    """A sweep with everything that does not grow with its trials."""
+    listing = Listing(service.engine)
+    row = sweep_row(sweep, listing.trial_states([sweep.sweep_id])[sweep.sweep_id])
+    warm = service.warm_summary(sweep.sweep_id)
+    first = listing.events(limit=1, sweep_id=sweep.sweep_id).items
+    return models.SweepOut(
+        **row.model_dump(),
+        epoch=sweep.epoch,
+        objectives=objectives(sweep),
+        spec=sweep.spec.model_dump(mode="json", by_alias=True, exclude_none=True),
+        fingerprint=sweep.fingerprint or None,
+        budget=sweep.budget.model_dump(mode="json", by_alias=True, exclude_none=True),
+        extension=None if sweep.extension is None else sweep.extension.document(),
+        deadline_at=sweep.deadline_at,
+        stopped_by=None if sweep.stopped_by is None else sweep.stopped_by.value,
+        worker_s=sweep.worker_s,
+        gpu_s=service.gpu_s(sweep.sweep_id, unnoted=0.0),
+        active_s=sweep.active_s,
+        driver=None if sweep.driver is None else models.DriverOut(**asdict(sweep.driver)),
+        requests=[request_out(request) for request in service.open_requests(sweep.sweep_id)],
+        created_by=first[0].by if first else None,
+        warm_start=None if warm is None else str(warm),
+    )
+
+
+def objectives(sweep: SweepRecord) -> list[models.ObjectiveOut]:
+    """What a sweep looks for."""
+    return [models.ObjectiveOut(metric=each.metric, goal=each.goal) for each in sweep.spec.objectives]
+
+
+def request_out(request: Request) -> models.RequestOut:
+    """A request."""
+    return models.RequestOut(
+        request_id=request.request_id,
+        kind=request.kind,
+        state=request.state,
+        reason=request.reason,
+        by=request.by,
+        at=request.at,
+        answered_at=request.answered_at,
+        extension=None if request.extension is None else dict(request.extension),
+    )
+
+
+def trial_out(trial: TrialRecord) -> models.TrialOut:
+    """A trial."""
+    return models.TrialOut(
+        number=trial.number,
+        state=trial.state,
+        reason=trial.reason,
+        params=dict(trial.params),
+        seed=trial.seed,
+        attempt=trial.attempt,
+        failures=trial.failures,
+        iteration=trial.iteration,
+        measured_iteration=trial.measured_iteration,
+        metrics=dict(trial.metrics),
+        worker_s=trial.worker_s,
+        started_at=trial.started_at,
+        ended_at=trial.ended_at,
+        checkpoint=trial.checkpoint,
+        replicate_of=trial.replicate_of,
+    )
+
+
+def standings(order: Sequence[Standing[TrialRecord]]) -> list[models.StandingOut]:
+    """Trials as they are ranked."""
+    return [
+        models.StandingOut(
+            number=each.number, metrics=dict(each.metrics), runs=_runs(each), trial=trial_out(each.trial)
+        )
+        for each in order
+    ]
+
+
+def _runs(standing: Standing[TrialRecord]) -> int:
+    return len(standing.result.runs) if standing.result else 1
+
+
+def measurement_out(each: Measurement) -> models.MeasurementOut:
+    """A measurement."""
+    return models.MeasurementOut(
+        number=each.number,
+        attempt=each.attempt,
+        iteration=each.iteration,
+        at=each.at,
+        metrics=dict(each.metrics),
+    )
+
+
+def event_out(event: EventRecord) -> models.EventOut:
+    """An event."""
+    return models.EventOut(
+        event_id=event.event_id,
+        sweep_id=event.sweep_id,
+        kind=event.kind,
+        number=event.number,
+        attempt=event.attempt,
+        epoch=event.epoch,
+        at=event.at,
+        by=event.by,
+        data=dict(event.data),
+    )
+
+
+def token_out(token: Token) -> models.TokenOut:
+    """A token, of which there is no secret to tell."""
+    return models.TokenOut(**asdict(token))

@@ -1,0 +1,142 @@
+"""What every request passes before the routes see it: size, token, rate; and headers on every answer."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sweeps.api.config import ServiceConfig
+from sweeps.api.problems import MEDIA_TYPE, TOO_LARGE, TOO_MANY, UNAUTHORIZED, Refused, problem_of
+from sweeps.api.rates import Rates
+from sweeps.core.errors import MasksweepError
+from sweeps.store.tokens import Token
+
+OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+"""What takes no token."""
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+class Guard:
+    """An ASGI application around another one.
+
+    Args:
+        app: What requests reach that pass.
+        find: The token of a text at a moment, or None; it may wait for the store.
+        config: The limits, and the clock.
+    """
+
+    def __init__(
+        self, app: ASGIApp, find: Callable[[str, float], Token | None], config: ServiceConfig
+    ) -> None:
+        limits = config.limits
+        self._app, self._find, self._config = app, find, config
+        self._known = Rates(limits.requests_per_s, limits.burst, config.monotonic)
+        self._unknown = Rates(limits.requests_per_s / 10, max(1, limits.burst // 10), config.monotonic)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        body = _Body(receive, self._config.limits.body_bytes)
+        try:
+            await self._admit(scope)
+            await body.check(Headers(scope=scope))
+        except MasksweepError as error:
+            await _refusal(error, scope["path"])(scope, receive, send_guarded)
+            return
+        await self._app(scope, body.receive, send_guarded)
+
+    async def _admit(self, scope: Scope) -> None:
+        """Finds whose request it is, and whether there is room for it.
+
+        Raises:
+            Refused: It has no valid token, or there were too many.
+        """
+        client = scope.get("client")
+        address = client[0] if client else "?"
+        if scope["path"] in OPEN_PATHS:
+            self._take(self._unknown, f"open {address}")
+            return
+        scheme, _, text = Headers(scope=scope).get("authorization", "").partition(" ")
+        token = None
+        if scheme.lower() == "bearer":
+            token = await run_in_threadpool(self._find, text.strip(), self._config.clock())
+        if token is None:
+            self._take(self._unknown, address)  # who guesses is slowed down
+            hint = "send `Authorization: Bearer TOKEN`; masksweep token create makes one"
+            message = "the token is not valid, or not any more" if text else "this needs a token"
+            raise Refused(UNAUTHORIZED, message, hint, headers={"WWW-Authenticate": "Bearer"})
+        self._take(self._known, token.token_id)
+        state: dict[str, Any] = scope.setdefault("state", {})
+        state["token"] = token
+
+    def _take(self, rates: Rates, client: str) -> None:
+        waits = rates.take(client)
+        if waits > 0:
+            seconds = str(max(1, math.ceil(waits)))
+            raise Refused(
+                TOO_MANY,
+                "more requests than one client may make",
+                f"wait {seconds} s",
+                headers={"Retry-After": seconds},
+            )
+
+
+class _Body:
+    """A request's body, read before anything acts on it, and no longer than it may be."""
+
+    def __init__(self, receive: Receive, most: int) -> None:
+        self._receive, self._most, self._messages = receive, most, list[Message]()
+
+    async def check(self, headers: Headers) -> None:
+        """Reads it.
+
+        Raises:
+            Refused: It is too long, as it says or as it turns out.
+        """
+        told = headers.get("content-length", "0")
+        if not told.isdigit() or len(told) > 18 or int(told) > self._most:
+            raise self._too_large()
+        if told == "0" and "transfer-encoding" not in headers:
+            return
+        size, more = 0, True
+        while more:
+            message = await self._receive()
+            self._messages.append(message)
+            size += len(message.get("body", b""))
+            more = message["type"] == "http.request" and message.get("more_body", False)
+            if size > self._most:
+                raise self._too_large()
+
+    async def receive(self) -> Message:
+        """What was read, then whatever comes."""
+        return self._messages.pop(0) if self._messages else await self._receive()
+
+    def _too_large(self) -> Refused:
+        return Refused(TOO_LARGE, f"more than {self._most} bytes", "a spec is a few kilobytes of text")
+
+
+def _refusal(error: MasksweepError, path: str) -> Response:
+    document, headers = problem_of(error, path)
+    return Response(document.model_dump_json(), document.status, headers=dict(headers), media_type=MEDIA_TYPE)

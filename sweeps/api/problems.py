@@ -1,0 +1,147 @@
+"""Errors as problem documents (RFC 9457): what went wrong, where, and what to do about it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from sweeps.core.errors import (
+    MasksweepError,
+    MissingExtra,
+    SpecInvalid,
+    StaleEpoch,
+    StoreUnavailable,
+    UnknownSweep,
+    UserError,
+    WrongState,
+)
+from sweeps.store.answers import KeyReused
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Issue(BaseModel):
+    """One thing that is wrong with a request, or with the spec in it."""
+
+    path: str = Field(description="Where: a field of the spec, a parameter or a header.")
+    problem: str = Field(description="What was got and what is allowed.")
+    hint: str | None = Field(None, description="What to do about it.")
+
+
+class Problem(BaseModel):
+    """An error."""
+
+    type: str = Field(description="Which kind of problem; the same for all of its kind.")
+    title: str = Field(description="The kind, in words.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="What went wrong this time.")
+    instance: str = Field(description="The path that was asked for.")
+    hint: str | None = Field(None, description="What to do about it.")
+    issues: list[Issue] = Field(
+        default_factory=list, description="Every single problem, where there may be more than one."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of problem."""
+
+    slug: str
+    status: HTTPStatus
+    title: str
+
+
+class Refused(UserError):
+    """What the API itself refuses, before the service is asked.
+
+    Attributes:
+        kind: Which of the kinds below.
+        headers: That go with the answer.
+    """
+
+    def __init__(
+        self, kind: Kind, message: str, hint: str | None = None, *, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message, hint)
+        self.kind, self.headers = kind, dict(headers or {})
+
+
+UNAUTHORIZED = Kind("unauthorized", HTTPStatus.UNAUTHORIZED, "No valid token")
+FORBIDDEN = Kind("forbidden", HTTPStatus.FORBIDDEN, "The token does not allow this")
+NOT_FOUND = Kind("not-found", HTTPStatus.NOT_FOUND, "There is no such thing")
+PRECONDITION = Kind("precondition-failed", HTTPStatus.PRECONDITION_FAILED, "It has changed in the meantime")
+TOO_LARGE = Kind("too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The request is too large")
+UNSUPPORTED = Kind("unsupported-media-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Neither YAML nor JSON")
+INVALID = Kind("invalid", HTTPStatus.UNPROCESSABLE_ENTITY, "The request has problems")
+TOO_MANY = Kind("too-many-requests", HTTPStatus.TOO_MANY_REQUESTS, "Too many requests")
+FAULT = Kind("fault", HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed")
+_HTTP = Kind("http", HTTPStatus.BAD_REQUEST, "The request cannot be answered")
+
+KINDS: Mapping[type[MasksweepError], Kind] = {
+    SpecInvalid: Kind("spec-invalid", HTTPStatus.UNPROCESSABLE_ENTITY, "The spec has problems"),
+    UnknownSweep: Kind("unknown-sweep", HTTPStatus.NOT_FOUND, "There is no such sweep"),
+    WrongState: Kind("wrong-state", HTTPStatus.CONFLICT, "Its state does not allow this"),
+    StaleEpoch: Kind("lost-race", HTTPStatus.CONFLICT, "Somebody else was faster"),
+    KeyReused: Kind("key-reused", HTTPStatus.UNPROCESSABLE_ENTITY, "The idempotency key is taken"),
+    StoreUnavailable: Kind("store-unavailable", HTTPStatus.SERVICE_UNAVAILABLE, "The store does not answer"),
+    MissingExtra: Kind("not-installed", HTTPStatus.NOT_IMPLEMENTED, "The service lacks a part"),
+    UserError: INVALID,
+}
+"""Core errors, each with the kind of problem that it is; of a class that is not here, its base's."""
+
+
+def problem_of(error: MasksweepError, instance: str) -> tuple[Problem, Mapping[str, str]]:
+    """The document of an error, and headers that go with it."""
+    headers: dict[str, str] = {}
+    issues: list[Issue] = []
+    kind = next((KINDS[base] for base in type(error).__mro__ if base in KINDS), FAULT)
+    detail, hint = str(error), getattr(error, "hint", None)
+    if isinstance(error, Refused):
+        kind, headers = error.kind, error.headers
+    if isinstance(error, SpecInvalid):
+        issues = [Issue(path=each.path, problem=each.problem, hint=each.hint) for each in error.issues]
+        detail = f"{len(issues)} problem{'s' if len(issues) != 1 else ''}"
+    if isinstance(error, StaleEpoch):
+        hint = "look at the sweep again, then ask again"
+    if isinstance(error, StoreUnavailable):
+        # Where the store is, is the operator's business: the log has it.
+        detail, headers = "the store does not answer now", {"Retry-After": "5"}
+    return problem(kind, detail, instance, hint=hint, issues=issues), headers
+
+
+def problem(
+    kind: Kind, detail: str, instance: str, *, hint: str | None = None, issues: Sequence[Issue] = ()
+) -> Problem:
+    """A problem document."""
+    return Problem(
+        type=f"urn:masksweep:problem:{kind.slug}",
+        title=kind.title,
+        status=kind.status,
+        detail=detail,
+        instance=instance,
+        hint=hint,
+        issues=list(issues),
+    )
+
+
+def http_problem(status: int, detail: str, instance: str) -> Problem:
+    """The document of what the framework itself refuses: no such path, no such method."""
+    kind = Kind(_HTTP.slug, HTTPStatus(status), HTTPStatus(status).phrase)
+    return problem(kind, detail, instance)
+
+
+def invalid_problem(errors: Sequence[Any], instance: str) -> Problem:
+    """The document of parameters that do not fit, from pydantic's errors."""
+    issues = [
+        Issue(path=_path(each["loc"]), problem=str(each["msg"]), hint=None)
+        for each in errors
+        for each in errors
+    ]
+    detail = f"{len(issues)} problem{'s' if len(issues) != 1 else ''}"
+    return problem(INVALID, detail, instance, issues=issues)
+
+
+def _path(loc: Sequence[object]) -> str:
+    return ".".join(str(part) for part in loc)

@@ -1,0 +1,250 @@
+"""Sweeps: submitted, listed, looked at, and asked to pause, go on, take more or end."""
+
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from search_spaces.issues import SpecIssue
+from sweeps.api import documents, models
+from sweeps.api.context import (
+    Body,
+    Core,
+    CoreHere,
+    IfMatch,
+    Made,
+    OnceHere,
+    Operator,
+    SweepId,
+    Viewer,
+    unchanged,
+)
+from sweeps.api.cursors import read_cursor, write_cursor
+from sweeps.api.describe import EXTENSION_BODY, REASON_BODY, SPEC_BODY
+from sweeps.api.planning import plan_of
+from sweeps.api.submitting import JSON, checked_spec, read_document, take_in
+from sweeps.core.errors import SpecInvalid
+from sweeps.core.extension import Extension, read_extension
+from sweeps.core.requests import RequestKind
+from sweeps.core.states import SweepState
+from sweeps.store.control import Reply
+from sweeps.store.waiting import Rank
+
+router = APIRouter(prefix="/api/v1", tags=["sweeps"])
+
+Limit = Annotated[int, Query(ge=1, le=500, description="Items of a page.")]
+Cursor = Annotated[str | None, Query(max_length=2000, description="`next` of the page before.")]
+Priority = Annotated[int, Query(ge=-1000, le=1000, description="Higher ones first.")]
+Weight = Annotated[
+    float, Query(gt=0, le=1000, allow_inf_nan=False, description="Share among those of its priority.")
+]
+
+
+@router.post(
+    "/sweeps",
+    status_code=201,
+    response_model=models.SubmittedOut,
+    openapi_extra=SPEC_BODY,
+    summary="Submit a sweep",
+)
+def submit(
+    request: Request,
+    core: CoreHere,
+    token: Operator,
+    once: OnceHere,
+    body: Body,
+    priority: Priority = 0,
+    weight: Weight = 1.0,
+) -> Response:
+    """Checks a spec, a YAML or JSON document, creates its sweep, and lets it wait for a driver.
+
+    Relative paths start at the first of the operator's data directories.
+    """
+
+    def act() -> Made:
+        checked = checked_spec(core, read_document(body, request.headers.get("content-type")))
+        sweep = take_in(core, checked, by=token.name, key=once.scoped_key, rank=Rank(priority, weight))
+        document = models.SubmittedOut(
+            sweep=documents.sweep_out(core.service, sweep), notes=list(checked.notes)
+        )
+        where = f"/api/v1/sweeps/{sweep.sweep_id}"
+        return Made(document, 201, {"Location": where, "ETag": documents.etag(sweep)})
+
+    return once(act)
+
+
+@router.post(
+    "/plan", response_model=models.PlanOut, openapi_extra=SPEC_BODY, summary="Say what a sweep would cost"
+)
+def plan(
+    request: Request,
+    core: CoreHere,
+    _: Viewer,
+    once: OnceHere,
+    body: Body,
+    workers: Annotated[int | None, Query(ge=1, le=10_000, description="Trials at once.")] = None,
+) -> Response:
+    """Checks a spec and says how many trials would pass each rung; creates nothing and trains nothing.
+
+    Times are from earlier sweeps of the same data, base and fidelity, where there are some.
+    """
+    return once(
+        lambda: Made(
+            plan_of(
+                core, checked_spec(core, read_document(body, request.headers.get("content-type"))), workers
+            )
+        )
+    )
+
+
+@router.get("/sweeps", summary="List sweeps, newest first")
+def list_sweeps(
+    core: CoreHere,
+    _: Viewer,
+    state: Annotated[list[SweepState], Query(description="In one of these states.")] = [],  # noqa: B006
+    name: Annotated[
+        str | None, Query(max_length=100, pattern=r"^[^\x00]*$", description="Has this in its name.")
+    ] = None,
+    by: Annotated[
+        str | None, Query(max_length=200, pattern=r"^[^\x00]*$", description="Created by that one.")
+    ] = None,
+    best: Annotated[bool, Query(description="With who leads each; slow for large sweeps.")] = False,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> models.SweepsPage:
+    """Some sweeps, and where the next page begins."""
+    after = read_cursor("sweeps", cursor, (float, str))
+    page = core.listing.sweeps(limit=limit, after=after, states=state, name=name, by=by)
+    states = core.listing.trial_states([sweep.sweep_id for sweep in page.items])
+    rows = [
+        documents.sweep_row(
+            sweep, states[sweep.sweep_id], documents.best(core.service, sweep) if best else None
+        )
+        for sweep in page.items
+    ]
+    return models.SweepsPage(sweeps=rows, next=write_cursor("sweeps", page.after))
+
+
+@router.get("/sweeps/{sweep_id}", summary="Look at a sweep")
+def get_sweep(core: CoreHere, _: Viewer, sweep_id: SweepId, response: Response) -> models.SweepOut:
+    """A sweep, its spec, its budget and what was asked of it; its trials are lists of their own."""
+    sweep = core.service.sweep(sweep_id)
+    response.headers["ETag"] = documents.etag(sweep)
+    return documents.sweep_out(core.service, sweep)
+
+
+@router.post(
+    "/sweeps/{sweep_id}/pause",
+    response_model=models.ReplyOut,
+    openapi_extra=REASON_BODY,
+    summary="Pause a sweep",
+)
+def pause(
+    core: CoreHere, token: Operator, sweep_id: SweepId, once: OnceHere, body: Body, if_match: IfMatch = None
+) -> Response:
+    """Stops it at its next checkpoints, to go on from there later."""
+    return once(lambda: _ask(core, RequestKind.PAUSE, sweep_id, token.name, body, if_match))
+
+
+@router.post(
+    "/sweeps/{sweep_id}/cancel",
+    response_model=models.ReplyOut,
+    openapi_extra=REASON_BODY,
+    summary="End a sweep for good",
+)
+def cancel(
+    core: CoreHere, token: Operator, sweep_id: SweepId, once: OnceHere, body: Body, if_match: IfMatch = None
+) -> Response:
+    """What runs stops at its next iteration, and nothing more is tried."""
+    return once(lambda: _ask(core, RequestKind.CANCEL, sweep_id, token.name, body, if_match))
+
+
+@router.post("/sweeps/{sweep_id}/resume", response_model=models.ReplyOut, summary="Go on with a paused sweep")
+def resume(
+    core: CoreHere, token: Operator, sweep_id: SweepId, once: OnceHere, if_match: IfMatch = None
+) -> Response:
+    """Lets it wait for a driver, which goes on from its last checkpoints."""
+
+    def act() -> Made:
+        check = unchanged(if_match)
+        return _made(core, core.control.resume(sweep_id, by=token.name, now=core.now, check=check))
+
+    return once(act)
+
+
+@router.post(
+    "/sweeps/{sweep_id}/extend",
+    response_model=models.ReplyOut,
+    openapi_extra=EXTENSION_BODY,
+    summary="Add to a sweep's budget",
+)
+def extend(
+    core: CoreHere,
+    token: Operator,
+    sweep_id: SweepId,
+    once: OnceHere,
+    body: Body,
+    if_match: IfMatch = None,
+    resume: Annotated[bool, Query(description="And go on with it, unless a driver does.")] = False,
+) -> Response:
+    """Adds to it while it runs, or after a limit of it ended the sweep; that is then paused."""
+
+    def act() -> Made:
+        reply = core.control.extend(
+            sweep_id,
+            _extension(body),
+            by=token.name,
+            now=core.now,
+            key=once.scoped_key,
+            check=unchanged(if_match),
+        )
+        if resume and reply.sweep.state is SweepState.PAUSED:
+            core.control.resume(reply.sweep.sweep_id, by=token.name, now=core.now)
+        return _made(core, reply)
+
+    return once(act)
+
+
+def _ask(core: Core, kind: RequestKind, sweep_id: str, by: str, body: bytes, if_match: str | None) -> Made:
+    reason = _reason(body)
+    reply = core.control.ask(sweep_id, kind, by=by, now=core.now, reason=reason, check=unchanged(if_match))
+    return _made(core, reply)
+
+
+def _made(core: Core, reply: Reply) -> Made:
+    document = models.ReplyOut(
+        answer=reply.answer,
+        sweep=documents.sweep_out(core.service, reply.sweep),
+        request=None if reply.request is None else documents.request_out(reply.request),
+    )
+    return Made(document, headers={"ETag": documents.etag(reply.sweep)})
+
+
+def _extension(body: bytes) -> Extension:
+    data = _object(body)
+    if not data:
+        fields = ", ".join(field.alias or name for name, field in Extension.model_fields.items())
+        raise SpecInvalid([SpecIssue("", "says nothing to add", f"one or more of {fields}")])
+    return read_extension(data)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    """The object in a body that is JSON, whatever its header says; an empty body is an empty object."""
+    data = json.loads(read_document(body, JSON[0])) if body.strip() else {}
+    if not isinstance(data, dict):
+        raise SpecInvalid([SpecIssue("", "needs a JSON object")])
+    return data
+
+
+def _reason(body: bytes) -> str | None:
+    try:
+        return models.Reason.model_validate(_object(body)).reason
+    except ValidationError as error:
+        raise SpecInvalid(
+            [
+                SpecIssue(".".join(str(part) for part in each["loc"]), each["msg"])
+                for each in error.errors(include_url=False)
+            ]
+        ) from None

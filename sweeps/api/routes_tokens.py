@@ -1,0 +1,58 @@
+"""Tokens: handed out, listed and revoked by who has the scope `admin`."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from search_spaces.issues import SpecIssue
+from sweeps.api import documents, models
+from sweeps.api.context import Admin, Body, CoreHere, Made, OnceHere
+from sweeps.api.describe import TOKEN_BODY
+from sweeps.api.problems import NOT_FOUND, Refused
+from sweeps.core.errors import SpecInvalid, UserError
+
+router = APIRouter(prefix="/api/v1/tokens", tags=["tokens"])
+
+Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@-]{0,99}$", examples=["ann"])]
+
+
+@router.get("", summary="List tokens")
+def list_tokens(core: CoreHere, _: Admin) -> models.TokensOut:
+    """Every token that was ever made, without its secret."""
+    return models.TokensOut(tokens=[documents.token_out(token) for token in core.tokens.all()])
+
+
+@router.post(
+    "", status_code=201, response_model=models.IssuedOut, openapi_extra=TOKEN_BODY, summary="Make a token"
+)
+def create_token(core: CoreHere, admin: Admin, body: Body) -> Response:
+    """Its text is in the answer and nowhere else: an idempotency key is therefore not taken here."""
+    try:
+        wanted = models.NewToken.model_validate_json(body)
+    except ValidationError as error:
+        raise SpecInvalid(
+            [
+                SpecIssue(".".join(str(part) for part in each["loc"]), each["msg"])
+                for each in error.errors(include_url=False)
+            ]
+        ) from None
+    now = core.now
+    expires_at = None if wanted.days is None else now + wanted.days * 24 * 3600
+    text, token = core.tokens.create(wanted.name, wanted.scope, by=admin.name, now=now, expires_at=expires_at)
+    issued = models.IssuedOut(token=text, about=documents.token_out(token))
+    return Response(issued.model_dump_json(), 201, media_type="application/json")
+
+
+@router.post("/{name}/revoke", response_model=models.TokenOut, summary="Revoke a token")
+def revoke_token(core: CoreHere, admin: Admin, name: Name, once: OnceHere) -> Response:
+    """It is refused from now on; what it did stays in the audit."""
+
+    def act() -> Made:
+        try:
+            return Made(documents.token_out(core.tokens.revoke(name, by=admin.name, now=core.now)))
+        except UserError as error:
+            raise Refused(NOT_FOUND, str(error), error.hint) from error
+
+    return once(act)

@@ -1,0 +1,137 @@
+"""Takes a spec in: reads it, keeps it within the allowed directories, and checks what can be checked here."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.message import Message
+from typing import Any
+
+from search_spaces.issues import SpecIssue
+from sweeps.api.context import Core
+from sweeps.api.problems import UNSUPPORTED, Refused
+from sweeps.core.errors import MissingExtra, SpecInvalid
+from sweeps.core.spec import SweepSpec, parse_spec
+from sweeps.launchers.runner import Preflight, load_runner
+from sweeps.records import SweepRecord
+from sweeps.store.waiting import Rank
+from sweeps.warm.comparable import Setting
+from sweeps.warm.plan import WarmPlan
+from sweeps.warm.sources import find_sources, read_sources
+from sweeps.warm.takeover import take_over
+
+JSON = ("application/json",)
+YAML = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A spec without problems.
+
+    Attributes:
+        spec: With the real paths of its files.
+        preflight: What was found out about its data and base; None where no runner is installed.
+        notes: What a person should know.
+    """
+
+    spec: SweepSpec
+    preflight: Preflight | None
+    notes: tuple[str, ...]
+
+
+def read_document(body: bytes, content_type: str | None) -> str:
+    """The YAML text of a body that is YAML or JSON.
+
+    Raises:
+        Refused: It says that it is neither.
+        SpecInvalid: It is not text, or not JSON though it says so.
+    """
+    header = Message()
+    header["content-type"] = content_type or YAML[0]
+    kind = header.get_content_type()
+    if kind not in (*JSON, *YAML):
+        raise Refused(
+            UNSUPPORTED,
+            f"got {kind}, but needs {JSON[0]} or {YAML[0]}",
+            "name it in Content-Type",
+        )
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise SpecInvalid([SpecIssue("", f"not UTF-8 text (byte {error.start})")]) from None
+    return _as_yaml(text) if kind in JSON else text
+
+
+def _as_yaml(text: str) -> str:
+    """JSON in the part of it that is YAML as well: no tabs between values, and no names for infinity."""
+    try:
+        data = json.loads(text, object_pairs_hook=_no_twins, parse_constant=_no_constant)
+        return json.dumps(data, ensure_ascii=False, indent=1)
+    except SpecInvalid:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise SpecInvalid([SpecIssue("", f"not JSON: {error}")]) from None
+
+
+def _no_twins(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
+    names = [name for name, _ in pairs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise SpecInvalid([SpecIssue(name, "written twice in one object") for name in twice])
+    return dict(pairs)
+
+
+def _no_constant(name: str) -> object:
+    raise SpecInvalid([SpecIssue("", f"{name} is not JSON")])
+
+
+def checked_spec(core: Core, text: str) -> Checked:
+    """The spec in a text, checked as far as this service can.
+
+    Raises:
+        SpecInvalid: With every problem of the spec, of the paths in it, of its data and its sources.
+    """
+    spec, issues = core.config.roots.confined(parse_spec(text, core.config.roots.first))
+    if issues:
+        raise SpecInvalid(issues)
+    if spec.warm_start is not None:
+        issues = list(find_sources(core.service, spec.warm_start)[1])
+    try:
+        runner = load_runner()
+    except MissingExtra as error:
+        if spec.warm_start is not None:
+            problem = "this service cannot read the data, and so cannot tell what compares"
+            issues.append(SpecIssue("warm_start", problem, "run it with `masksweep run`"))
+        if issues:
+            raise SpecInvalid(issues) from None
+        note = f"the data set and the base are checked by the sweep's driver, not here: {error}"
+        return Checked(spec, None, (note,))
+    preflight = runner.preflight(spec)
+    issues += preflight.issues
+    if issues:
+        raise SpecInvalid(issues)
+    return Checked(spec, preflight, preflight.notes)
+
+
+def take_in(core: Core, checked: Checked, *, by: str, key: str | None, rank: Rank) -> SweepRecord:
+    """A new sweep that waits for a driver. Under a key it is made once."""
+    found, warm = checked.preflight, None
+    if found is not None:
+        warm = _warm_plan(core, checked.spec, found)
+    return core.service.create(
+        checked.spec,
+        fingerprint=found.fingerprint if found else "",
+        base=found.base if found else None,
+        warm=warm,
+        now=core.now,
+        by=by,
+        key=key,
+        rank=rank,
+    )
+
+
+def _warm_plan(core: Core, spec: SweepSpec, found: Preflight) -> WarmPlan | None:
+    if spec.warm_start is None:
+        return None
+    sweeps, _ = find_sources(core.service, spec.warm_start)
+    setting = Setting(spec, found.fingerprint, found.base)
+    return take_over(setting, read_sources(core.service, sweeps))

@@ -1,0 +1,113 @@
+"""`masksweep serve`: the service that a team shares."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from sweeps.api.app import create_app
+from sweeps.api.config import ServiceConfig
+from sweeps.api.paths import DataRoots
+from sweeps.bootstrap import open_service
+from sweeps.cli.output import words
+from sweeps.core.errors import UserError
+from sweeps.invocation import command
+from sweeps.service import SweepService
+from sweeps.settings import Settings
+from sweeps.store.tokens import Tokens
+
+STREAMS_S = 3
+"""Seconds that open event streams get when the service stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where the service listens.
+
+    Attributes:
+        host: An address of this machine.
+        port: 1 to 65535, or 0 for any that is free.
+        certificate: PEM file of the server's certificate, or None for plain HTTP.
+        key: PEM file of its key, or None where the certificate's file holds it.
+    """
+
+    host: str
+    port: int
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+def serve(settings: Settings, listening: Listening, *, supervise: bool) -> None:
+    """Answers requests until it is told to stop (Ctrl-C or SIGTERM).
+
+    Raises:
+        UserError: The store cannot be opened, or the address is taken.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    service = open_service(settings, create=True)
+    app = create_app(service, ServiceConfig(DataRoots(settings.data_roots)))
+    config = uvicorn.Config(
+        app,
+        host=listening.host,
+        port=listening.port,
+        log_config=None,
+        access_log=False,  # the numbers are at /metrics, and who changed what is in the store
+        server_header=False,
+        timeout_graceful_shutdown=STREAMS_S,
+        ssl_certfile=listening.certificate,
+        ssl_keyfile=listening.key,
+    )
+    socket = _bound(config)
+    scheme = "https" if listening.certificate else "http"
+    port = socket.getsockname()[1]
+    words.print(f"masksweep serves {scheme}://{listening.host}:{port}, home {settings.home}", markup=False)
+    if not any(token.usable(app.state.core.now) for token in Tokens(service.engine).all()):
+        hint = command(settings, "token", "create", "NAME", "--scope", "admin")
+        words.print(f"\nhint: nobody has a token yet: {hint}", markup=False)
+    if not settings.data_roots:
+        words.print("hint: MASKSWEEP_DATA_ROOTS is not set: specs can name no data", markup=False)
+    with _supervised(service, settings) if supervise else _unsupervised():
+        uvicorn.Server(config).run(sockets=[socket])
+
+
+def _bound(config: uvicorn.Config) -> Any:
+    """The socket, bound before anything is said to be there."""
+    try:
+        return config.bind_socket()
+    except (OSError, SystemExit) as error:  # uvicorn exits where the address is taken
+        raise UserError(
+            f"cannot listen on {config.host}:{config.port}", "another program has it: try --port 8758"
+        ) from error
+
+
+@contextmanager
+def _supervised(service: SweepService, settings: Settings) -> Iterator[None]:
+    """Drivers of submitted sweeps are looked after meanwhile, where this installation can."""
+    if find_spec("sweeps.supervisor") is None:
+        words.print("note: no supervisor is installed: sweeps wait until somebody resumes them", markup=False)
+        yield
+        return
+    make: Any = import_module("sweeps.supervisor.supervisor").Supervisor
+    launcher: Any = import_module("sweeps.launchers.choice").make_launcher(settings)
+    options: Any = settings
+    supervisor = make(service, launcher, launcher_name=options.launcher, pool_gpus=options.pool_gpus)
+    stop = threading.Event()
+    thread = threading.Thread(target=supervisor.run, args=(stop,), name="supervisor")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextmanager
+def _unsupervised() -> Iterator[None]:
+    yield

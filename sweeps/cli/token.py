@@ -1,0 +1,99 @@
+"""`masksweep token`: who may use the service. Works on the store itself."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from sweeps.bootstrap import open_service
+from sweeps.cli.options import HomeOption, JsonOption
+from sweeps.cli.output import data, print_json, words
+from sweeps.core.scopes import Scope
+from sweeps.invocation import caller
+from sweeps.settings import Settings
+from sweeps.store.tokens import Token, Tokens
+
+DAY_S = 24 * 3600.0
+
+app = typer.Typer(help="Tokens of the service.", no_args_is_help=True)
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="Whose it is; what it does is told under this name.")],
+    scope: Annotated[
+        Scope, typer.Option(help="What it allows; each also what those before it do.")
+    ] = Scope.VIEWER,
+    days: Annotated[float, typer.Option(min=0, max=3660, help="Days until it expires; 0: it does not.")] = 90,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a token; it is printed once and kept nowhere."""
+    tokens, now = _tokens(home, create=True), time.time()
+    expires_at = now + days * DAY_S if days else None
+    text, token = tokens.create(name, scope, by=caller(), now=now, expires_at=expires_at)
+    if as_json:
+        print_json({"token": text, **_document(token)})
+        return
+    data.print(text, markup=False, soft_wrap=True)
+    until = f"until {_day(expires_at)}" if expires_at else "until it is revoked"
+    words.print(f"{scope} {name!r}, {until}; it is not shown again", markup=False)
+    words.print("\nhint: export MASKSWEEP_TOKEN=... and MASKSWEEP_SERVER=http://...", markup=False)
+
+
+@app.command()
+def ls(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """List the tokens that were ever made."""
+    tokens, now = _tokens(home).all(), time.time()
+    if as_json:
+        print_json({"tokens": [_document(token) for token in tokens]})
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("name", "scope", "created", "by", "expires", "state"):
+        table.add_column(column)
+    for token in tokens:
+        state = "revoked" if token.revoked_at else "valid" if token.usable(now) else "expired"
+        expires = _day(token.expires_at) if token.expires_at else "never"
+        table.add_row(token.name, token.scope, _day(token.created_at), token.created_by, expires, state)
+    if tokens:
+        data.print(table)
+    else:
+        words.print("no tokens yet")
+
+
+@app.command()
+def revoke(
+    name: Annotated[str, typer.Argument(help="Its name.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Refuse a token from now on."""
+    token = _tokens(home).revoke(name, by=caller(), now=time.time())
+    if as_json:
+        print_json(_document(token))
+    else:
+        words.print(f"token {name!r} is revoked", markup=False)
+
+
+def _tokens(home: Path | None, *, create: bool = False) -> Tokens:
+    settings = Settings.load(home)
+    return Tokens(open_service(settings, create=create).engine)
+
+
+def _day(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+
+
+def _document(token: Token) -> dict[str, object]:
+    return {
+        "name": token.name,
+        "scope": str(token.scope),
+        "token_id": token.token_id,
+        "created_by": token.created_by,
+        "created_at": token.created_at,
+        "expires_at": token.expires_at,
+        "revoked_by": token.revoked_by,
+        "revoked_at": token.revoked_at,
+    }

@@ -1,0 +1,213 @@
+"""Lists that are read page by page: each page goes on behind a place, whatever was added in between.
+
+A place is a tuple of the values that the list is ordered by, which end with a key; None is the beginning.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from sweeps.core.states import SweepState, TrialState
+from sweeps.core.trial import Measurement
+from sweeps.records import EventRecord, SweepRecord, TrialRecord
+from sweeps.store import rows
+from sweeps.store.engine import reading
+from sweeps.store.find import find_trial, trials_of
+from sweeps.store.tables import events, measurements, sweeps, trials
+
+Place = tuple[Any, ...]
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[_Item]):
+    """Some items of a list; `after` is the place behind the last, or None at the list's end."""
+
+    items: Sequence[_Item]
+    after: Place | None
+
+
+class Listing:
+    """The lists of a store.
+
+    Args:
+        engine: Of a store whose schema is up to date.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def sweeps(
+        self,
+        *,
+        limit: int,
+        after: Place | None = None,
+        states: Sequence[SweepState] = (),
+        name: str | None = None,
+        by: str | None = None,
+    ) -> Page[SweepRecord]:
+        """Sweeps, newest first; the place is (created_at, sweep_id).
+
+        Args:
+            limit: At most so many.
+            after: Behind that place.
+            states: In one of them, unless there is none.
+            name: Whose name has this in it, in small letters or large.
+            by: Created by that one.
+        """
+        t = sweeps
+        query = sa.select(t).order_by(t.c.created_at.desc(), t.c.sweep_id).limit(limit + 1)
+        if states:
+            query = query.where(t.c.state.in_([state.value for state in states]))
+        if name is not None:
+            query = query.where(t.c.name.icontains(name, autoescape=True))
+        if by is not None:
+            created = sa.select(events.c.sweep_id).where(
+                events.c.sweep_id == t.c.sweep_id, events.c.kind == "sweep.created", events.c.by == by
+            )
+            query = query.where(created.exists())
+        if after is not None:
+            at, sweep_id = after
+            later = sa.and_(t.c.created_at == at, t.c.sweep_id > sweep_id)
+            query = query.where(sa.or_(t.c.created_at < at, later))
+        with reading(self._engine) as connection:
+            found = [rows.sweep_record(row) for row in connection.execute(query).mappings()]
+        return _page(found, limit, lambda sweep: (sweep.created_at, sweep.sweep_id))
+
+    def trial(self, sweep_id: str, number: int) -> TrialRecord:
+        """One trial.
+
+        Raises:
+            WrongState: The sweep has none of that number.
+        """
+        with reading(self._engine) as connection:
+            return find_trial(connection, sweep_id, number)
+
+    def trials(
+        self,
+        sweep_id: str,
+        *,
+        limit: int,
+        after: Place | None = None,
+        states: Sequence[TrialState] = (),
+        metric: str | None = None,
+        descending: bool = False,
+    ) -> Page[TrialRecord]:
+        """A sweep's trials by number, or by a metric of their last rung; without a value they come last.
+
+        Args:
+            sweep_id: The full id.
+            limit: At most so many.
+            after: Behind that place: (number,), or (value or None, number) with a metric.
+            states: In one of them, unless there is none.
+            metric: What to sort by.
+            descending: The largest first; equal values by ascending number.
+        """
+        query = trials_of(sweep_id).limit(limit + 1)
+        if states:
+            query = query.where(trials.c.state.in_([state.value for state in states]))
+        with reading(self._engine) as connection:
+            if metric is None:
+                if after is not None:
+                    before = trials.c.number < after[0] if descending else trials.c.number > after[0]
+                    query = query.where(before)
+                if descending:
+                    query = query.order_by(None).order_by(trials.c.number.desc())
+            else:
+                query = _by_metric(connection, query, metric, after, descending=descending)
+            found = list(connection.execute(query).mappings())
+        # The database's own value: it may read a number's digits otherwise than Python in the last bit.
+        page = _page(found, limit, _number_place if metric is None else _value_place)
+        return Page([rows.trial_record(row) for row in page.items], page.after)
+
+    def measurements(
+        self, sweep_id: str, *, limit: int, after: Place | None = None, number: int | None = None
+    ) -> Page[Measurement]:
+        """A sweep's measurements by trial and rung; the place is (number, iteration)."""
+        t = measurements
+        query = sa.select(t).where(t.c.sweep_id == sweep_id).order_by(t.c.number, t.c.iteration)
+        if number is not None:
+            query = query.where(t.c.number == number)
+        if after is not None:
+            same = sa.and_(t.c.number == after[0], t.c.iteration > after[1])
+            query = query.where(sa.or_(t.c.number > after[0], same))
+        with reading(self._engine) as connection:
+            found = [rows.measurement(row) for row in connection.execute(query.limit(limit + 1)).mappings()]
+        return _page(found, limit, lambda each: (each.number, each.iteration))
+
+    def events(
+        self, *, limit: int, after: int = 0, sweep_id: str | None = None, by: str | None = None
+    ) -> Page[EventRecord]:
+        """What happened behind the event `after`, in order; the place is (event_id,)."""
+        t = events
+        query = sa.select(t).where(t.c.event_id > after).order_by(t.c.event_id).limit(limit + 1)
+        if sweep_id is not None:
+            query = query.where(t.c.sweep_id == sweep_id)
+        if by is not None:
+            query = query.where(t.c.by == by)
+        with reading(self._engine) as connection:
+            found = [rows.event_record(row) for row in connection.execute(query).mappings()]
+        return _page(found, limit, lambda event: (event.event_id,))
+
+    def last_event(self) -> int:
+        """The id of the newest event; 0 before the first."""
+        with reading(self._engine) as connection:
+            return connection.execute(sa.select(sa.func.max(events.c.event_id))).scalar() or 0
+
+    def trial_states(self, sweep_ids: Sequence[str]) -> Mapping[str, Mapping[TrialState, int]]:
+        """How many of the search's own trials of each sweep are in each state; what is 0 is absent."""
+        t = trials
+        query = (
+            sa.select(t.c.sweep_id, t.c.state, sa.func.count())
+            .where(t.c.sweep_id.in_(sweep_ids), t.c.replicate_of.is_(None))
+            .group_by(t.c.sweep_id, t.c.state)
+        )
+        counts: dict[str, dict[TrialState, int]] = {sweep_id: {} for sweep_id in sweep_ids}
+        with reading(self._engine) as connection:
+            for sweep_id, state, count in connection.execute(query):
+                counts[sweep_id][TrialState(state)] = count
+        return counts
+
+
+def _number_place(row: sa.RowMapping) -> Place:
+    return (row["number"],)
+
+
+def _value_place(row: sa.RowMapping) -> Place:
+    return row["_value"], row["number"]
+
+
+def _by_metric(
+    connection: Connection, query: sa.Select[Any], metric: str, after: Place | None, *, descending: bool
+) -> sa.Select[Any]:
+    value = _value(connection, metric)
+    number = trials.c.number
+    order = value.desc() if descending else value.asc()
+    query = query.add_columns(value.label("_value"))
+    query = query.order_by(None).order_by(value.is_(None), order, number)
+    if after is None:
+        return query
+    last, behind = after
+    if last is None:
+        return query.where(value.is_(None), number > behind)
+    further = value < last if descending else value > last
+    return query.where(sa.or_(further, sa.and_(value == last, number > behind), value.is_(None)))
+
+
+def _value(connection: Connection, metric: str) -> sa.ColumnElement[float | None]:
+    """A metric of a trial; its name is bound, whatever is in it."""
+    name = sa.bindparam(None, metric, type_=sa.Text)
+    if connection.dialect.name == "sqlite":
+        entries = sa.func.json_each(trials.c.metrics, type_=sa.Text).table_valued("key", "value")
+        found = sa.select(sa.cast(entries.c.value, sa.Double)).where(entries.c.key == name)
+        return found.correlate(trials).scalar_subquery()
+    text = sa.cast(trials.c.metrics, sa.Text).op("::json ->>", return_type=sa.Text)(name)
+    return sa.cast(text, sa.Double)
+
+
+def _page(found: list[_Item], limit: int, place: Callable[[_Item], Place]) -> Page[_Item]:
+    items = found[:limit]
+    return Page(items, place(items[-1]) if len(found) > limit else None)

@@ -1,0 +1,84 @@
+"""Sums over the store for those who watch the service."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from sweeps.core.states import SweepState, TrialState
+from sweeps.records import SweepRecord
+from sweeps.store import rows
+from sweeps.store.engine import reading
+from sweeps.store.find import held_gpu_s
+from sweeps.store.tables import events, mirrored, sweeps, trials
+
+SHOWN_S = 24 * 3600.0
+"""Seconds for which a sweep that has ended still has numbers of its own."""
+
+MOST_SHOWN = 200
+"""Sweeps with numbers of their own; the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepTotals:
+    """One sweep's numbers.
+
+    Attributes:
+        sweep: The sweep.
+        gpu_s: Seconds of GPUs that its attempts held.
+        best: The best measured value of its first objective, or None.
+        lag_s: Seconds between its newest event and the newest row that a display was sent; None if it was
+            never shown.
+    """
+
+    sweep: SweepRecord
+    gpu_s: float
+    best: float | None
+    lag_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The store's numbers: all sweeps and trials by state, and the sweeps that are of interest now."""
+
+    sweeps: Mapping[SweepState, int]
+    trials: Mapping[TrialState, int]
+    shown: Sequence[SweepTotals]
+
+
+def totals(engine: Engine, now: float) -> Totals:
+    """The numbers of a store at a moment, in seconds since the Unix epoch."""
+    with reading(engine) as connection:
+        by_state = sa.select(sweeps.c.state, sa.func.count()).group_by(sweeps.c.state)
+        of_trials = sa.select(trials.c.state, sa.func.count()).group_by(trials.c.state)
+        recent = (
+            sa.select(sweeps)
+            .where(sa.or_(sweeps.c.ended_at.is_(None), sweeps.c.ended_at > now - SHOWN_S))
+            .order_by(sweeps.c.created_at.desc())
+            .limit(MOST_SHOWN)
+        )
+        shown = [rows.sweep_record(row) for row in connection.execute(recent).mappings()]
+        return Totals(
+            {SweepState(state): count for state, count in connection.execute(by_state)},
+            {TrialState(state): count for state, count in connection.execute(of_trials)},
+            [_of(connection, sweep) for sweep in shown],
+        )
+
+
+def _of(connection: Connection, sweep: SweepRecord) -> SweepTotals:
+    objective = sweep.spec.objectives[0]
+    query = sa.select(trials.c.metrics).where(
+        trials.c.sweep_id == sweep.sweep_id, trials.c.state != TrialState.INFEASIBLE.value
+    )
+    values = [row[objective.metric] for row in connection.execute(query).scalars() if objective.metric in row]
+    better = max if objective.goal == "maximize" else min
+    newest = sa.select(sa.func.max(events.c.at)).where(events.c.sweep_id == sweep.sweep_id)
+    shown = sa.select(sa.func.max(mirrored.c.at)).where(mirrored.c.sweep_id == sweep.sweep_id)
+    at, shown_at = connection.execute(newest).scalar(), connection.execute(shown).scalar()
+    return SweepTotals(
+        sweep,
+        held_gpu_s(connection, sweep.sweep_id, unnoted=0.0),
+        better(values) if values else None,
+        None if at is None or shown_at is None else max(0.0, at - shown_at),
+    )

@@ -1,0 +1,377 @@
+"""The REST API over SQLite and over a real PostgreSQL."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sweeps.core.states import SweepState
+from sweeps.core.trial import Suggestion
+from sweeps.store.engine import open_engine
+from sweeps.testing import COMPLETED, make_report, make_spec
+from tests.service_client import CURVES, ROOMY, Service, served
+
+_made = iter(range(10_000))
+
+
+@pytest.fixture
+def api(service) -> Iterator[Service]:
+    with served(service, prefix=f"t{next(_made)}") as api:
+        yield api
+
+
+@pytest.fixture
+def measured(service) -> str:
+    """A sweep with seven completed trials: AP and latency 0, 10, ... 50, and one that measured nothing."""
+    objectives = [{"metric": "segm/AP"}, {"metric": "latency/ms_per_image", "goal": "minimize"}]
+    claim = service.claim(
+        service.create(make_spec(objectives=objectives), fingerprint="", now=1.0).sweep_id, 2.0
+    )
+    for number in range(7):
+        service.add_trial(claim, Suggestion(number, {"mask_head.num_conv": 4}, 5), {}, 3.0)
+        ap = {"segm/AP": number * 10.0, "latency/ms_per_image": number * 10.0} if number < 6 else {}
+        report = make_report(number=number, iteration=300, metrics=ap)
+        service.record(claim, report, outcome=COMPLETED, sampler_attrs=None, now=4.0)
+    service.finish(claim, SweepState.COMPLETED, None, 5.0)
+    return claim.sweep_id
+
+
+def problem(answer, status: int, kind: str) -> dict:
+    assert answer.headers["content-type"] == "application/problem+json"
+    document = answer.json()
+    assert (answer.status_code, document["status"]) == (status, status), document
+    assert document["type"] == f"urn:masksweep:problem:{kind}"
+    return document
+
+
+def pages(api, path: str, name: str, **params) -> list[dict]:
+    """All items of a list, two a page."""
+    items, cursor = [], None
+    while True:
+        document = api(
+            "GET", path, params={"limit": 2, **params, **({"cursor": cursor} if cursor else {})}
+        ).json()
+        assert len(document[name]) <= 2
+        items += document[name]
+        cursor = document["next"]
+        if cursor is None:
+            return items
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/yaml"])
+def test_a_spec_is_yaml_or_json(api, kind):
+    """Either gives the same sweep, PENDING, made by who submitted it."""
+    text = json.dumps(CURVES) if kind == "application/json" else yaml.safe_dump(CURVES)
+    answer = api("POST", "/sweeps", content=text, headers={"Content-Type": kind})
+    sweep = answer.json()["sweep"]
+    assert (answer.status_code, sweep["state"], sweep["name"]) == (201, "PENDING", "curves")
+    assert answer.headers["Location"] == f"/api/v1/sweeps/{sweep['sweep_id']}"
+    assert sweep["created_by"].endswith("-operator")
+    assert api("GET", f"/sweeps/{sweep['sweep_id']}").json() == sweep
+    assert api.core.sweep(sweep["sweep_id"]).spec.base.synthetic == "curves"
+
+
+def test_every_problem_of_a_spec_is_told_with_its_path(api):
+    """Unknown knobs and missing fields come in one answer, each with its path and hint."""
+    answer = api(
+        "POST", "/sweeps", json={**CURVES, "space": {"CONV_HEAD_DIM": {"choices": [1]}}, "colour": "red"}
+    )
+    issues = {issue["path"]: issue for issue in problem(answer, 422, "spec-invalid")["issues"]}
+    assert issues["space.CONV_HEAD_DIM"]["hint"] == "the knob is mask_head.conv_dim"
+    assert set(issues) == {"space.CONV_HEAD_DIM", "colour"}
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        (b"\xff", "application/yaml", 422),
+        (b'{"a": 1, "a": 2}', "application/json", 422),
+        (b"NaN", "application/json", 422),
+        (b"[" * 100_000, "application/json", 422),
+        (b"!!python/object/apply:os.system [true]", "application/yaml", 422),
+        (b"", "application/yaml", 422),
+        (b"a=1", "application/x-www-form-urlencoded", 415),
+    ],
+)
+def test_what_is_no_spec_is_refused(api, body, kind, status):
+    """Nothing in a body is executed, and nothing of it fails the service."""
+    answer = api("POST", "/sweeps", content=body, headers={"Content-Type": kind})
+    problem(answer, status, "spec-invalid" if status == 422 else "unsupported-media-type")
+
+
+def test_paths_stay_within_the_allowed_directories(service, tmp_path: Path):
+    """Neither dots nor links lead out, and nobody looks whether what is forbidden exists."""
+    root, secret = tmp_path / "data", tmp_path / "secret"
+    root.mkdir()
+    secret.mkdir()
+    (root / "link").symlink_to(secret)
+    split = {"annotations": "../secret/a.json", "images": "link/images"}
+    spec = {
+        "version": 1,
+        "name": "escape",
+        "dataset": {"train": split, "val": {"annotations": "/etc/passwd", "images": "images"}},
+        "base": {"preset": "mask_rcnn_tiny", "weights": "http://169.254.169.254/latest"},
+    }
+    with served(service, roots=(root,), prefix=f"t{next(_made)}") as api:
+        issues = problem(api("POST", "/sweeps", json=spec), 422, "spec-invalid")["issues"]
+    assert [issue["path"] for issue in issues] == [
+        "dataset.train.annotations",
+        "dataset.train.images",
+        "dataset.val.annotations",
+        "base.weights",
+    ]
+
+
+def test_lists_go_on_where_they_were(api):
+    """Pages hold each sweep once, newest first, also when others are made between two pages."""
+    ids = []
+    for number in range(5):
+        api.clock.tick()
+        ids.append(api.submit(name=f"paged {number}"))
+    first = api("GET", "/sweeps", params={"name": "PAGED", "limit": 2}).json()
+    api.clock.tick()
+    api.submit(name="paged 9")
+    rest = api("GET", "/sweeps", params={"name": "paged", "limit": 9, "cursor": first["next"]}).json()
+    assert [row["sweep_id"] for row in first["sweeps"] + rest["sweeps"]] == ids[::-1]
+    assert rest["next"] is None
+    assert api("GET", "/sweeps", params={"state": "RUNNING", "name": "paged"}).json()["sweeps"] == []
+    mine = api("GET", "/sweeps", params={"by": api.core.events(ids[0])[0].by, "limit": 500}).json()
+    assert len(mine["sweeps"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("params", "numbers"),
+    [
+        ({}, [0, 1, 2, 3, 4, 5, 6]),
+        ({"order": "desc"}, [6, 5, 4, 3, 2, 1, 0]),
+        ({"sort": "segm/AP"}, [5, 4, 3, 2, 1, 0, 6]),
+        ({"sort": "segm/AP", "order": "asc"}, [0, 1, 2, 3, 4, 5, 6]),
+        ({"sort": "latency/ms_per_image"}, [0, 1, 2, 3, 4, 5, 6]),
+        ({"sort": 'nobody\'s "metric" $.a'}, [0, 1, 2, 3, 4, 5, 6]),
+        ({"state": "RUNNING"}, []),
+    ],
+)
+def test_trials_sort_by_any_metric(api, measured, params, numbers):
+    """The better end first unless told otherwise, trials without a value last, whatever the page's size."""
+    found = pages(api, f"/sweeps/{measured}/trials", "trials", **params)
+    assert [trial["number"] for trial in found] == numbers
+
+
+def test_measurements_and_the_pareto_set(api, measured):
+    """Every rung is listed once; who is fast or good is on the front, who measured nothing is not."""
+    found = pages(api, f"/sweeps/{measured}/measurements", "measurements")
+    assert [(each["number"], each["iteration"]) for each in found] == [(n, 300) for n in range(7)]
+    assert pages(api, f"/sweeps/{measured}/measurements", "measurements", number=3) == [found[3]]
+    front = api("GET", f"/sweeps/{measured}/pareto").json()["standings"]
+    assert sorted(each["number"] for each in front) == [0, 1, 2, 3, 4, 5]
+    board = api("GET", f"/sweeps/{measured}/leaderboard", params={"limit": 1}).json()
+    assert (len(board["standings"]), sorted(board["front"])) == (1, [0, 1, 2, 3, 4, 5])
+    assert api("GET", f"/sweeps/{measured}/trials/5").json()["metrics"]["segm/AP"] == 50.0
+    problem(api("GET", f"/sweeps/{measured}/trials/99"), 404, "not-found")
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "bm8", "WyJzd2VlcHMiLDEsMl0", "é", "W10"])
+def test_a_cursor_of_another_list_is_refused(api, measured, cursor):
+    """It is not guessed what was meant."""
+    problem(api("GET", f"/sweeps/{measured}/trials", params={"cursor": cursor}), 422, "invalid")
+
+
+def test_a_sweep_is_cancelled_once_and_told_who_did_it(api):
+    """The request leaves who, what, when and why; asking again is no mistake."""
+    sweep_id = api.submit()
+    answer = api("POST", f"/sweeps/{sweep_id}/cancel", json={"reason": "too slow"}).json()
+    assert (answer["answer"], answer["sweep"]["state"], answer["sweep"]["reason"]) == (
+        "done",
+        "CANCELLED",
+        "too slow",
+    )
+    assert api("POST", f"/sweeps/{sweep_id}/cancel").json()["answer"] == "already"
+    events = api("GET", f"/sweeps/{sweep_id}/events").json()["events"]
+    told = [(event["kind"], event["by"].partition("-")[2], event["at"]) for event in events]
+    assert told == [
+        (kind, "operator", api.clock.now)
+        for kind in ("sweep.created", "sweep.cancel_asked", "sweep.cancelled")
+    ]
+    problem(api("POST", f"/sweeps/{sweep_id}/pause"), 409, "wrong-state")
+
+
+def test_a_budget_is_extended_once_under_a_key(api):
+    """The same request under the same key is answered as before; another one is refused."""
+    sweep_id, headers = api.submit(), {"Idempotency-Key": "k1"}
+    path = f"/sweeps/{sweep_id}/extend"
+    first = api("POST", path, json={"trials": 5}, headers=headers)
+    again = api("POST", path, json={"trials": 5}, headers=headers)
+    assert (first.json()["sweep"]["budget"]["trials"], again.json()) == (25, first.json())
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.headers["ETag"] == first.headers["ETag"]
+    problem(api("POST", path, json={"trials": 6}, headers=headers), 422, "key-reused")
+    other = api("POST", path, json={"trials": 5}, headers={"Idempotency-Key": "k2"})
+    assert other.json()["sweep"]["budget"]["trials"] == 30
+    assert (
+        problem(api("POST", path, json={}), 422, "spec-invalid")["issues"][0]["problem"]
+        == "says nothing to add"
+    )
+    issues = problem(api("POST", path, json={"wall": "1h"}), 422, "spec-invalid")["issues"]
+    assert issues == [{"path": "wall", "problem": "the budget has no such limit to extend", "hint": None}]
+
+
+def test_a_sweep_is_submitted_once_under_a_key(api):
+    """Also where the answer was lost before it was stored; a refused request frees its key."""
+    headers = {"Idempotency-Key": "again"}
+    problem(api("POST", "/sweeps", json={"version": 1}, headers=headers), 422, "spec-invalid")
+    first = api("POST", "/sweeps", json=CURVES, headers=headers).json()
+    core = api.client.app.state.core
+    by = first["sweep"]["created_by"]
+    with core.answers._engine.begin() as connection:
+        from sweeps.store.tables import answers
+
+        connection.execute(answers.update().where(answers.c.by == by), {"status": None, "body": None})
+    again = api("POST", "/sweeps", json=CURVES, headers=headers).json()
+    assert again == first
+    kinds = [event.kind for event in api.core.events(first["sweep"]["sweep_id"])]
+    assert kinds.count("sweep.created") == 1
+
+
+def test_who_has_seen_another_state_is_told_so(api):
+    """A request under the ETag of an older state changes nothing."""
+    sweep_id = api.submit()
+    seen = api("GET", f"/sweeps/{sweep_id}").headers["ETag"]
+    path = f"/sweeps/{sweep_id}/extend"
+    assert api("POST", path, json={"trials": 1}, headers={"If-Match": seen}).status_code == 200
+    late = api("POST", path, json={"trials": 1}, headers={"If-Match": seen})
+    problem(late, 412, "precondition-failed")
+    assert late.headers["ETag"] == api("GET", f"/sweeps/{sweep_id}").headers["ETag"] != seen
+    assert api.core.sweep(sweep_id).budget.trials == 21
+    problem(api("POST", f"/sweeps/{sweep_id}/cancel", headers={"If-Match": seen}), 412, "precondition-failed")
+
+
+def test_an_unknown_sweep_is_named(api):
+    """With the ids that are near."""
+    sweep_id = api.submit()
+    hint = problem(api("GET", f"/sweeps/{sweep_id}x"), 404, "unknown-sweep")["hint"]
+    assert sweep_id in hint
+    problem(api("GET", "/sweeps/%00"), 422, "invalid")
+
+
+OPEN = {"/healthz", "/readyz"}
+
+
+def test_nothing_but_health_is_open(api):
+    """Every operation of the document wants a token, and so does everything that is not in it."""
+    paths = api("GET", "/openapi.json").json()["paths"]
+    for path, operations in paths.items():
+        for method in operations:
+            answer = api(method.upper(), path.replace("{sweep_id}", "x").replace("{number}", "1"), scope=None)
+            assert (answer.status_code == 200) if path in OPEN else (answer.status_code == 401), path
+    for path in ("/api/v1/openapi.json", "/docs", "/nothing"):
+        assert api.client.get(path).status_code == 401
+    wrong = api.client.get(
+        "/api/v1/sweeps", headers={"Authorization": "Bearer " + api.tokens["admin"][:-1] + "!"}
+    )
+    problem(wrong, 401, "unauthorized")
+    assert wrong.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_a_viewer_changes_nothing(api):
+    """Every operation that changes something wants more; tokens want an admin."""
+    sweep_id = api.submit()
+    for path, operations in api("GET", "/openapi.json").json()["paths"].items():
+        if "post" in operations and not path.endswith("/plan"):
+            where = path.replace("{sweep_id}", sweep_id).replace("{name}", "x")
+            problem(api("POST", where, scope="viewer"), 403, "forbidden")
+            if "tokens" in path:
+                problem(api("POST", where, scope="operator"), 403, "forbidden")
+    assert api("POST", "/plan", scope="viewer", json=CURVES).status_code == 200
+
+
+def test_tokens_are_shown_once_and_end(api):
+    """A token works until it expires or is revoked; only its digest is stored."""
+    issued = api("POST", "/tokens", scope="admin", json={"name": f"ann {next(_made)}", "days": 1}).json()
+    text, name = issued["token"], issued["about"]["name"]
+    headers = {"Authorization": f"Bearer {text}"}
+    assert api.client.get("/api/v1/knobs", headers=headers).status_code == 200
+    listed = api("GET", "/tokens", scope="admin")
+    assert text.rpartition("_")[2] not in listed.text
+    assert issued["about"] in listed.json()["tokens"]
+    problem(api("POST", "/tokens", scope="admin", json={"name": name}), 422, "invalid")
+    api.clock.tick(24 * 3600 + 1)
+    assert api.client.get("/api/v1/knobs", headers=headers).status_code == 401
+    revoked = api("POST", f"/tokens/{name}/revoke", scope="admin").json()
+    assert revoked["revoked_by"].endswith("-admin")
+    problem(api("POST", "/tokens/nobody/revoke", scope="admin"), 404, "not-found")
+
+
+def test_large_requests_and_many_are_refused(service):
+    """A body over the limit is not read to its end; a client that asks too often waits, others do not."""
+    limits = replace(ROOMY, body_bytes=1000, requests_per_s=1.0, burst=3)
+    with served(service, limits=limits, prefix=f"t{next(_made)}") as api:
+        problem(api("POST", "/sweeps", content=b" " * 1001), 413, "too-large")
+        problem(api("POST", "/sweeps", content=iter([b" " * 600, b" " * 600])), 413, "too-large")
+        assert api("GET", "/knobs").status_code == 200
+        refused = api("GET", "/knobs")
+        problem(refused, 429, "too-many-requests")
+        assert refused.headers["Retry-After"] == "1"
+        assert api("GET", "/knobs", scope="viewer").status_code == 200
+        api.seconds.tick(1.0)
+        assert api("GET", "/knobs").status_code == 200
+
+
+def test_answers_carry_security_headers(api):
+    """Refusals too."""
+    for scope in (None, "viewer"):
+        headers = api("GET", "/knobs", scope=scope).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Cache-Control"] == "no-store"
+        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+
+
+def test_a_plan_says_what_it_does_not_know(api):
+    """Without earlier sweeps the trials of each rung are told, and no times."""
+    plan = api("POST", "/plan", json=CURVES, params={"workers": 4}).json()
+    assert (plan["trials"]["likely"], plan["per_rung"]["900"]["low"] <= 20, plan["wall_s"]) == (
+        20,
+        True,
+        None,
+    )
+    assert any("times are not known" in note for note in plan["notes"])
+
+
+def test_what_can_be_named_is_listed(api):
+    """Knobs, metrics and data sets."""
+    assert "mask_head.conv_dim" in {knob["name"] for knob in api("GET", "/knobs").json()["knobs"]}
+    assert "segm/AP" in {metric["name"] for metric in api("GET", "/metrics").json()["metrics"]}
+    api.core.create(make_spec(), fingerprint="sha", now=1.0)
+    (data,) = api("GET", "/datasets").json()["datasets"]
+    assert (data["fingerprint"], data["train"], data["sweeps"]) == ("sha", "/nowhere/train.json", 1)
+
+
+def test_prometheus_reads_the_numbers(api, measured):
+    """States of all sweeps, and the best value of those of today."""
+    api.submit()
+    headers = {"Authorization": f"Bearer {api.tokens['viewer']}"}
+    lines = api.client.get("/metrics", headers=headers).text.splitlines()
+    pending = next(line for line in lines if line.startswith('masksweep_sweeps{state="PENDING"}'))
+    assert float(pending.split()[1]) >= 1
+    assert any(line.startswith("masksweep_sweep_gpu_seconds{") for line in lines)
+    assert any('route="/api/v1/sweeps",status="201"' in line for line in lines)
+
+
+def test_a_store_that_is_away_is_said_to_be(tmp_path):
+    """503, to be tried again later; health stays, readiness does not."""
+    from sweeps.service import SweepService
+    from sweeps.store.migrations import upgrade
+
+    engine = open_engine(f"sqlite:///{tmp_path}/away.db")
+    upgrade(engine)
+    with served(SweepService(engine)) as api:
+        (tmp_path / "away.db").rename(tmp_path / "elsewhere.db")
+        answer = api("GET", "/sweeps")
+        assert problem(answer, 503, "store-unavailable")["detail"] == "the store does not answer now"
+        assert answer.headers["Retry-After"] == "5"
+        assert api("GET", "/healthz", scope=None).status_code == 200
+        assert api("GET", "/readyz", scope=None).status_code == 503
+        (tmp_path / "elsewhere.db").rename(tmp_path / "away.db")
+        assert api("GET", "/readyz", scope=None).json()["status"] == "ok"
