@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from sweeps.bootstrap import open_service
-from sweeps.cli import token
+from sweeps.cli import team, token
 from sweeps.cli.options import HomeOption, JsonOption, RayOption, WaitOption
 from sweeps.cli.output import data, print_error, print_json, words
+from sweeps.cli.where import choose_server, service_client
 from sweeps.core.errors import StaleEpoch, UserError
 from sweeps.core.requests import RequestKind
 from sweeps.invocation import command
@@ -35,11 +36,17 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
+    server: Annotated[
+        str | None,
+        typer.Option(help="URL of a service that has the sweeps; else MASKSWEEP_SERVER, else a home here."),
+    ] = None,
     _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Options before the command."""
+    choose_server(server, context.invoked_subcommand)
 
 
 @app.command()
@@ -85,6 +92,12 @@ def resume(
     ray_address: RayOption = None,
 ) -> None:
     """Go on with a stopped sweep from its last checkpoints."""
+    client = service_client(home)
+    if client is not None:
+        from sweeps.cli import remote  # noqa: PLC0415 - imports the HTTP client
+
+        remote.ask(client, "resume", sweep_id, as_json=as_json, wait=False)
+        return
     from sweeps.cli.run import resume_sweep  # noqa: PLC0415 - `ls` and `show` need less
 
     raise typer.Exit(resume_sweep(sweep_id, Settings.load(home), as_json=as_json, ray_address=ray_address))
@@ -98,6 +111,12 @@ def pause(
     wait: WaitOption = False,
 ) -> None:
     """Stop a sweep at its next checkpoints; `resume` goes on from there."""
+    client = service_client(home)
+    if client is not None:
+        from sweeps.cli import remote  # noqa: PLC0415 - imports the HTTP client
+
+        remote.ask(client, "pause", sweep_id, as_json=as_json, wait=wait)
+        return
     from sweeps.cli.requests import ask  # noqa: PLC0415 - only this and `cancel` ask
 
     ask(RequestKind.PAUSE, sweep_id, Settings.load(home), as_json=as_json, wait=wait)
@@ -114,6 +133,12 @@ def cancel(
     ] = None,
 ) -> None:
     """End a sweep for good: what runs stops at its next iteration, and nothing more is tried."""
+    client = service_client(home)
+    if client is not None:
+        from sweeps.cli import remote  # noqa: PLC0415 - imports the HTTP client
+
+        remote.ask(client, "cancel", sweep_id, as_json=as_json, wait=wait, reason=reason)
+        return
     from sweeps.cli.requests import ask  # noqa: PLC0415 - only this and `pause` ask
 
     ask(RequestKind.CANCEL, sweep_id, Settings.load(home), as_json=as_json, wait=wait, reason=reason)
@@ -148,7 +173,7 @@ def extend(
     ray_address: RayOption = None,
 ) -> None:
     """Add to a sweep's budget while it runs, or after a limit of it ended the sweep."""
-    from sweeps.cli.extend import extend_sweep  # noqa: PLC0415 - imports pydantic
+    from sweeps.cli.extend import extend_sweep, given_extension  # noqa: PLC0415 - imports pydantic
     from sweeps.cli.run import resume_sweep  # noqa: PLC0415 - only with --resume
 
     given = {
@@ -159,6 +184,13 @@ def extend(
         "target": target,
         "no_improvement": no_improvement,
     }
+    client = service_client(home)
+    if client is not None:
+        from sweeps.cli import remote  # noqa: PLC0415 - imports the HTTP client
+
+        more = given_extension(given)
+        remote.extend(client, sweep_id, more, key=key, resume=resume, as_json=as_json)
+        return
     settings = Settings.load(home)
     reply = extend_sweep(sweep_id, given, settings, key=key, as_json=as_json, resume=resume)
     if reply is None:
@@ -171,6 +203,12 @@ def extend(
 @app.command()
 def ls(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """List the sweeps of a home, newest first."""
+    client = service_client(home)
+    if client is not None:
+        from sweeps.cli import remote  # noqa: PLC0415 - imports the HTTP client
+
+        remote.list_sweeps(client, as_json=as_json)
+        return
     from sweeps.cli.show import list_sweeps  # noqa: PLC0415 - kept beside `show`
 
     list_sweeps(open_service(Settings.load(home)), as_json=as_json)
@@ -183,6 +221,12 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show a sweep: its leaderboard, its failures, where to compare it in MLflow."""
+    client = service_client(home)
+    if client is not None:
+        from sweeps.cli import remote  # noqa: PLC0415 - imports the HTTP client
+
+        remote.show_sweep(client, sweep_id, as_json=as_json)
+        return
     from sweeps.cli.show import show_sweep  # noqa: PLC0415 - kept beside `ls`
 
     settings = Settings.load(home)
@@ -258,28 +302,6 @@ def evaluate(
     raise typer.Exit(code)
 
 
-@app.command()
-def serve(
-    *,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any that is free.")] = 8757,
-    supervise: Annotated[
-        bool, typer.Option("--supervise/--no-supervise", help="Whether to drive what is submitted, too.")
-    ] = True,
-    certificate: Annotated[
-        Path | None, typer.Option("--tls-certificate", help="PEM file; then it is HTTPS.", exists=True)
-    ] = None,
-    key: Annotated[
-        Path | None, typer.Option("--tls-key", help="PEM file of the certificate's key.", exists=True)
-    ] = None,
-    home: HomeOption = None,
-) -> None:
-    """Run the service that a team shares: the API, and the drivers of what is submitted."""
-    from sweeps.cli.serve import Listening, serve  # noqa: PLC0415 - imports the web server
-
-    serve(Settings.load(home), Listening(host, port, certificate, key), supervise=supervise)
-
-
 @dataset_app.command()
 def synth(
     directory: Annotated[Path, typer.Argument(help="Where to write it; made if need be.")],
@@ -304,6 +326,9 @@ def synth(
     else:
         words.print(f"{train} train and {val} val images in {directory}", markup=False)
         words.print(f"\nhint: {command(Settings.load(), 'run', str(spec))}", markup=False)
+
+
+team.add_commands(app)
 
 
 def main() -> None:

@@ -67,13 +67,22 @@ def extend_sweep(
     return reply
 
 
-def _read(given: Mapping[str, Any]) -> Extension:
+def given_extension(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the options of `extend` say, by the names of limits.
+
+    Raises:
+        UserError: Nothing was asked for.
+    """
     document = {name: value for name, value in given.items() if value not in (None, [])}
     if not document:
         raise UserError("say what to add", f"one or more of {', '.join(OPTIONS.values())}")
     if Limit.TARGET in document:
-        document[Limit.TARGET] = _targets(document[Limit.TARGET])
-    return read_extension(document)
+        document["target"] = _targets(document.pop("target"))
+    return document
+
+
+def _read(given: Mapping[str, Any]) -> Extension:
+    return read_extension(given_extension(given))
 
 
 def _targets(texts: Sequence[str]) -> dict[str, object]:

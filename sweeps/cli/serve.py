@@ -1,6 +1,7 @@
 """`masksweep serve`: the service that a team shares."""
 
 import logging
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,8 +74,15 @@ def serve(settings: Settings, listening: Listening, *, supervise: bool) -> None:
         words.print(f"\nhint: nobody has a token yet: {hint}", markup=False)
     if not settings.data_roots:
         words.print("hint: MASKSWEEP_DATA_ROOTS is not set: specs can name no data", markup=False)
+    # uvicorn raises the signal that stopped it once more at its end, before the supervisor has stopped
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stopped_already)
     with _supervised(service, settings) if supervise else _unsupervised():
         uvicorn.Server(config).run(sockets=[socket])
+
+
+def _stopped_already(*_: object) -> None:
+    """What a signal does that has been acted on."""
 
 
 def _bound(config: uvicorn.Config) -> Any:

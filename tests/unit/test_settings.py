@@ -36,6 +36,26 @@ def test_a_store_url_with_options_is_looked_for_without_them(tmp_path):
         assert Settings.load(tmp_path, environ={"MASKSWEEP_STORE_URL": url}).has_store is there
 
 
+def test_a_secret_may_be_in_a_file(tmp_path):
+    """`NAME_FILE` names it; `NAME` itself comes first, and a file that is not there is said to be missing."""
+    (tmp_path / "url").write_text("postgresql://sweeps@db/sweeps\n")
+    environ = {"MASKSWEEP_STORE_URL_FILE": str(tmp_path / "url")}
+    assert Settings.load(tmp_path, environ=environ).store_url == "postgresql://sweeps@db/sweeps"
+    environ["MASKSWEEP_STORE_URL"] = "sqlite:////own.db"
+    assert Settings.load(tmp_path, environ=environ).store_url == "sqlite:////own.db"
+    with pytest.raises(UserError, match="MASKSWEEP_STORE_URL_FILE: .* cannot be read: No such file"):
+        Settings.load(tmp_path, environ={"MASKSWEEP_STORE_URL_FILE": str(tmp_path / "none")})
+
+
+def test_data_roots_are_directories(tmp_path):
+    """Colons stand between them; a slip is told before it forbids everything."""
+    (tmp_path / "a").mkdir()
+    environ = {"MASKSWEEP_DATA_ROOTS": f"{tmp_path / 'a'}:{tmp_path}"}
+    assert Settings.load(tmp_path, environ=environ).data_roots == (tmp_path / "a", tmp_path)
+    with pytest.raises(UserError, match="MASKSWEEP_DATA_ROOTS: .*nowhere is no directory"):
+        Settings.load(tmp_path, environ={"MASKSWEEP_DATA_ROOTS": f"{tmp_path}/nowhere"})
+
+
 def test_an_empty_variable_is_as_good_as_none():
     """MASKSWEEP_HOME= names no directory, so the default holds."""
     assert Settings.load(environ={"MASKSWEEP_HOME": ""}).home == Path(DEFAULT_HOME).resolve()

@@ -1,0 +1,113 @@
+"""A service that a team shares, end to end: its process, its token, commands against it, its events."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sweeps.client import Client
+from tests.service_client import CURVES
+
+CLI = [sys.executable, "-m", "sweeps.cli"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("served")
+
+
+@pytest.fixture(scope="module")
+def token(home) -> str:
+    made = subprocess.run(
+        [*CLI, "token", "create", "ann", "--scope", "operator", "--home", str(home)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return made.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def url(home, token) -> Iterator[str]:
+    """A service in a process of its own; asked to stop, it does."""
+    command = [*CLI, "serve", "--port", "0", "--no-supervise", "--home", str(home)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    line = next(line for line in process.stderr if line.startswith("masksweep serves"))
+    yield line.split()[2].rstrip(",")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+@pytest.fixture
+def run(url, token) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """A command against the service."""
+
+    def run(*words: str, fails: bool = False) -> subprocess.CompletedProcess[str]:
+        environ = {**os.environ, "MASKSWEEP_SERVER": url, "MASKSWEEP_TOKEN": token}
+        done = subprocess.run([*CLI, *words], check=False, capture_output=True, text=True, env=environ)
+        assert (done.returncode != 0) == fails, done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture
+def spec(tmp_path) -> Path:
+    path = tmp_path / "spec.yaml"
+    path.write_text(yaml.safe_dump(CURVES))
+    return path
+
+
+def test_a_sweep_through_a_service(run, url, token, spec, home):
+    """Submitted once under its key, listed, shown, extended and cancelled; who did it is told."""
+    sweep_id = run("submit", str(spec), "--key", "once").stdout.strip()
+    assert run("submit", str(spec), "--key", "once").stdout.strip() == sweep_id
+    (row,) = json.loads(run("ls", "--json").stdout)["sweeps"]
+    assert (row["sweep_id"], row["state"], row["budget_trials"]) == (sweep_id, "PENDING", 20)
+    assert sweep_id in run("ls").stdout
+    assert f"{sweep_id}  PENDING" in run("show", sweep_id).stdout
+    run("extend", sweep_id, "--trials", "5")
+    assert json.loads(run("show", sweep_id, "--json").stdout)["budget"]["trials"] == 25
+    assert "is PENDING: it has not started" in run("pause", sweep_id, fails=True).stderr
+    run("cancel", sweep_id, "--reason", "too slow", "--wait")
+    events = [json.loads(line) for line in run("events", sweep_id, "--json").stdout.splitlines()]
+    told = [(event["kind"], event["by"]) for event in events]
+    assert told == [
+        (kind, "ann") for kind in ("sweep.created", "sweep.extended", "sweep.cancel_asked", "sweep.cancelled")
+    ]
+    followed = Client(url, token).follow(f"/sweeps/{sweep_id}/events/stream", events[1]["event_id"])
+    assert [next(followed), next(followed)] == events[2:]
+    local = subprocess.run([*CLI, "events", "--home", str(home)], check=True, capture_output=True, text=True)
+    assert "sweep.cancelled by ann" in local.stdout
+
+
+def test_mistakes_are_told_in_the_services_words(run, spec, tmp_path):
+    """Every problem of a spec with its path; a token that is none; a service that is not there."""
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(yaml.safe_dump({**CURVES, "colour": "red"}))
+    assert "colour: unknown field" in run("submit", str(wrong), fails=True).stderr
+    assert "no sweep 'nobody'" in run("show", "nobody", fails=True).stderr
+    refused = run("--server", "http://127.0.0.1:1", "ls", fails=True).stderr
+    assert "http://127.0.0.1:1 does not answer" in refused
+    assert "Traceback" not in refused
+    assert "works on this machine" in run("--server", "http://127.0.0.1:1", "run", "x", fails=True).stderr
+
+
+def test_a_stream_tells_what_happens_while_it_is_open(run, url, token, spec):
+    """An event reaches who listens, once, without its being asked for."""
+    client = Client(url, token)
+    last = client.get("/events", limit=1000)["events"][-1]["event_id"]
+    followed = client.follow("/events/stream", last)
+    sweep_id = run("submit", str(spec)).stdout.strip()
+    first = next(followed)
+    assert (first["sweep_id"], first["kind"]) == (sweep_id, "sweep.created")
+    run("cancel", sweep_id)
+    assert [next(followed)["kind"] for _ in range(2)] == ["sweep.cancel_asked", "sweep.cancelled"]
