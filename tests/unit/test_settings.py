@@ -43,7 +43,7 @@ def test_a_secret_may_be_in_a_file(tmp_path):
     assert Settings.load(tmp_path, environ=environ).store_url == "postgresql://sweeps@db/sweeps"
     environ["MASKSWEEP_STORE_URL"] = "sqlite:////own.db"
     assert Settings.load(tmp_path, environ=environ).store_url == "sqlite:////own.db"
-    with pytest.raises(UserError, match="MASKSWEEP_STORE_URL_FILE: .* cannot be read: No such file"):
+    with pytest.raises(UserError, match=r"MASKSWEEP_STORE_URL_FILE: .* cannot be read: No such file"):
         Settings.load(tmp_path, environ={"MASKSWEEP_STORE_URL_FILE": str(tmp_path / "none")})
 
 
@@ -52,7 +52,7 @@ def test_data_roots_are_directories(tmp_path):
     (tmp_path / "a").mkdir()
     environ = {"MASKSWEEP_DATA_ROOTS": f"{tmp_path / 'a'}:{tmp_path}"}
     assert Settings.load(tmp_path, environ=environ).data_roots == (tmp_path / "a", tmp_path)
-    with pytest.raises(UserError, match="MASKSWEEP_DATA_ROOTS: .*nowhere is no directory"):
+    with pytest.raises(UserError, match=r"MASKSWEEP_DATA_ROOTS: .*nowhere is no directory"):
         Settings.load(tmp_path, environ={"MASKSWEEP_DATA_ROOTS": f"{tmp_path}/nowhere"})
 
 
