@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from sweeps.core.errors import UserError
 
 DEFAULT_HOME = "masksweep-home"
+MOST_GPUS = 1_000_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,10 @@ class Settings:
         artifact_root: Directory for MLflow's artifacts in the embedded default, or None with a server.
         data_roots: Absolute directories that specs may name, where a service takes them in
             (`MASKSWEEP_DATA_ROOTS`, with colons between them).
+        launcher: What a service starts drivers with (`MASKSWEEP_LAUNCHER`): `local`, or `ray:` and the
+            address of a Ray cluster's dashboard.
+        pool_gpus: GPUs that the sweeps of a service share (`MASKSWEEP_POOL_GPUS`), or None: one sweep at a
+            time has them all.
     """
 
     home: Path
@@ -29,6 +34,8 @@ class Settings:
     tracking_uri: str
     artifact_root: str | None
     data_roots: tuple[Path, ...] = ()
+    launcher: str = "local"
+    pool_gpus: float | None = None
 
     @classmethod
     def load(cls, home: Path | None = None, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -50,6 +57,8 @@ class Settings:
             tracking_uri=tracking or _sqlite_url(root / "mlflow.db"),
             artifact_root=None if tracking else str(root / "mlflow-artifacts"),
             data_roots=_directories(environ.get("MASKSWEEP_DATA_ROOTS") or ""),
+            launcher=environ.get("MASKSWEEP_LAUNCHER") or "local",
+            pool_gpus=_gpus(environ.get("MASKSWEEP_POOL_GPUS")),
         )
 
     @property
@@ -88,6 +97,19 @@ def _directories(text: str) -> tuple[Path, ...]:
             raise UserError(f"MASKSWEEP_DATA_ROOTS: {part} is no directory", "put colons between directories")
         found.append(path)
     return tuple(found)
+
+
+def _gpus(text: str | None) -> float | None:
+    if not text:
+        return None
+    try:
+        gpus = float(text)
+    except ValueError:
+        gpus = 0.0
+    if not 0 < gpus <= MOST_GPUS:
+        hint = "leave it out for one sweep at a time"
+        raise UserError(f"MASKSWEEP_POOL_GPUS: got {text!r}, but needs a number over 0", hint)
+    return gpus
 
 
 def _sqlite_url(file: Path) -> str:

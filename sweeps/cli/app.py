@@ -103,6 +103,21 @@ def resume(
     raise typer.Exit(resume_sweep(sweep_id, Settings.load(home), as_json=as_json, ray_address=ray_address))
 
 
+@app.command(hidden=True)
+def drive(
+    sweep_id: Annotated[str, typer.Argument(help="The sweep's id.")],
+    launch: Annotated[int, typer.Option(min=1, help="The number of the launch.")],
+    home: HomeOption = None,
+    ray_address: RayOption = None,
+    handle: Annotated[str | None, typer.Option(help="How the launcher finds this process.")] = None,
+) -> None:
+    """Drive a sweep as the process of a supervisor's launch."""
+    from sweeps.cli.drive import drive_launch  # noqa: PLC0415 - only supervisors start it
+
+    settings = Settings.load(home)
+    raise typer.Exit(drive_launch(sweep_id, launch, settings, ray_address=ray_address, handle=handle))
+
+
 @app.command()
 def pause(
     sweep_id: Annotated[str, typer.Argument(help="The sweep's id, or a unique beginning of it.")],

@@ -26,6 +26,7 @@ from sweeps.store.find import find_sweep, lock_sweep
 from sweeps.store.handover import living_driver
 from sweeps.store.leaving import reopen
 from sweeps.store.waiting import go_on
+from sweeps.store.submissions import hold
 
 
 class Answer(StrEnum):
@@ -106,6 +107,8 @@ class SweepControl:
         with writing(self._engine) as connection:
             sweep = lock_sweep(connection, sweep_id)
             check(sweep)
+            if kind is RequestKind.PAUSE and sweep.state in (SweepState.RUNNING, SweepState.PAUSED):
+                hold(connection, sweep.sweep_id, by)
             if sweep.state is AIMS[kind]:
                 return Reply(Answer.ALREADY, sweep, None)
             self._check(connection, sweep, kind)

@@ -1,7 +1,7 @@
 """A sweep changes hands: claims, and what becomes of the trials that were left open."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy.engine import Connection
 
@@ -34,8 +34,20 @@ def check_claimable(
         )
 
 
+class Driven(Protocol):
+    """What tells whether a sweep has a driver."""
+
+    @property
+    def state(self) -> SweepState:
+        """Where it is in its life."""
+
+    @property
+    def driver(self) -> Driver | None:
+        """Who holds its epoch, or None before the first."""
+
+
 def living_driver(
-    sweep: SweepRecord, now: float, stale_after_s: float, is_dead: Callable[[Driver], bool]
+    sweep: Driven, now: float, stale_after_s: float, is_dead: Callable[[Driver], bool]
 ) -> Driver | None:
     """Who drives a sweep: it was seen less than `stale_after_s` ago and is not dead. None if nobody does."""
     driver = sweep.driver

@@ -9,10 +9,12 @@ Trial      QUEUED <-> RUNNING -> COMPLETED | PRUNED | FAILED | INFEASIBLE
 Attempt    RUNNING -> ENDED  (the trial became terminal)
                     | PAUSED (the trial is QUEUED, to go on from its checkpoint)
                     | LOST   (the trial is QUEUED again after a failure, or with its driver gone)
+Launch     WAITING <-> STARTING -> RUNNING -> WAITING;  all -> ENDED  (its sweep has);  ENDED -> WAITING
+           (the sweep was extended)
 
-The arrows are `sweeps.core.states`; each is one UPDATE that names the old state and requires one row, with a
-row in `events` in the same transaction. A driver's transaction begins by touching its sweep's row under its
-epoch.
+The arrows are `sweeps.core.states` and `sweeps.core.supervision`; each is one UPDATE that names the old state
+and requires one row, with a row in `events` in the same transaction. A driver's transaction begins by
+touching its sweep's row under its epoch.
 Times are seconds since the Unix epoch. JSON is text, the same bytes on every database; it holds no NaN.
 """
 
@@ -192,6 +194,44 @@ requests = sa.Table(  # what people ask of a sweep; a row is made once, and answ
     sa.Column("key", sa.Text),  # given by who asks, so that asking again changes nothing
     sa.Index(None, "sweep_id", "state"),
     sa.Index(None, "sweep_id", "key", unique=True),
+)
+
+submissions = sa.Table(  # sweeps that a service drives; one that somebody runs by hand has no row
+    "submissions",
+    metadata,
+    sa.Column("sweep_id", sa.Text, sa.ForeignKey("sweeps.sweep_id"), primary_key=True),
+    sa.Column("submitted_by", sa.Text, nullable=False),
+    sa.Column("submitted_at", sa.Double, nullable=False),
+    sa.Column("priority", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("weight", sa.Double, nullable=False, server_default="1"),
+    sa.Column("launcher", sa.Text),  # NULL: the service's own
+    sa.Column("held_by", sa.Text),  # who paused it; NULL: it may run
+    sa.Column("share_from", sa.Double),  # GPU-seconds a weight that count as used when it joined the pool
+    sa.Column("note", sa.Text),  # what a person should know, as a deadline that will be missed
+)
+
+launches = sa.Table(  # one row a submission, written in the same transaction: its driver's process
+    "launches",
+    metadata,
+    sa.Column("sweep_id", sa.Text, sa.ForeignKey("submissions.sweep_id"), primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False),  # the fence of processes: moves on with each start
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("handle", sa.Text),  # of the launcher; NULL while nobody knows whether there is a process
+    sa.Column("launched_at", sa.Double),
+    sa.Column("confirmed_at", sa.Double),  # when the process said that it is this launch
+    sa.Column("progress", sa.Integer, nullable=False),  # measurements and ended trials at the launch
+    sa.Column("failures", sa.Integer, nullable=False),  # deaths in a row without progress between them
+    sa.Column("retry_at", sa.Double),
+    sa.Column("stopped_at", sa.Double),  # when its process was told to stop
+    sa.Column("reason", sa.Text),  # of the last death
+)
+
+leases = sa.Table(  # who may act; whoever finds a lease run out takes it
+    "leases",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("until", sa.Double, nullable=False),
 )
 
 mirrored = sa.Table(  # what a display already shows; deleting these rows makes it be built again

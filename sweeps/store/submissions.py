@@ -1,0 +1,165 @@
+"""Sweeps that a service runs on behalf of those who submitted them."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from sweeps.core.errors import UserError
+from sweeps.core.supervision import LaunchState
+from sweeps.records import Claim
+from sweeps.store import sql
+from sweeps.store.find import find_sweep
+from sweeps.store.tables import launches, submissions
+
+MOST_PRIORITY = 1000
+MOST_WEIGHT = 1000.0
+
+SUPERVISOR = "masksweep-supervisor"
+"""Who asks, where the supervisor itself pauses a sweep: that is no person's wish, and does not hold it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A sweep that a service runs.
+
+    Attributes:
+        sweep_id: The sweep.
+        submitted_by: Who wants it.
+        submitted_at: Since when, in seconds since the Unix epoch.
+        priority: -1000 to 1000; a higher one takes the pool from a lower one.
+        weight: Over 0 to 1000; its share of the pool among those of its priority.
+        launcher: Where it is to run; None: wherever the service runs sweeps.
+        held_by: Who paused it, or None if it may run.
+        note: What a person should know, or None.
+    """
+
+    sweep_id: str
+    submitted_by: str
+    submitted_at: float
+    priority: int = 0
+    weight: float = 1.0
+    launcher: str | None = None
+    held_by: str | None = None
+    note: str | None = None
+
+
+def submit(
+    connection: Connection,
+    sweep_id: str,
+    *,
+    by: str,
+    now: float,
+    priority: int = 0,
+    weight: float = 1.0,
+    launcher: str | None = None,
+) -> Submission:
+    """Gives a sweep to the service, which drives it from now on. A second time changes nothing.
+
+    Args:
+        connection: In a transaction that may write.
+        sweep_id: Of a sweep that exists.
+        by: Who submits it.
+        now: Seconds since the Unix epoch.
+        priority: -1000 to 1000.
+        weight: Over 0, up to 1000.
+        launcher: As `MASKSWEEP_LAUNCHER`; None: the service's own.
+
+    Raises:
+        UserError: A number is out of its range.
+        UnknownSweep: There is no such sweep.
+    """
+    check(priority, weight)
+    sweep = find_sweep(connection, sweep_id)
+    found = find(connection, sweep.sweep_id)
+    if found is not None:
+        return found
+    made = Submission(sweep.sweep_id, by, now, priority, weight, launcher)
+    row = {
+        "sweep_id": made.sweep_id,
+        "submitted_by": by,
+        "submitted_at": now,
+        "priority": priority,
+        "weight": weight,
+        "launcher": launcher,
+    }
+    connection.execute(sa.insert(submissions), row)
+    waiting = {"number": 0, "state": LaunchState.WAITING.value, "progress": 0, "failures": 0}
+    connection.execute(sa.insert(launches), {"sweep_id": made.sweep_id, **waiting})
+    data = {"by": by, "priority": priority, "weight": weight}
+    sql.add_sweep_event(connection, Claim(made.sweep_id, sweep.epoch), "sweep.submitted", now, data)
+    return made
+
+
+def check(priority: int, weight: float) -> None:
+    """Refuses a priority or a weight that is out of its range.
+
+    Raises:
+        UserError: It is.
+    """
+    if not -MOST_PRIORITY <= priority <= MOST_PRIORITY:
+        hint = "sweeps are submitted with 0 unless they say otherwise"
+        raise UserError(f"priority: got {priority}, but it must be -1000 to 1000", hint)
+    if not (math.isfinite(weight) and 0 < weight <= MOST_WEIGHT):
+        hint = "a sweep of weight 2 gets twice the share of one of weight 1"
+        raise UserError(f"weight: got {weight:g}, but it must be over 0 and up to 1000", hint)
+
+
+def find(connection: Connection, sweep_id: str) -> Submission | None:
+    """A sweep's submission, or None if nobody submitted it."""
+    query = sa.select(submissions).where(submissions.c.sweep_id == sweep_id)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else _record(row)
+
+
+def hold(connection: Connection, sweep_id: str, by: str) -> None:
+    """A person paused a sweep: the service leaves it PAUSED. Of one that was not submitted, nothing."""
+    if not by.startswith(SUPERVISOR):
+        held = sa.update(submissions).where(submissions.c.sweep_id == sweep_id)
+        connection.execute(held.values(held_by=by))
+
+
+def resume(connection: Connection, sweep_id: str, *, by: str, now: float) -> Submission:
+    """A person wants a sweep to go on: the service drives it again, at once if it waited after a death.
+
+    Raises:
+        UnknownSweep: There is no such sweep.
+        UserError: It was not submitted.
+    """
+    sweep = find_sweep(connection, sweep_id)
+    found = find(connection, sweep.sweep_id)
+    if found is None:
+        hint = "whoever runs it goes on with it: masksweep resume"
+        raise UserError(f"sweep {sweep.sweep_id} was not submitted to the service", hint)
+    mine = submissions.c.sweep_id == found.sweep_id
+    connection.execute(sa.update(submissions).where(mine).values(held_by=None, share_from=None))
+    waiting = sa.update(launches).where(
+        launches.c.sweep_id == found.sweep_id, launches.c.state == LaunchState.WAITING.value
+    )
+    connection.execute(waiting.values(failures=0, retry_at=None))
+    held = Claim(found.sweep_id, sweep.epoch)
+    sql.add_sweep_event(connection, held, "sweep.resume_asked", now, {"by": by})
+    again = find(connection, found.sweep_id)
+    assert again is not None
+    return again
+
+
+def put_note(connection: Connection, sweep_id: str, note: str | None) -> None:
+    """Says what a person should know of a sweep."""
+    of = sa.update(submissions).where(submissions.c.sweep_id == sweep_id)
+    connection.execute(of.values(note=note))
+
+
+def _record(row: Any) -> Submission:
+    return Submission(
+        row["sweep_id"],
+        row["submitted_by"],
+        row["submitted_at"],
+        row["priority"],
+        row["weight"],
+        row["launcher"],
+        row["held_by"],
+        row["note"],
+    )

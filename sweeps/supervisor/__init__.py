@@ -1,0 +1,1 @@
+"""Keeps the drivers of submitted sweeps alive, one each, and shares the pool among them."""

@@ -1,0 +1,90 @@
+"""What each submitted sweep takes of the pool, and whose turn it is."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from sweeps.core.sharing import Arrangement, Candidate, arrange, join_at
+from sweeps.core.spec import Resources
+from sweeps.core.supervision import LaunchState, Rules, View, ready
+from sweeps.store.launches import LaunchBook, Watched
+
+
+class Pool:
+    """Shares a pool among sweeps.
+
+    Args:
+        gpus: Devices of the pool; None: nobody knows, so that one sweep at a time has it all.
+        quantum_s: Seconds of the pool that a sweep of weight 1 may be ahead before another gets its place.
+        resources: Of a sweep.
+        book: Takes from where on each sweep's use counts.
+    """
+
+    def __init__(
+        self,
+        gpus: float | None,
+        quantum_s: float,
+        resources: Callable[[str], Resources],
+        book: LaunchBook,
+    ) -> None:
+        self._gpus, self._quantum_s, self._resources, self._book = gpus, quantum_s, resources, book
+
+    def arrange(
+        self, watched: Sequence[Watched], views: Mapping[str, View], now: float, rules: Rules
+    ) -> Arrangement:
+        """Who shall run, of those that do and those that could."""
+        there = [one for one in watched if _takes_part(views[one.launch.sweep_id], now, rules)]
+        virtual = self._virtual(there)
+        candidates = [
+            self._candidate(one, views[one.launch.sweep_id], virtual[one.launch.sweep_id]) for one in there
+        ]
+        return arrange(candidates, quantum_s=self._quantum_s)
+
+    def _virtual(self, there: Collection[Watched]) -> dict[str, float]:
+        """Virtual times; a sweep that is new joins those of its priority."""
+        virtual = dict[str, float]()
+        for one in sorted(there, key=lambda one: one.share_from is None):  # who has joined before comes first
+            used_s = self._used_s(one)
+            at = one.share_from
+            if at is None:
+                peers = [
+                    virtual[peer.launch.sweep_id]
+                    for peer in there
+                    if peer.priority == one.priority and peer.launch.sweep_id in virtual
+                ]
+                at = join_at(peers, used_s, one.weight)
+                self._book.put(one.launch.sweep_id, share_from=at)
+            virtual[one.launch.sweep_id] = at + used_s / one.weight
+        return virtual
+
+    def _used_s(self, one: Watched) -> float:
+        """GPU-seconds; where trials need no GPU, seconds of workers."""
+        gpus = self._resources(one.launch.sweep_id).gpus_per_trial
+        return one.worker_s * (1.0 if gpus is None else gpus or 1.0)
+
+    def _candidate(self, one: Watched, view: View, virtual_s: float) -> Candidate:
+        return Candidate(
+            sweep_id=one.launch.sweep_id,
+            priority=one.priority,
+            weight=one.weight,
+            virtual_s=virtual_s,
+            demand=self._demand(one.launch.sweep_id),
+            alive=_holds(view),
+            since=one.submitted_at,
+            leaves=view.asked_at is not None or view.stopped_at is not None or view.sweep.terminal,
+        )
+
+    def _demand(self, sweep_id: str) -> float:
+        resources = self._resources(sweep_id)
+        gpus, most = resources.gpus_per_trial, resources.max_concurrent
+        if self._gpus is None or most is None:
+            return 1.0
+        return min(1.0, most * (1.0 if gpus is None else gpus) / self._gpus) or 1e-6
+
+
+def _holds(view: View) -> bool:
+    """Whether a sweep has its part of the pool, or may have."""
+    launched = view.launch in (LaunchState.STARTING, LaunchState.RUNNING)
+    return (launched and view.alive is not False) or view.driven
+
+
+def _takes_part(view: View, now: float, rules: Rules) -> bool:
+    return _holds(view) or view.launch is LaunchState.STARTING or ready(view, now, rules)

@@ -1,0 +1,190 @@
+"""Submissions and the book of launches, on SQLite and on a real PostgreSQL."""
+
+import threading
+
+import pytest
+
+from sweeps.core.errors import UnknownSweep, UserError, WrongState
+from sweeps.core.requests import RequestKind
+from sweeps.core.states import SweepState
+from sweeps.core.supervision import LaunchState
+from sweeps.core.trial import Suggestion
+from sweeps.store.control import Answer, SweepControl
+from sweeps.store.engine import writing
+from sweeps.store.launches import LaunchBook, LeaseLost, confirm
+from sweeps.store.submissions import SUPERVISOR, find, resume, submit
+from sweeps.testing import GOES_ON, make_report, make_spec
+
+SPEC = make_spec()
+
+
+@pytest.fixture
+def sweep_id(service) -> str:
+    """A sweep that Ann submitted at second 2."""
+    made = service.create(SPEC, fingerprint="", now=1.0).sweep_id
+    with writing(service.engine) as connection:
+        submit(connection, made, by="ann", now=2.0, priority=3, weight=2.0)
+    return made
+
+
+@pytest.fixture
+def book(engine):
+    """The book of a supervisor that has the lease from second 10 on."""
+    book = LaunchBook(engine, "one", lease_s=30.0)
+    assert book.hold(10.0)
+    yield book
+    book.release()
+
+
+def submission(engine, sweep_id):
+    with writing(engine) as connection:
+        return find(connection, sweep_id)
+
+
+def test_a_sweep_is_submitted_once(service, engine, sweep_id):
+    """A second submission answers with the first, whatever it asks for; an event says who and what."""
+    with writing(engine) as connection:
+        again = submit(connection, sweep_id, by="bob", now=5.0, priority=9)
+    assert (again.submitted_by, again.priority, again.weight, again.submitted_at) == ("ann", 3, 2.0, 2.0)
+    *_, event = service.events(sweep_id)
+    assert (event.kind, event.at) == ("sweep.submitted", 2.0)
+    assert event.data == {"by": "ann", "priority": 3, "weight": 2.0}
+
+
+def test_what_was_not_submitted_is_not_watched(service, book):
+    """A sweep that somebody runs by hand is nobody's business."""
+    made = service.create(SPEC, fingerprint="", now=1.0).sweep_id
+    assert made not in [one.launch.sweep_id for one in book.watched()]
+    assert book.launch(made) is None
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ({"priority": 1001}, "priority: got 1001, but it must be -1000 to 1000"),
+        ({"weight": 0.0}, "weight: got 0, but it must be over 0 and up to 1000"),
+        ({"weight": float("nan")}, "weight: got nan, but it must be over 0 and up to 1000"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(service, engine, numbers, message):
+    """What was got, and what is allowed; nothing is submitted."""
+    made = service.create(SPEC, fingerprint="", now=1.0).sweep_id
+    with pytest.raises(UserError) as refused, writing(engine) as connection:
+        submit(connection, made, by="ann", now=2.0, **numbers)
+    assert str(refused.value) == message
+    assert submission(engine, made) is None
+
+
+def test_only_sweeps_that_exist_are_submitted_or_resumed(service, engine):
+    """And only what was submitted is resumed."""
+    with pytest.raises(UnknownSweep), writing(engine) as connection:
+        submit(connection, "nobody", by="ann", now=2.0)
+    made = service.create(SPEC, fingerprint="", now=1.0).sweep_id
+    with pytest.raises(UserError, match="was not submitted to the service"), writing(engine) as connection:
+        resume(connection, made, by="ann", now=2.0)
+
+
+def test_who_pauses_holds_and_who_resumes_lets_go(service, engine, sweep_id):
+    """A person's pause holds, also of what makes room already; the supervisor's own does not."""
+    control = SweepControl(engine, is_dead=lambda _: True)
+    service.claim(sweep_id, 3.0)
+    control.ask(sweep_id, RequestKind.PAUSE, by=f"{SUPERVISOR}@lab", now=4.0)
+    assert service.sweep(sweep_id).state is SweepState.PAUSED
+    assert submission(engine, sweep_id).held_by is None
+    reply = control.ask(sweep_id, RequestKind.PAUSE, by="bob@lab", now=5.0)
+    assert reply.answer is Answer.ALREADY
+    assert submission(engine, sweep_id).held_by == "bob@lab"
+    with writing(engine) as connection:
+        assert resume(connection, sweep_id, by="ann", now=6.0).held_by is None
+
+
+def test_a_refused_pause_holds_nothing(engine, sweep_id):
+    """What has not started cannot be paused."""
+    with pytest.raises(WrongState):
+        SweepControl(engine).ask(sweep_id, RequestKind.PAUSE, by="bob@lab", now=5.0)
+    assert submission(engine, sweep_id).held_by is None
+
+
+def test_one_supervisor_has_the_lease(engine, book):
+    """Another one gets it when it has run out, or was given back; the first then can do nothing."""
+    other = LaunchBook(engine, "two", lease_s=30.0)
+    assert not other.hold(39.0)
+    assert book.hold(39.0)
+    assert not other.hold(68.0)
+    assert other.hold(69.0)
+    assert not book.hold(70.0)
+    other.release()
+    assert book.hold(71.0)
+
+
+def test_a_supervisor_that_lost_the_lease_changes_nothing(engine, book, sweep_id):
+    """It finds out in the transaction in which it would act."""
+    launch = book.launch(sweep_id)
+    other = LaunchBook(engine, "two", lease_s=30.0)
+    assert other.hold(100.0)
+    with pytest.raises(LeaseLost):
+        book.write_down(launch, 101.0)
+    assert book.launch(sweep_id) == launch
+    other.release()
+
+
+def test_of_two_supervisors_that_launch_at_once_one_does(engine, sweep_id):
+    """Both read the same row; one gets the next number, whoever has the lease."""
+    books = [LaunchBook(engine, name, lease_s=0.0) for name in ("one", "two")]  # a lease that stops nobody
+    launch, gate, got = books[0].launch(sweep_id), threading.Barrier(2), []
+
+    def race(book: LaunchBook) -> None:
+        gate.wait()
+        try:
+            got.append(book.write_down(launch, 10.0))
+        except LeaseLost:
+            got.append(None)
+
+    threads = [threading.Thread(target=race, args=(book,)) for book in books]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(one.number for one in got if one) == [1]
+    books[0].release()
+    books[1].release()
+
+
+def test_a_launch_is_confirmed_by_one_process(engine, book, sweep_id):
+    """A second process of it, and one that comes after it was given up, are told no."""
+    launch = book.write_down(book.launch(sweep_id), 11.0)
+    assert confirm(engine, sweep_id, 1, 12.0, handle="h")
+    assert not confirm(engine, sweep_id, 1, 12.5, handle="other")
+    assert not book.move(launch, LaunchState.WAITING, 13.0, kind=None), "it was read before the confirmation"
+    found = book.launch(sweep_id)
+    assert (found.handle, found.confirmed_at, found.state) == ("h", 12.0, LaunchState.STARTING)
+    assert book.move(found, LaunchState.WAITING, 14.0, kind="driver.left", handle=None)
+    assert not confirm(engine, sweep_id, 1, 15.0, handle="h")
+
+
+def test_a_launch_that_was_given_up_cannot_be_confirmed(engine, book, sweep_id):
+    """The next one can."""
+    launch = book.write_down(book.launch(sweep_id), 11.0)
+    assert book.move(launch, LaunchState.WAITING, 12.0, kind="driver.dropped")
+    book.write_down(book.launch(sweep_id), 13.0)
+    assert not confirm(engine, sweep_id, 1, 14.0, handle="late")
+    assert confirm(engine, sweep_id, 2, 14.0, handle="next")
+
+
+def test_deaths_are_counted_from_the_last_progress(service, engine, book, sweep_id):
+    """In a row without a measurement or a trial's end between them; the event tells what was said."""
+    deaths = []
+    for death in range(4):
+        launch = book.write_down(book.launch(sweep_id), 20.0 + death)
+        if death == 2:
+            claim = service.claim(sweep_id, 20.0)
+            service.add_trial(claim, Suggestion(0, {"mask_head.num_conv": 4}, 5), {}, 20.0)
+            report = make_report(iteration=75, metrics={"segm/AP": 1.0})
+            service.record(claim, report, outcome=GOES_ON, sampler_attrs=None, now=21.0)
+        deaths.append(book.bury(launch, 30.0 + death, "out of luck", lambda failures: 10.0 * failures))
+    assert deaths == [1, 2, 1, 2]
+    found = book.launch(sweep_id)
+    assert (found.state, found.retry_at, found.reason) == (LaunchState.WAITING, 53.0, "out of luck")
+    *_, event = service.events(sweep_id)
+    assert event.kind == "driver.died"
+    assert event.data == {"launch": 4, "reason": "out of luck", "failures": 2, "retry_at": 53.0}
