@@ -28,10 +28,12 @@ class LocalLauncher:
 
     Args:
         settings: Of the service: the drivers get the same.
+        ray_address: A running Ray cluster that they join; None: each starts its own.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, ray_address: str | None = None) -> None:
         self._settings = settings
+        self._cluster = [] if ray_address is None else ["--ray-address", ray_address]
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, sweep_id: str, number: int) -> str:
@@ -47,7 +49,7 @@ class LocalLauncher:
                 old.unlink(missing_ok=True)
             with _output_file(directory, number).open("ab") as output:
                 process = subprocess.Popen(
-                    drive_command(sweep_id, number, sys.executable),
+                    [*drive_command(sweep_id, number, sys.executable), *self._cluster],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
