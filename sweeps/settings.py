@@ -18,8 +18,10 @@ class Settings:
 
     Attributes:
         home: Absolute directory for everything that masksweep keeps (`--home`, `MASKSWEEP_HOME`).
-        store_url: SQLAlchemy URL of the store (`MASKSWEEP_STORE_URL`; else SQLite in the home).
-        tracking_uri: MLflow tracking URI (`MLFLOW_TRACKING_URI`; else SQLite in the home).
+        store_url: SQLAlchemy URL of the store (`MASKSWEEP_STORE_URL`, or in the file that
+            `MASKSWEEP_STORE_URL_FILE` names; else SQLite in the home).
+        tracking_uri: MLflow tracking URI (`MLFLOW_TRACKING_URI`, or in the file that
+            `MLFLOW_TRACKING_URI_FILE` names; else SQLite in the home).
         artifact_root: Directory for MLflow's artifacts in the embedded default, or None with a server.
         data_roots: Absolute directories that specs may name, where a service takes them in
             (`MASKSWEEP_DATA_ROOTS`, with colons between them).
@@ -76,16 +78,20 @@ def secret(environ: Mapping[str, str], name: str) -> str | None:
     """A variable that may hold a password: `NAME`, or what is in the file that `NAME_FILE` names.
 
     Raises:
-        UserError: That file cannot be read.
+        UserError: That file cannot be read or is empty: a secret that is not there must not turn into the
+            default, a store of its own.
     """
     file = environ.get(f"{name}_FILE")
     if not file or environ.get(name):
         return environ.get(name) or None
     try:
-        return Path(file).read_text(encoding="utf-8").strip() or None
+        held = Path(file).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
         raise UserError(f"{name}_FILE: {file} cannot be read: {reason}") from error
+    if not held:
+        raise UserError(f"{name}_FILE: {file} is empty", f"write into it what {name} would be")
+    return held
 
 
 def _directories(text: str) -> tuple[Path, ...]:

@@ -76,3 +76,40 @@ def test_mlflow_of_an_oddly_named_home_is_in_that_home(tmp_path):
     settings.home.mkdir()
     Tracker(settings.tracking_uri, settings.artifact_root).experiment("parts")
     assert [path.relative_to(tmp_path) for path in tmp_path.rglob("mlflow.db")] == [Path(name, "mlflow.db")]
+
+
+NAMES = ("MASKSWEEP_STORE_URL", "MLFLOW_TRACKING_URI")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_secret_is_read_from_a_file(tmp_path, name):
+    """NAME_FILE names the file that holds NAME, with the line end that editors leave."""
+    file = tmp_path / "secret"
+    file.write_text("postgresql+psycopg://me:p%40ss@db/x\n")
+    found = Settings.load(tmp_path, environ={f"{name}_FILE": str(file)})
+    assert "postgresql+psycopg://me:p%40ss@db/x" in (found.store_url, found.tracking_uri)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "{name}_FILE: {file} cannot be read: No such file or directory"),
+        (b"\xff", "{name}_FILE: {file} cannot be read: it is no UTF-8 text"),
+        (b" \n", "{name}_FILE: {file} is empty"),
+    ],
+)
+def test_a_secret_that_is_not_there_is_no_default(tmp_path, name, content, said):
+    """Else a service with a broken secret would quietly keep a store of its own."""
+    file = tmp_path / "secret"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(UserError) as raised:
+        Settings.load(tmp_path, environ={f"{name}_FILE": str(file)})
+    assert str(raised.value) == said.format(name=name, file=file)
+
+
+def test_a_variable_counts_before_the_file_of_one(tmp_path):
+    """What a launcher hands to a driver holds, whatever the environment of its node names."""
+    environ = {"MASKSWEEP_STORE_URL": "sqlite:///x.db", "MASKSWEEP_STORE_URL_FILE": "/nowhere"}
+    assert Settings.load(tmp_path, environ=environ).store_url == "sqlite:///x.db"
