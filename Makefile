@@ -32,6 +32,8 @@ lint: setup
 	@echo "mypy";         $(PY) -m mypy
 	@echo "lint-imports"; $(BIN)/lint-imports --no-logo
 	@echo "deptry";       $(BIN)/deptry .
+	@echo "hadolint";     $(BIN)/hadolint docker/*/Dockerfile
+	@echo "compose";      $(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
 
 test: lint  ## The checks, then all the tests
 	@$(PY) -m pytest $(PYTEST_ARGS)

@@ -25,8 +25,8 @@ from sweeps.store.extending import add, check_extension
 from sweeps.store.find import find_sweep, lock_sweep
 from sweeps.store.handover import living_driver
 from sweeps.store.leaving import reopen
-from sweeps.store.waiting import go_on
 from sweeps.store.submissions import hold
+from sweeps.store.waiting import go_on
 
 
 class Answer(StrEnum):
