@@ -16,7 +16,7 @@ from sweeps.core.salvage import salvage
 from sweeps.core.spec import SweepSpec, parse_spec
 from sweeps.core.states import SweepState
 from sweeps.core.stops import Limit
-from sweeps.invocation import command, mlflow_place, resume_command
+from sweeps.invocation import caller, command, mlflow_place, resume_command
 from sweeps.launchers.runner import DriveOrder, Preflight, Runner, load_runner
 from sweeps.service import SweepService
 from sweeps.settings import Settings
@@ -45,7 +45,7 @@ def run_spec(path: Path, settings: Settings, *, as_json: bool, ray_address: str 
     service = open_service(settings, create=True)
     warm = warm_plan(service, spec, checked)
     sweep = service.create(
-        spec, fingerprint=checked.fingerprint, now=time.time(), base=checked.base, warm=warm
+        spec, fingerprint=checked.fingerprint, now=time.time(), base=checked.base, warm=warm, by=caller()
     )
     words.print(f"sweep {sweep.sweep_id}: {spec.budget.trials} trials, home {settings.home}", markup=False)
     if warm is not None:

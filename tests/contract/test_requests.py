@@ -258,3 +258,30 @@ def test_many_ask_while_the_driver_leaves(engine, service, driven):
         assert {r.state for r in asked} <= {RequestState.VOID}
         assert len(asked) <= 2
         assert len(asked) > 0 or len(refused) == len(threads)
+
+
+def test_the_first_to_read_the_data_notes_what_it_is(service):
+    """A sweep that was taken in unread gets its fingerprint once; one that is known stays as it is."""
+    unread = service.create(SPEC, fingerprint="", now=1.0).sweep_id
+    for fingerprint in ("first", "second"):
+        sweep = service.note_data(unread, fingerprint=fingerprint, base="b", now=2.0)
+        assert sweep.fingerprint == "first"
+    assert service.base_fingerprint(unread) == "b"
+    assert [kind for kind, _ in kinds(service, unread)] == ["sweep.created", "sweep.data_read"]
+
+
+def test_a_key_makes_one_sweep(service):
+    """Creating again under it finds the first, and leaves no second event."""
+    first = service.create(SPEC, fingerprint="", now=1.0, by="ann", key="ann\nk")
+    assert service.create(SPEC, fingerprint="", now=2.0, by="ann", key="ann\nk") == first
+    assert service.create(SPEC, fingerprint="", now=2.0, by="bob", key="bob\nk") != first
+    (event,) = service.events(first.sweep_id)
+    assert (event.kind, event.by, event.sweep_id) == ("sweep.created", "ann", first.sweep_id)
+
+
+def test_what_runs_is_not_resumed_and_what_has_ended_cannot_be(service, driven, claim):
+    """ALREADY, or a refusal that says what would help."""
+    assert driven.resume(claim.sweep_id, by="ann", now=110.0).answer is Answer.ALREADY
+    service.finish(claim, SweepState.CANCELLED, "why", 120.0)
+    with pytest.raises(WrongState, match="is CANCELLED: there is nothing to go on with"):
+        driven.resume(claim.sweep_id, by="ann", now=130.0)
