@@ -116,7 +116,7 @@ def test_a_sweep_runs_as_a_job_and_is_started_again(dashboard, tmp_path, mlflow_
 def test_a_dashboard_that_is_not_there_is_told(tmp_path):
     """Its address, and how a head gets one; nobody knows then whether a process lives."""
     launcher = RayJobsLauncher(f"http://127.0.0.1:{free_port()}", Settings.load(tmp_path, environ={}))
-    with pytest.raises(LauncherUnavailable, match="does not answer: .*refused") as told:
+    with pytest.raises(LauncherUnavailable, match=r"does not answer: .*refused") as told:
         launcher.alive("ray|masksweep-parts-1")
     assert "--include-dashboard=true" in str(told.value.hint)
     assert launcher.output("ray|masksweep-parts-1") == ""
