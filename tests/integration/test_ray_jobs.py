@@ -46,9 +46,9 @@ def dashboard(tmp_path_factory):
     programs = os.path.dirname(sys.executable)
     env = {**os.environ, **QUIET_RAY, "PYTHONPATH": str(ROOT), "PATH": f"{programs}:{os.environ['PATH']}"}
     command = [
-        os.path.join(programs, "ray"), "start", "--head", "--block", "--include-dashboard=true", "--num-cpus=2",
-        "--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", f"--dashboard-port={port}",
-        f"--port={gcs}",
+        os.path.join(programs, "ray"), "start", "--head", "--block", "--include-dashboard=true",
+        "--num-cpus=2", "--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1",
+        f"--dashboard-port={port}", f"--port={gcs}",
         f"--ray-client-server-port={free_port()}", f"--dashboard-agent-listen-port={free_port()}",
         f"--temp-dir={tmp_path_factory.mktemp('r')}",
     ]  # fmt: skip
