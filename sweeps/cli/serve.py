@@ -103,7 +103,10 @@ def _supervised(service: SweepService, settings: Settings) -> Iterator[None]:
         yield
         return
     make: Any = import_module("sweeps.supervisor.supervisor").Supervisor
-    launcher: Any = import_module("sweeps.launchers.choice").make_launcher(settings)
+    if find_spec("sweeps.launchers.choice") is not None:
+        launcher: Any = import_module("sweeps.launchers.choice").make_launcher(settings)
+    else:
+        launcher = import_module("sweeps.launchers.local").LocalLauncher(settings)
     options: Any = settings
     supervisor = make(service, launcher, launcher_name=options.launcher, pool_gpus=options.pool_gpus)
     stop = threading.Event()
