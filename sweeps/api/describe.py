@@ -23,7 +23,7 @@ from sweeps.api.problems import (
     Problem,
     problem,
 )
-from sweeps.core.errors import MissingExtra, StaleEpoch, StoreUnavailable, WrongState
+from sweeps.core.errors import StaleEpoch, StoreUnavailable, WrongState
 
 _SPEC_EXAMPLE = {
     "version": 1,
@@ -101,7 +101,7 @@ TOKEN_BODY = _body(
 _EVERYWHERE = (UNAUTHORIZED, TOO_LARGE, INVALID, TOO_MANY, KINDS[StoreUnavailable])
 _OF_ONE = (NOT_FOUND,)
 _OF_CHANGES = (FORBIDDEN, KINDS[WrongState], KINDS[StaleEpoch], UNSUPPORTED)
-_OF_REQUESTS = (PRECONDITION, KINDS[MissingExtra])
+_OF_REQUESTS = (PRECONDITION,)
 
 
 def describe(app: FastAPI) -> dict[str, Any]:

@@ -6,8 +6,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +18,11 @@ from sweeps.bootstrap import open_service
 from sweeps.cli.output import words
 from sweeps.core.errors import UserError
 from sweeps.invocation import command
+from sweeps.launchers.choice import make_launcher
 from sweeps.service import SweepService
 from sweeps.settings import Settings
 from sweeps.store.tokens import Tokens
+from sweeps.supervisor.supervisor import Supervisor
 
 STREAMS_S = 3
 """Seconds that open event streams get when the service stops."""
@@ -97,18 +97,9 @@ def _bound(config: uvicorn.Config) -> Any:
 
 @contextmanager
 def _supervised(service: SweepService, settings: Settings) -> Iterator[None]:
-    """Drivers of submitted sweeps are looked after meanwhile, where this installation can."""
-    if find_spec("sweeps.supervisor") is None:
-        words.print("note: no supervisor is installed: sweeps wait until somebody resumes them", markup=False)
-        yield
-        return
-    make: Any = import_module("sweeps.supervisor.supervisor").Supervisor
-    if find_spec("sweeps.launchers.choice") is not None:
-        launcher: Any = import_module("sweeps.launchers.choice").make_launcher(settings)
-    else:
-        launcher = import_module("sweeps.launchers.local").LocalLauncher(settings)
-    options: Any = settings
-    supervisor = make(service, launcher, launcher_name=options.launcher, pool_gpus=options.pool_gpus)
+    """Drivers of submitted sweeps are looked after meanwhile."""
+    launcher, name = make_launcher(settings), settings.launcher
+    supervisor = Supervisor(service, launcher, launcher_name=name, pool_gpus=settings.pool_gpus)
     stop = threading.Event()
     thread = threading.Thread(target=supervisor.run, args=(stop,), name="supervisor")
     thread.start()

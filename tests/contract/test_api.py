@@ -193,7 +193,7 @@ def test_a_sweep_is_cancelled_once_and_told_who_did_it(api):
     told = [(event["kind"], event["by"].partition("-")[2], event["at"]) for event in events]
     assert told == [
         (kind, "operator", api.clock.now)
-        for kind in ("sweep.created", "sweep.cancel_asked", "sweep.cancelled")
+        for kind in ("sweep.created", "sweep.submitted", "sweep.cancel_asked", "sweep.cancelled")
     ]
     problem(api("POST", f"/sweeps/{sweep_id}/pause"), 409, "wrong-state")
 

@@ -38,8 +38,6 @@ def our_command(arguments):
     """The parameters of a `masksweep` command line."""
     group = typer.main.get_command(app)
     name, *rest = arguments
-    if name not in group.commands:
-        pytest.skip(f"no `masksweep {name}` in this tree")
     return parsed(group.commands[name], rest)
 
 
@@ -60,8 +58,6 @@ def test_every_variable_is_one_of_the_settings():
         for file in (ROOT / "sweeps").rglob("*.py")
         for name in re.findall(r'"((?:MASKSWEEP|MLFLOW)_[A-Z_]+)"', file.read_text())
     }
-    if "MASKSWEEP_LAUNCHER" not in read or "MASKSWEEP_DATA_ROOTS" not in read:
-        pytest.skip("no service in this tree yet")
     for name in OURS:
         ours = {
             key.removesuffix("_FILE")
