@@ -80,11 +80,10 @@ def test_a_sweep_through_a_service(run, url, token, spec, home):
     run("cancel", sweep_id, "--reason", "too slow", "--wait")
     events = [json.loads(line) for line in run("events", sweep_id, "--json").stdout.splitlines()]
     told = [(event["kind"], event["by"]) for event in events]
-    assert told == [
-        (kind, "ann") for kind in ("sweep.created", "sweep.extended", "sweep.cancel_asked", "sweep.cancelled")
-    ]
-    followed = Client(url, token).follow(f"/sweeps/{sweep_id}/events/stream", events[1]["event_id"])
-    assert [next(followed), next(followed)] == events[2:]
+    kinds = ("sweep.created", "sweep.submitted", "sweep.extended", "sweep.cancel_asked", "sweep.cancelled")
+    assert told == [(kind, "ann") for kind in kinds]
+    followed = Client(url, token).follow(f"/sweeps/{sweep_id}/events/stream", events[2]["event_id"])
+    assert [next(followed), next(followed)] == events[3:]
     local = subprocess.run([*CLI, "events", "--home", str(home)], check=True, capture_output=True, text=True)
     assert "sweep.cancelled by ann" in local.stdout
 
@@ -110,4 +109,5 @@ def test_a_stream_tells_what_happens_while_it_is_open(run, url, token, spec):
     first = next(followed)
     assert (first["sweep_id"], first["kind"]) == (sweep_id, "sweep.created")
     run("cancel", sweep_id)
-    assert [next(followed)["kind"] for _ in range(2)] == ["sweep.cancel_asked", "sweep.cancelled"]
+    told = [next(followed)["kind"] for _ in range(3)]
+    assert told == ["sweep.submitted", "sweep.cancel_asked", "sweep.cancelled"]
