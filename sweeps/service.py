@@ -30,7 +30,7 @@ from sweeps.store.handover import cancel, check_claimable, release_running, take
 from sweeps.store.leaving import deadline_of, leave
 from sweeps.store.reader import StoreReader
 from sweeps.store.reports import LateReportError, take_report
-from sweeps.store.waiting import Rank
+from sweeps.store.submissions import Rank
 from sweeps.store.write import write
 
 if TYPE_CHECKING:

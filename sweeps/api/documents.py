@@ -102,37 +102,12 @@ def objectives(sweep: SweepRecord) -> list[models.ObjectiveOut]:
 
 def request_out(request: Request) -> models.RequestOut:
     """A request."""
-    return models.RequestOut(
-        request_id=request.request_id,
-        kind=request.kind,
-        state=request.state,
-        reason=request.reason,
-        by=request.by,
-        at=request.at,
-        answered_at=request.answered_at,
-        extension=None if request.extension is None else dict(request.extension),
-    )
+    return models.RequestOut.model_validate(request, from_attributes=True)
 
 
 def trial_out(trial: TrialRecord) -> models.TrialOut:
     """A trial."""
-    return models.TrialOut(
-        number=trial.number,
-        state=trial.state,
-        reason=trial.reason,
-        params=dict(trial.params),
-        seed=trial.seed,
-        attempt=trial.attempt,
-        failures=trial.failures,
-        iteration=trial.iteration,
-        measured_iteration=trial.measured_iteration,
-        metrics=dict(trial.metrics),
-        worker_s=trial.worker_s,
-        started_at=trial.started_at,
-        ended_at=trial.ended_at,
-        checkpoint=trial.checkpoint,
-        replicate_of=trial.replicate_of,
-    )
+    return models.TrialOut.model_validate(trial, from_attributes=True)
 
 
 def standings(order: Sequence[Standing[TrialRecord]]) -> list[models.StandingOut]:
@@ -151,28 +126,12 @@ def _runs(standing: Standing[TrialRecord]) -> int:
 
 def measurement_out(each: Measurement) -> models.MeasurementOut:
     """A measurement."""
-    return models.MeasurementOut(
-        number=each.number,
-        attempt=each.attempt,
-        iteration=each.iteration,
-        at=each.at,
-        metrics=dict(each.metrics),
-    )
+    return models.MeasurementOut.model_validate(each, from_attributes=True)
 
 
 def event_out(event: EventRecord) -> models.EventOut:
     """An event."""
-    return models.EventOut(
-        event_id=event.event_id,
-        sweep_id=event.sweep_id,
-        kind=event.kind,
-        number=event.number,
-        attempt=event.attempt,
-        epoch=event.epoch,
-        at=event.at,
-        by=event.by,
-        data=dict(event.data),
-    )
+    return models.EventOut.model_validate(event, from_attributes=True)
 
 
 def token_out(token: Token) -> models.TokenOut:

@@ -9,7 +9,6 @@ from pydantic import BaseModel, Field
 
 from sweeps.core.errors import (
     MasksweepError,
-    MissingExtra,
     SpecInvalid,
     StaleEpoch,
     StoreUnavailable,
@@ -86,7 +85,6 @@ KINDS: Mapping[type[MasksweepError], Kind] = {
     StaleEpoch: Kind("lost-race", HTTPStatus.CONFLICT, "Somebody else was faster"),
     KeyReused: Kind("key-reused", HTTPStatus.UNPROCESSABLE_ENTITY, "The idempotency key is taken"),
     StoreUnavailable: Kind("store-unavailable", HTTPStatus.SERVICE_UNAVAILABLE, "The store does not answer"),
-    MissingExtra: Kind("not-installed", HTTPStatus.NOT_IMPLEMENTED, "The service lacks a part"),
     UserError: INVALID,
 }
 """Core errors, each with the kind of problem that it is; of a class that is not here, its base's."""

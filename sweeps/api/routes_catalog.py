@@ -34,17 +34,7 @@ def knobs(_: Viewer) -> models.KnobsOut:
 def metrics(_: Viewer) -> models.MetricsOut:
     """What objectives, constraints and sorting can name."""
     return models.MetricsOut(
-        metrics=[
-            models.MetricOut(
-                name=metric.name,
-                unit=metric.unit,
-                goal=metric.goal,
-                doc=metric.doc,
-                source=metric.source,
-                judges=metric.judges,
-            )
-            for metric in METRICS
-        ]
+        metrics=[models.MetricOut.model_validate(metric, from_attributes=True) for metric in METRICS]
     )
 
 

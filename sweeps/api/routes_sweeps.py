@@ -30,7 +30,7 @@ from sweeps.core.extension import Extension, read_extension
 from sweeps.core.requests import RequestKind
 from sweeps.core.states import SweepState
 from sweeps.store.control import Reply
-from sweeps.store.waiting import Rank
+from sweeps.store.submissions import Rank
 
 router = APIRouter(prefix="/api/v1", tags=["sweeps"])
 

@@ -13,7 +13,7 @@ from sweeps.core.errors import MissingExtra, SpecInvalid
 from sweeps.core.spec import SweepSpec, parse_spec
 from sweeps.launchers.runner import Preflight, load_runner
 from sweeps.records import SweepRecord
-from sweeps.store.waiting import Rank
+from sweeps.store.submissions import Rank
 from sweeps.warm.comparable import Setting
 from sweeps.warm.plan import WarmPlan
 from sweeps.warm.sources import find_sources, read_sources

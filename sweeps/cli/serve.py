@@ -4,7 +4,7 @@ import logging
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ def serve(settings: Settings, listening: Listening, *, supervise: bool) -> None:
     # uvicorn raises the signal that stopped it once more at its end, before the supervisor has stopped
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stopped_already)
-    with _supervised(service, settings) if supervise else _unsupervised():
+    with _supervised(service, settings) if supervise else nullcontext():
         uvicorn.Server(config).run(sockets=[socket])
 
 
@@ -108,8 +108,3 @@ def _supervised(service: SweepService, settings: Settings) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
-
-
-@contextmanager
-def _unsupervised() -> Iterator[None]:
-    yield

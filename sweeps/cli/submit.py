@@ -17,7 +17,7 @@ from sweeps.cli.where import service_client
 from sweeps.core.errors import UserError
 from sweeps.invocation import caller
 from sweeps.settings import Settings
-from sweeps.store.waiting import Rank
+from sweeps.store.submissions import Rank
 
 
 def submit_spec(path: Path, home: Path | None, *, key: str | None, rank: Rank, as_json: bool) -> None:

@@ -26,7 +26,7 @@ def submit(
 ) -> None:
     """Let a sweep wait for a driver that a service starts; print its id."""
     from sweeps.cli.submit import submit_spec  # noqa: PLC0415 - imports the API
-    from sweeps.store.waiting import Rank  # noqa: PLC0415 - only this ranks
+    from sweeps.store.submissions import Rank  # noqa: PLC0415 - only this ranks
 
     try:
         submit_spec(spec, home, key=key, rank=Rank(priority, weight), as_json=as_json)

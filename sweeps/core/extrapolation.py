@@ -8,13 +8,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from sweeps.core.fronts import Vector
+
 PAIRS = 60
 """How many trials a line is fitted to: the newest, as the search has moved on since the others."""
 
 _LEAST = 5  # pairs to fit a slope to
 _RIDGE = 0.1  # how much the slope is drawn towards 1, as a share of what there is to see
-
-Scores = tuple[float, ...]  # one an objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,14 @@ class Outlook:
         objectives: How many there are.
     """
 
-    def __init__(self, courses: Sequence[Mapping[int, Scores]], rungs: int, objectives: int) -> None:
+    def __init__(self, courses: Sequence[Mapping[int, Vector]], rungs: int, objectives: int) -> None:
         newest = [_newest(courses, rung) for rung in range(rungs - 1)]
         self._lines = [
             [fit([(before[place], after[place]) for before, after in pairs]) for pairs in newest]
             for place in range(objectives)
         ]
 
-    def of(self, rung: int, scores: Scores, deviations: float) -> Scores:
+    def of(self, rung: int, scores: Vector, deviations: float) -> Vector:
         """The expected scores of a trial, with so many standard deviations added of what is not known.
 
         Args:
@@ -81,9 +81,9 @@ def extrapolated(score: float, lines: Iterable[Line], deviations: float) -> floa
     return score + deviations * math.sqrt(variance)
 
 
-def _newest(courses: Sequence[Mapping[int, Scores]], rung: int) -> list[tuple[Scores, Scores]]:
+def _newest(courses: Sequence[Mapping[int, Vector]], rung: int) -> list[tuple[Vector, Vector]]:
     """Scores at a rung and the next."""
-    found: list[tuple[Scores, Scores]] = []
+    found: list[tuple[Vector, Vector]] = []
     for course in reversed(courses):
         if rung in course and rung + 1 in course:
             found.append((course[rung], course[rung + 1]))

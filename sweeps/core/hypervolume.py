@@ -3,20 +3,19 @@
 import math
 from collections.abc import Collection, Iterable, Sequence
 
+from sweeps.core.fronts import Vector
 from sweeps.core.ranking import dominates
-
-Scores = tuple[float, ...]
 
 _MARGIN = 0.1  # beyond the worst, as a share of the range: else what is best in one objective adds nothing
 
 
-def corner(points: Collection[Scores]) -> Scores:
+def corner(points: Collection[Vector]) -> Vector:
     """Where hypervolumes of some points are measured from: a little worse than all in each objective."""
     columns = list(zip(*points, strict=True))
     return tuple(min(column) - _MARGIN * (max(column) - min(column) or 1.0) for column in columns)
 
 
-def hypervolume(points: Iterable[Scores], worst: Scores) -> float:
+def hypervolume(points: Iterable[Vector], worst: Vector) -> float:
     """What points dominate, down to the worst corner: by slices along the last objective.
 
     Source: While et al., A Faster Algorithm for Calculating Hypervolume, IEEE TEC 10(1), 2006.
@@ -29,7 +28,7 @@ def hypervolume(points: Iterable[Scores], worst: Scores) -> float:
     return _sliced(inside, worst)
 
 
-def gain(point: Scores, others: Iterable[Scores], worst: Scores) -> float:
+def gain(point: Vector, others: Iterable[Vector], worst: Vector) -> float:
     """How much a point adds to what others dominate: its box, less what they have of it.
 
     Source: While et al., A Fast Way of Calculating Exact Hypervolumes, IEEE TEC 16(1), 2012.
@@ -41,7 +40,7 @@ def gain(point: Scores, others: Iterable[Scores], worst: Scores) -> float:
     return box - hypervolume([p for p in within if not any(dominates(q, p) for q in within)], worst)
 
 
-def _sliced(points: Sequence[Scores], worst: Scores) -> float:
+def _sliced(points: Sequence[Vector], worst: Vector) -> float:
     if not points:
         return 0.0
     if len(worst) == 1:

@@ -113,11 +113,8 @@ class Lessons:
 
     def measured(self) -> list[Lesson]:
         """Those that say something, of trials that ended and of those that passed a rung, by number."""
-        return [
-            lesson
-            for lesson in self._all
-            if lesson.end in (End.WHOLE, End.CUT, End.BAD) or (lesson.end is End.OPEN and lesson.rungs)
-        ]
+        told = (each for each in self._all if each.end is not End.LOST)
+        return [each for each in told if each.rungs or each.end is not End.OPEN]
 
     def open(self) -> list[Lesson]:
         """Those of trials that may still say something, by number."""

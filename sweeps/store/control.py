@@ -19,14 +19,13 @@ from sweeps.core.states import SweepState
 from sweeps.core.stops import Limit
 from sweeps.liveness import STALE_AFTER_S, is_dead
 from sweeps.records import Claim, Driver, SweepRecord
+from sweeps.store import submissions
 from sweeps.store.asked import carry_out, close, find_key, find_request, open_request, write_down
 from sweeps.store.engine import writing
 from sweeps.store.extending import add, check_extension
 from sweeps.store.find import find_sweep, lock_sweep
 from sweeps.store.handover import living_driver
 from sweeps.store.leaving import reopen
-from sweeps.store.submissions import hold
-from sweeps.store.waiting import go_on
 
 
 class Answer(StrEnum):
@@ -108,7 +107,7 @@ class SweepControl:
             sweep = lock_sweep(connection, sweep_id)
             check(sweep)
             if kind is RequestKind.PAUSE and sweep.state in (SweepState.RUNNING, SweepState.PAUSED):
-                hold(connection, sweep.sweep_id, by)
+                submissions.hold(connection, sweep.sweep_id, by)
             if sweep.state is AIMS[kind]:
                 return Reply(Answer.ALREADY, sweep, None)
             self._check(connection, sweep, kind)
@@ -132,7 +131,6 @@ class SweepControl:
         Raises:
             UnknownSweep: There is no such sweep.
             WrongState: It has ended, or comes to its end.
-            MissingExtra: Nobody starts drivers here.
         """
         with writing(self._engine) as connection:
             sweep = lock_sweep(connection, sweep_id)
@@ -140,7 +138,8 @@ class SweepControl:
             match sweep.state:
                 case SweepState.PAUSED:
                     self._check_cancel(connection, sweep)
-                    go_on(connection, sweep.sweep_id, by=by, now=now)
+                    submissions.submit(connection, sweep.sweep_id, by=by, now=now)
+                    submissions.resume(connection, sweep.sweep_id, by=by, now=now)
                     return Reply(Answer.ASKED, sweep, None)
                 case SweepState.PENDING | SweepState.RUNNING:
                     return Reply(Answer.ALREADY, sweep, None)

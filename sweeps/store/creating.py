@@ -14,8 +14,8 @@ from sweeps.core.states import SweepState
 from sweeps.records import Claim, SweepRecord
 from sweeps.store import rows, sql
 from sweeps.store.find import find_sweep, lock_sweep
+from sweeps.store.submissions import Rank, submit
 from sweeps.store.tables import beginnings, sweeps
-from sweeps.store.waiting import Rank, hand_over
 
 if TYPE_CHECKING:
     from sweeps.core.spec import SweepSpec
@@ -57,7 +57,7 @@ def create_sweep(
         connection.execute(sa.insert(beginnings), rows.beginning_row(held.sweep_id, base, warm))
     sql.add_sweep_event(connection, held, "sweep.created", now, by=by)
     if rank is not None:
-        hand_over(connection, held.sweep_id, by=by or "", now=now, rank=rank)
+        submit(connection, held.sweep_id, by=by or "", now=now, priority=rank.priority, weight=rank.weight)
     return find_sweep(connection, held.sweep_id)
 
 

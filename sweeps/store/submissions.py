@@ -22,6 +22,19 @@ SUPERVISOR = "masksweep-supervisor"
 
 
 @dataclass(frozen=True, slots=True)
+class Rank:
+    """Where a sweep stands among those that wait.
+
+    Attributes:
+        priority: -1000 to 1000; higher ones first.
+        weight: Above 0, up to 1000; its share among those of its priority.
+    """
+
+    priority: int = 0
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
     """A sweep that a service runs.
 
