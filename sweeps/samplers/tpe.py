@@ -1,7 +1,7 @@
 """The tree-structured Parzen estimator, over the lessons of a sweep.
 
-It suggests what Optuna's would, in a fraction of the time: which parameters are active together, and the
-values of earlier trials in columns, need not be found anew at each call.
+Told the same trials to be good, it suggests what Optuna's would, in a fraction of the time: which parameters
+are active together, and the values of earlier trials in columns, need not be found anew at each call.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
