@@ -5,6 +5,7 @@ import io
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Literal, TextIO, cast
@@ -112,3 +113,8 @@ def stdout_kept_clean() -> Iterator[None]:
         sys.stdout.flush()
         os.dup2(kept, 1)
         os.close(kept)
+
+
+def minute(at: float) -> str:
+    """A moment of this place's clock, to the minute; `at` is in seconds since the Unix epoch."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))

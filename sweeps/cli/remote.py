@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from sweeps.cli.columns import Column, fitted_table
-from sweeps.cli.output import data, print_json, words
+from sweeps.cli.output import data, minute, print_json, words
 from sweeps.client import Client
 from sweeps.core.errors import UserError
-from sweeps.core.requests import AIMS, RequestKind
+from sweeps.core.requests import AIMS
 from sweeps.core.spec import spec_from_document
 from sweeps.core.states import SweepState, TrialState
 from sweeps.records import SweepRecord, TrialRecord
@@ -34,15 +34,12 @@ def _sweeps_table(rows: list[dict[str, Any]]) -> Any:
             return "-"
         return f"trial {row['best']['number']}"
 
-    def created(row: Mapping[str, Any]) -> str:
-        return time.strftime("%Y-%m-%d %H:%M", time.localtime(row["created_at"]))
-
     cells = {
         "sweep": [row["sweep_id"] for row in rows],
         "state": [row["state"] for row in rows],
         "trials": [f"{row['trials']['ended']}/{row['budget_trials']}" for row in rows],
         "best": [best(row) for row in rows],
-        "created": [created(row) for row in rows],
+        "created": [minute(row["created_at"]) for row in rows],
         "reason": [row["reason"] or "-" for row in rows],
     }
     columns = [
@@ -99,7 +96,7 @@ def ask(
         UserError: The service refuses it, or the sweep came to another end first.
     """
     answer = client.post(f"/sweeps/{sweep_id}/{kind}", {"reason": reason} if reason else {})
-    aim = AIMS.get(RequestKind(kind), SweepState.RUNNING) if kind in set(RequestKind) else SweepState.RUNNING
+    aim = {str(known): state for known, state in AIMS.items()}.get(kind, SweepState.RUNNING)
     sweep = answer["sweep"]
     while wait and sweep["state"] != aim:
         if SweepState(sweep["state"]).terminal:

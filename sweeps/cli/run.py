@@ -97,7 +97,7 @@ def checked_spec(runner: Runner, path: Path, settings: Settings) -> tuple[SweepS
         SpecInvalid: With every problem of the spec, of its data and of the sweeps that it names.
         UserError: The file cannot be read.
     """
-    text, directory = _read(path), path.resolve().parent
+    text, directory = read_spec(path), path.resolve().parent
     try:
         spec = parse_spec(text, directory)
     except SpecInvalid as error:
@@ -113,7 +113,12 @@ def checked_spec(runner: Runner, path: Path, settings: Settings) -> tuple[SweepS
     return spec, checked
 
 
-def _read(path: Path) -> str:
+def read_spec(path: Path) -> str:
+    """The text of a spec's file.
+
+    Raises:
+        UserError: It cannot be read, or is no text.
+    """
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:

@@ -13,6 +13,7 @@ from sweeps.cli.output import data, print_json, words
 from sweeps.cli.remote import events as remote_events
 from sweeps.cli.remote import print_event
 from sweeps.cli.remote import submit as remote_submit
+from sweeps.cli.run import read_spec
 from sweeps.cli.where import service_client
 from sweeps.core.errors import UserError
 from sweeps.invocation import caller
@@ -27,7 +28,7 @@ def submit_spec(path: Path, home: Path | None, *, key: str | None, rank: Rank, a
         SpecInvalid: With every problem of the spec.
         UserError: The file cannot be read, or the service refuses.
     """
-    text = _read(path)
+    text = read_spec(path)
     client = service_client(home)
     if client is not None:
         remote_submit(client, text, key=key, priority=rank.priority, weight=rank.weight, as_json=as_json)
@@ -67,12 +68,3 @@ def print_events(sweep_id: str | None, home: Path | None, *, after: int, follow:
         for event in page.items:
             print_event(event_out(event).model_dump(mode="json"), as_json=as_json)
         last = page.after[0] if page.after else None
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"the spec {path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"the spec {path} is not UTF-8 text (byte {error.start})") from error

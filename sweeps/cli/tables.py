@@ -1,6 +1,5 @@
 """Tables for people: the list of sweeps, and the leaderboard of one."""
 
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -9,6 +8,7 @@ from rich.text import Text
 
 from sweeps.cli.columns import Column, fitted_table
 from sweeps.cli.document import pareto, ranked
+from sweeps.cli.output import minute
 from sweeps.cli.progress_view import duration
 from sweeps.core.finals import Finals
 from sweeps.core.replicates import Result, Spread, label, searched
@@ -74,9 +74,6 @@ def sweeps_table(sweeps: list[SweepRecord], counts: dict[str, tuple[int, str]], 
     def column(name: str, cell: Callable[[SweepRecord], str], rank: int = 0, *, left: bool = True) -> Column:
         return Column(name, tuple(cell(sweep) for sweep in sweeps), rank, left)
 
-    def created(sweep: SweepRecord) -> str:
-        return time.strftime("%Y-%m-%d %H:%M", time.localtime(sweep.created_at))
-
     def ended(sweep: SweepRecord) -> str:
         return f"{counts[sweep.sweep_id][0]}/{sweep.budget.trials}"
 
@@ -85,7 +82,7 @@ def sweeps_table(sweeps: list[SweepRecord], counts: dict[str, tuple[int, str]], 
         column("state", lambda sweep: str(sweep.state)),
         column("trials", ended, left=False),
         column("best", lambda sweep: counts[sweep.sweep_id][1]),
-        column("created", created, 1),
+        column("created", lambda sweep: minute(sweep.created_at), 1),
         column("ran", lambda sweep: duration(sweep.active_s), 2),
         column("reason", lambda sweep: sweep.reason or "-", 3),
     ]

@@ -1,6 +1,7 @@
 """`masksweep token`: who may use the service. Works on the store itself."""
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -9,11 +10,11 @@ from rich.table import Table
 
 from sweeps.bootstrap import open_service
 from sweeps.cli.options import HomeOption, JsonOption
-from sweeps.cli.output import data, print_json, words
+from sweeps.cli.output import data, minute, print_json, words
 from sweeps.core.scopes import Scope
 from sweeps.invocation import caller
 from sweeps.settings import Settings
-from sweeps.store.tokens import Token, Tokens
+from sweeps.store.tokens import Tokens
 
 DAY_S = 24 * 3600.0
 
@@ -35,10 +36,10 @@ def create(
     expires_at = now + days * DAY_S if days else None
     text, token = tokens.create(name, scope, by=caller(), now=now, expires_at=expires_at)
     if as_json:
-        print_json({"token": text, **_document(token)})
+        print_json({"token": text, **asdict(token)})
         return
     data.print(text, markup=False, soft_wrap=True)
-    until = f"until {_day(expires_at)}" if expires_at else "until it is revoked"
+    until = f"until {minute(expires_at)}" if expires_at else "until it is revoked"
     words.print(f"{scope} {name!r}, {until}; it is not shown again", markup=False)
     words.print("\nhint: export MASKSWEEP_TOKEN=... and MASKSWEEP_SERVER=http://...", markup=False)
 
@@ -48,15 +49,15 @@ def ls(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """List the tokens that were ever made."""
     tokens, now = _tokens(home).all(), time.time()
     if as_json:
-        print_json({"tokens": [_document(token) for token in tokens]})
+        print_json({"tokens": [asdict(token) for token in tokens]})
         return
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("name", "scope", "created", "by", "expires", "state"):
         table.add_column(column)
     for token in tokens:
         state = "revoked" if token.revoked_at else "valid" if token.usable(now) else "expired"
-        expires = _day(token.expires_at) if token.expires_at else "never"
-        table.add_row(token.name, token.scope, _day(token.created_at), token.created_by, expires, state)
+        expires = minute(token.expires_at) if token.expires_at else "never"
+        table.add_row(token.name, token.scope, minute(token.created_at), token.created_by, expires, state)
     if tokens:
         data.print(table)
     else:
@@ -72,7 +73,7 @@ def revoke(
     """Refuse a token from now on."""
     token = _tokens(home).revoke(name, by=caller(), now=time.time())
     if as_json:
-        print_json(_document(token))
+        print_json(asdict(token))
     else:
         words.print(f"token {name!r} is revoked", markup=False)
 
@@ -80,20 +81,3 @@ def revoke(
 def _tokens(home: Path | None, *, create: bool = False) -> Tokens:
     settings = Settings.load(home)
     return Tokens(open_service(settings, create=create).engine)
-
-
-def _day(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
-
-
-def _document(token: Token) -> dict[str, object]:
-    return {
-        "name": token.name,
-        "scope": str(token.scope),
-        "token_id": token.token_id,
-        "created_by": token.created_by,
-        "created_at": token.created_at,
-        "expires_at": token.expires_at,
-        "revoked_by": token.revoked_by,
-        "revoked_at": token.revoked_at,
-    }

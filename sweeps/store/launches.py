@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 
 from sweeps.core.errors import MasksweepError
@@ -253,15 +252,8 @@ def confirm(engine: Engine, sweep_id: str, number: int, now: float, *, handle: s
         return connection.execute(still.values(values)).rowcount == 1
 
 
-_ADD_LEASE: dict[str, sa.Insert] = {
-    "sqlite": sqlite.insert(leases).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(leases).on_conflict_do_nothing(),
-}
-
-
 def _take_lease(connection: Connection, holder: str, now: float, until: float) -> bool:
-    row = {"name": LEASE, "holder": holder, "until": until}
-    connection.execute(_ADD_LEASE[connection.dialect.name], row)
+    sql.add_new(connection, leases, {"name": LEASE, "holder": holder, "until": until})
     free = sa.or_(leases.c.holder == holder, leases.c.until <= now)
     mine = sa.update(leases).where(leases.c.name == LEASE, free).values(holder=holder, until=until)
     return connection.execute(mine).rowcount == 1

@@ -159,12 +159,6 @@ def resume(connection: Connection, sweep_id: str, *, by: str, now: float) -> Sub
     return again
 
 
-def put_note(connection: Connection, sweep_id: str, note: str | None) -> None:
-    """Says what a person should know of a sweep."""
-    of = sa.update(submissions).where(submissions.c.sweep_id == sweep_id)
-    connection.execute(of.values(note=note))
-
-
 def _record(row: Any) -> Submission:
     return Submission(
         row["sweep_id"],

@@ -113,7 +113,7 @@ class Supervisor:
                 running = view.launch in (LaunchState.STARTING, LaunchState.RUNNING)
                 wanted = sweep_id not in arrangement.leave if running else sweep_id in arrangement.start
                 for_whom = arrangement.leave.get(sweep_id)
-                action = decide(_with(view, wanted), now, self._rules)
+                action = decide(replace(view, wanted=wanted), now, self._rules)
                 self._act(action, one, found, for_whom)
             self._deadlines.look(watched, now)
         except LeaseLost:
@@ -229,7 +229,3 @@ class Supervisor:
 
     def _read_resources(self, sweep_id: str) -> Resources:
         return self._service.sweep(sweep_id).spec.resources
-
-
-def _with(view: View, wanted: bool) -> View:
-    return replace(view, wanted=wanted)
