@@ -7,6 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 
 from runners.cluster import Pool, node_resources, plan_pool, ray_cluster, vital_addresses
@@ -63,6 +64,7 @@ def drive(order: DriveOrder, factory: WorkerFactory) -> None:
         try:
             with ray_cluster(order.ray_address, interrupts.starting()):
                 pool = _pool(order, sweep_id, display)
+                import_module("runners.tune_executor")  # takes seconds, in which nobody need be kept out
                 claim = _claim(service, sweep_id, display)
                 mirror.start()
                 try:
