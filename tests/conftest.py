@@ -12,12 +12,27 @@ os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 
-@pytest.fixture(scope="session")
-def ray_address() -> Iterator[str]:
-    """A Ray head with two CPUs and four logical GPUs, which every test joins as a driver of its own."""
+@pytest.fixture(scope="session", autouse=True)
+def _ray_ends_no_tests() -> None:
+    """Some tests start a Ray in this process and end it.
+
+    Ray ends a process that asks something of a Ray that has gone: 60 s later, with exit code 1 and without
+    a word that pytest would show. This one waits. Its children keep Ray's own limit.
+    """
     from runners.cluster import QUIET_RAY
 
     os.environ.update(QUIET_RAY)
+    limit = "RAY_gcs_rpc_server_reconnect_timeout_s"
+    os.environ[limit] = "86400"
+    from ray._raylet import Config
+
+    Config.py_gcs_connect_timeout_s()  # the first question reads the whole environment, once
+    del os.environ[limit]
+
+
+@pytest.fixture(scope="session")
+def ray_address() -> Iterator[str]:
+    """A Ray head with two CPUs and four logical GPUs, which every test joins as a driver of its own."""
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(

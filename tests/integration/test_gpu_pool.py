@@ -1,6 +1,5 @@
 """The pool of GPUs on real Ray, whose GPUs are logical ones: counted and assigned, but not there."""
 
-import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,9 +71,6 @@ def test_cpus_bound_the_pool_where_they_are_fewer_than_the_shares(tmp_path, mlfl
 @pytest.fixture(scope="module")
 def uneven_cluster():
     """One node with a GPU and CPUs to spare, one with three GPUs and two CPUs; its address."""
-    from runners.cluster import QUIET_RAY
-
-    os.environ.update(QUIET_RAY)
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(
@@ -98,7 +94,7 @@ def test_a_cluster_of_unlike_nodes_is_filled_node_by_node(
 ):
     """Each node holds what fits on it, all at once, with at most two shares on any device."""
     home = Home(tmp_path, mlflow_uri, budget={"trials": sum(nodes) + 1}, resources=resources, **RUNGS)
-    home.drive(uneven_cluster, devices=tmp_path / "devices.log", together=sum(nodes))
+    home.drive_apart(uneven_cluster, devices=tmp_path / "devices.log", together=sum(nodes))
     assert home.state is SweepState.COMPLETED
     moments = history(tmp_path / "devices.log")
     by_node, by_device = Counter[str](), Counter[tuple[str, tuple[str, ...]]]()
@@ -157,9 +153,6 @@ def test_on_cpus_the_second_try_is_alone_in_the_pool(tmp_path, mlflow_uri, ray_a
 @pytest.fixture
 def starved_cluster():
     """A node whose memory Ray takes for exhausted: it kills each worker that it finds. Its address."""
-    from runners.cluster import QUIET_RAY
-
-    os.environ.update(QUIET_RAY)
     from ray.cluster_utils import Cluster
 
     limits = {"memory_usage_threshold": 0.001, "memory_monitor_refresh_ms": 100}
@@ -174,7 +167,7 @@ def test_a_worker_that_ray_kills_for_memory_ends_its_trial_and_not_the_sweep(
 ):
     """The killed one need not be the greedy one: it is tried once more with nothing beside it."""
     home = Home(tmp_path, mlflow_uri, budget={"trials": 2}, **RUNGS)
-    home.drive(starved_cluster, step_s=5.0)
+    home.drive_apart(starved_cluster, step_s=5.0)
     assert home.service.sweep(home.sweep_id).state is SweepState.FAILED
     assert [t.state for t in home.trials] == [TrialState.INFEASIBLE] * 2
     killed = "out_of_host_memory: Ray killed the worker since its node ran low on memory: "
