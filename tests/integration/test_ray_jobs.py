@@ -1,7 +1,6 @@
 """Drivers as jobs of a real Ray head with its dashboard."""
 
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -25,16 +24,11 @@ from sweeps.store.launches import LaunchBook
 from sweeps.store.submissions import submit
 from sweeps.supervisor.supervisor import Supervisor
 from sweeps.testing import make_spec
+from tests.integration.ports import free_port
 
 pytest.importorskip("aiohttp_cors", reason="ray[default] has the dashboard")
 pytestmark = pytest.mark.slow  # starts a Ray head with its dashboard
 ROOT = Path(__file__).parents[2]
-
-
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
