@@ -10,7 +10,7 @@ from sweeps.cli.output import data, print_error, print_json, stdout_kept_clean, 
 from sweeps.cli.progress_view import progress_view
 from sweeps.cli.tables import leaderboard_table, trouble
 from sweeps.cli.warm import warm_issues, warm_plan, warm_words
-from sweeps.core.errors import SpecInvalid, UserError, WrongState
+from sweeps.core.errors import DataChanged, SpecInvalid, UserError, WrongState
 from sweeps.core.reopening import extension_refusal
 from sweeps.core.salvage import salvage
 from sweeps.core.spec import SweepSpec, parse_spec
@@ -18,8 +18,10 @@ from sweeps.core.states import SweepState
 from sweeps.core.stops import Limit
 from sweeps.invocation import caller, command, mlflow_place, resume_command
 from sweeps.launchers.runner import DriveOrder, Preflight, Runner, load_runner
+from sweeps.records import SweepRecord
 from sweeps.service import SweepService
 from sweeps.settings import Settings
+from sweeps.store.control import SweepControl
 
 EXIT_OK, EXIT_FAILED, EXIT_USER, EXIT_INTERRUPTED = 0, 1, 2, 130
 
@@ -55,7 +57,7 @@ def run_spec(path: Path, settings: Settings, *, as_json: bool, ray_address: str 
 
 
 def resume_sweep(sweep_id: str, settings: Settings, *, as_json: bool, ray_address: str | None) -> int:
-    """Goes on with a sweep that was interrupted, paused or whose driver died.
+    """Goes on with a sweep that was interrupted, paused, given up, or whose driver died.
 
     Returns:
         The exit code, as for `run_spec`.
@@ -64,30 +66,73 @@ def resume_sweep(sweep_id: str, settings: Settings, *, as_json: bool, ray_addres
         WrongState: It has ended, or its data set has changed since.
         UserError: There is nothing to run it on.
     """
-    runner = load_runner()
     service = open_service(settings)
+    sweep_id = service.sweep(sweep_id).sweep_id
+    try:
+        return drive_on(service, sweep_id, settings, as_json=as_json, ray_address=ray_address, by=caller())
+    except SpecInvalid as error:
+        print_error(error, sweep_id)
+        return EXIT_USER
+
+
+def drive_on(
+    service: SweepService,
+    sweep_id: str,
+    settings: Settings,
+    *,
+    as_json: bool,
+    ray_address: str | None,
+    by: str | None = None,
+) -> int:
+    """Checks a sweep's data again, and drives it.
+
+    Args:
+        service: On the store.
+        sweep_id: The sweep.
+        settings: Where things are kept.
+        as_json: Print one document at the end.
+        ray_address: A running Ray cluster, or None for one of our own.
+        by: Who takes it up again if it was given up; None: it stays FAILED.
+
+    Returns:
+        The exit code, as for `run_spec`.
+
+    Raises:
+        SpecInvalid: With every problem of its data and its base.
+        DataChanged: The data set has changed since it was created.
+        WrongState: It has ended.
+        UserError: There is nothing to run it on.
+    """
+    runner, control = load_runner(), SweepControl(service.engine)
     sweep = service.sweep(sweep_id)
-    if sweep.state.terminal:
+    taken_up = by if by and control.was_given_up(sweep_id) else None
+    if sweep.state.terminal and not taken_up:
         refused = extension_refusal(sweep.state, sweep.reason, sweep.stopped_by, frozenset(Limit))
         raise WrongState(
             f"sweep {sweep.sweep_id} is {sweep.state}: there is nothing to go on with",
             command(settings, "show", sweep.sweep_id) if refused else "masksweep extend adds to its budget",
         )
+    _check_data(runner, service, sweep)
+    runner.check_resources(sweep.spec, ray_address)
+    if taken_up:
+        control.take_up(sweep_id, by=taken_up, now=time.time())
+    return _drive(runner, service, settings, sweep_id, as_json=as_json, ray_address=ray_address)
+
+
+def _check_data(runner: Runner, service: SweepService, sweep: SweepRecord) -> None:
+    """Reads a sweep's data, and notes what it is if nobody has read it before."""
     checked = runner.preflight(sweep.spec)
     if checked.issues:
-        print_error(SpecInvalid(checked.issues), sweep.sweep_id)
-        return EXIT_USER
+        raise SpecInvalid(checked.issues)
     if not sweep.fingerprint:  # who took it in could not read its data
         sweep = service.note_data(
             sweep.sweep_id, fingerprint=checked.fingerprint, base=checked.base, now=time.time()
         )
     if checked.fingerprint != sweep.fingerprint:
-        raise WrongState(
+        raise DataChanged(
             f"the data set of sweep {sweep.sweep_id} has changed since it was created",
             "its trials could not be compared any more: restore the files, or run a new sweep",
         )
-    runner.check_resources(sweep.spec, ray_address)
-    return _drive(runner, service, settings, sweep.sweep_id, as_json=as_json, ray_address=ray_address)
 
 
 def checked_spec(runner: Runner, path: Path, settings: Settings) -> tuple[SweepSpec, Preflight]:

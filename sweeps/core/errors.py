@@ -5,6 +5,7 @@ MasksweepError
 │   ├── SpecInvalid      every problem of a spec at once
 │   ├── UnknownSweep     no sweep, or more than one, answers to that id
 │   ├── WrongState       the sweep or trial is not in a state that allows this
+│   │   └── DataChanged  the data set is not what it was when the sweep was created
 │   ├── StoreUnavailable the store cannot be read or written as things are: locked, full, gone
 │   ├── MissingExtra     an optional part of the installation is needed
 │   └── MirrorUnavailable (sweeps.tracking): MLflow does not answer; the store has it all
@@ -46,6 +47,10 @@ class UnknownSweep(UserError):
 
 class WrongState(UserError):
     """The sweep is in a state that does not allow what was asked."""
+
+
+class DataChanged(WrongState):
+    """The data set is another one than when the sweep was created: its trials could not be compared."""
 
 
 class StoreUnavailable(UserError):

@@ -8,7 +8,12 @@ OPTIONS: dict[Limit, str] = {limit: f"--{limit.value.replace('_', '-')}" for lim
 
 
 def extension_refusal(
-    state: SweepState, reason: str | None, stopped_by: Limit | None, given: frozenset[Limit]
+    state: SweepState,
+    reason: str | None,
+    stopped_by: Limit | None,
+    given: frozenset[Limit],
+    *,
+    given_up: bool = False,
 ) -> tuple[str, str | None] | None:
     """Why a sweep in that state is not extended, with a hint; None if it is.
 
@@ -17,6 +22,7 @@ def extension_refusal(
         reason: and why it is in that state.
         stopped_by: The limit that ended it, or ends it.
         given: What would be extended.
+        given_up: Whether it is FAILED since nothing could drive it, which is no verdict on its trials.
     """
     why = f": {reason}" if reason else ""
     match state:
@@ -24,6 +30,8 @@ def extension_refusal(
             return None
         case SweepState.CANCELLED:
             return f"what was cancelled is not taken up again{why}", "run another sweep"
+        case SweepState.FAILED if given_up:
+            return None
         case _ if stopped_by is None:
             return f"no limit of its budget ended it{why}", None
         case _ if stopped_by not in given:

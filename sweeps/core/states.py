@@ -87,12 +87,12 @@ SWEEP_REOPENINGS: dict[SweepState, frozenset[SweepState]] = {
     SweepState.COMPLETED: frozenset({SweepState.PAUSED}),
     SweepState.FAILED: frozenset({SweepState.PAUSED}),
 }
-"""The one way back from an end: a sweep that a limit of its budget ended is extended,"""
+"""The one way back from an end: for a sweep that a limit of its budget ended, or that nothing could drive,"""
 
 TRIAL_REOPENINGS: dict[TrialState, frozenset[TrialState]] = {
     TrialState.CANCELLED: frozenset({TrialState.QUEUED}),
 }
-"""and with it the trials that the limit cut off wait for a turn again."""
+"""and with it the trials that were cut off wait for a turn again."""
 
 ATTEMPT_TRANSITIONS: dict[AttemptState, frozenset[AttemptState]] = {
     AttemptState.RUNNING: frozenset({AttemptState.ENDED, AttemptState.PAUSED, AttemptState.LOST}),

@@ -21,9 +21,10 @@ from sweeps.liveness import STALE_AFTER_S, is_dead
 from sweeps.records import Claim, Driver, SweepRecord
 from sweeps.store import submissions
 from sweeps.store.asked import carry_out, close, find_key, find_request, open_request, write_down
-from sweeps.store.engine import writing
+from sweeps.store.engine import reading, writing
 from sweeps.store.extending import add, check_extension
 from sweeps.store.find import find_sweep, lock_sweep
+from sweeps.store.given_up import was_given_up
 from sweeps.store.handover import living_driver
 from sweeps.store.leaving import reopen
 
@@ -120,7 +121,8 @@ class SweepControl:
     def resume(self, sweep_id: str, *, by: str, now: float, check: Check = _unchecked) -> Reply:
         """Asks that a PAUSED sweep be gone on with: whoever looks after the store's sweeps starts a driver.
 
-        One that was run by hand until now is the service's from then on.
+        One that was run by hand until now is the service's from then on. One that is FAILED since nothing
+        could drive it is PAUSED first, and its drivers' deaths are counted anew.
 
         Args:
             sweep_id: An id or a unique prefix.
@@ -141,6 +143,11 @@ class SweepControl:
                     submissions.submit(connection, sweep.sweep_id, by=by, now=now)
                     submissions.resume(connection, sweep.sweep_id, by=by, now=now)
                     return Reply(Answer.ASKED, sweep, None)
+                case SweepState.FAILED if was_given_up(connection, sweep):
+                    found = self._taken_up(connection, sweep, by, now)
+                    submissions.submit(connection, sweep.sweep_id, by=by, now=now)
+                    submissions.resume(connection, sweep.sweep_id, by=by, now=now)
+                    return Reply(Answer.ASKED, found, None)
                 case SweepState.PENDING | SweepState.RUNNING:
                     return Reply(Answer.ALREADY, sweep, None)
                 case SweepState.STOPPING:
@@ -151,6 +158,32 @@ class SweepControl:
                         f"sweep {sweep.sweep_id} is {sweep.state}: there is nothing to go on with",
                         None if refused else "an extension adds to its budget",
                     )
+
+    def was_given_up(self, sweep_id: str) -> bool:
+        """Whether a sweep is FAILED since nothing could drive it.
+
+        Raises:
+            UnknownSweep: There is no such sweep.
+        """
+        with reading(self._engine) as connection:
+            return was_given_up(connection, find_sweep(connection, sweep_id))
+
+    def take_up(self, sweep_id: str, *, by: str, now: float) -> SweepRecord:
+        """A sweep that is FAILED since nothing could drive it is PAUSED; any other one stays what it is.
+
+        Args:
+            sweep_id: An id or a unique prefix.
+            by: Who drives it next, `user@host`.
+            now: Seconds since the Unix epoch.
+
+        Raises:
+            UnknownSweep: There is no such sweep.
+        """
+        with writing(self._engine) as connection:
+            sweep = lock_sweep(connection, sweep_id)
+            if was_given_up(connection, sweep):
+                return self._taken_up(connection, sweep, by, now)
+            return sweep
 
     def extend(
         self,
@@ -225,6 +258,10 @@ class SweepControl:
                     reason = f", {sweep.reason}" if sweep.reason else ""
                     problem = f"it was {sweep.state} before it could be {AIMS[request.kind]}{reason}"
                     raise WrongState(f"sweep {sweep.sweep_id}: {problem}")
+
+    def _taken_up(self, connection: Connection, sweep: SweepRecord, by: str, now: float) -> SweepRecord:
+        reopen(connection, Claim(sweep.sweep_id, sweep.epoch), sweep.state, f"taken up again by {by}", now)
+        return find_sweep(connection, sweep.sweep_id)
 
     def _check(self, connection: Connection, sweep: SweepRecord, kind: RequestKind) -> None:
         why = refusal(kind, sweep.state, sweep.reason)

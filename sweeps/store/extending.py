@@ -16,6 +16,7 @@ from sweeps.ledger import Ledger
 from sweeps.records import SweepRecord
 from sweeps.store import rows
 from sweeps.store.find import held_gpu_s, trials_of
+from sweeps.store.given_up import was_given_up
 from sweeps.store.tables import sweeps
 
 
@@ -27,7 +28,8 @@ def check_extension(connection: Connection, sweep: SweepRecord, more: Extension,
         WrongState: The sweep is in no state for it, or would end at once all the same.
     """
     subject = f"sweep {sweep.sweep_id}"
-    refused = extension_refusal(sweep.state, sweep.reason, sweep.stopped_by, more.limits)
+    given_up = was_given_up(connection, sweep)
+    refused = extension_refusal(sweep.state, sweep.reason, sweep.stopped_by, more.limits, given_up=given_up)
     if refused is not None:
         raise WrongState(f"{subject} is {sweep.state}, {refused[0]}", refused[1])
     objectives = objectives_of(sweep.spec)

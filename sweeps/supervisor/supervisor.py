@@ -18,13 +18,13 @@ from typing import Any
 from sweeps.core.errors import MasksweepError, StaleEpoch, StoreUnavailable, WrongState
 from sweeps.core.requests import RequestKind
 from sweeps.core.spec import Resources
-from sweeps.core.states import SweepState
 from sweeps.core.supervision import Action, LaunchState, Rules, View, decide
 from sweeps.launchers.launcher import Launcher, LauncherUnavailable
 from sweeps.liveness import STALE_AFTER_S, is_dead
 from sweeps.records import Driver
 from sweeps.service import SweepService
 from sweeps.store.control import SweepControl
+from sweeps.store.given_up import give_up
 from sweeps.store.handover import living_driver
 from sweeps.store.launches import LaunchBook, LaunchRecord, LeaseLost, Watched
 from sweeps.store.submissions import SUPERVISOR
@@ -225,7 +225,7 @@ class Supervisor:
         said = f": {' / '.join(lines[-3:])}" if lines else ""
         reason = f"its driver died {launch.failures} times in a row without progress{said}"
         claim = self._service.claim(launch.sweep_id, now, stale_after_s=STALE_AFTER_S, is_dead=self._is_dead)
-        self._service.finish(claim, SweepState.FAILED, reason[:2000], now)
+        give_up(self._service.engine, claim, reason, now)
 
     def _read_resources(self, sweep_id: str) -> Resources:
         return self._service.sweep(sweep_id).spec.resources
