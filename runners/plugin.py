@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from runners.annotations.audit import audit
+from runners.base_files import strays
 from runners.base_fingerprint import base_fingerprint
 from runners.curves.objective import fingerprint
 from runners.curves.worker import AnalyticWorker
@@ -28,7 +29,7 @@ CURVE_POINTS = 50
 class DetectronRunner:
     """Trains Mask R-CNN on Ray workers, or what stands for it."""
 
-    def preflight(self, spec: SweepSpec) -> Preflight:
+    def preflight(self, spec: SweepSpec, roots: Sequence[Path] = ()) -> Preflight:
         """Audits the data set; builds the base's model where it is not one of ours.
 
         A synthetic base has neither.
@@ -37,8 +38,8 @@ class DetectronRunner:
             unread = SpecIssue("dataset", f"not read: {spec.base.synthetic} train on no data")
             found = fingerprint(spec.base)
             return Preflight((), (str(unread),) if spec.dataset else (), found, base=found)
-        report = audit(spec)
-        issues, notes = _check_base(spec, max(1, len(report.categories)))
+        report = audit(spec, roots)
+        issues, notes = _check_base(spec, max(1, len(report.categories)), roots)
         issues = report.issues + issues
         base = "" if issues else base_fingerprint(spec.base)
         return Preflight(issues, tuple(map(str, report.notes + notes)), report.fingerprint, base)
@@ -110,8 +111,12 @@ def make_builder(document: str) -> Builder | None:
     return ModelBuilder(spec)
 
 
-def _check_base(spec: SweepSpec, num_classes: int) -> tuple[tuple[SpecIssue, ...], tuple[SpecIssue, ...]]:
+def _check_base(
+    spec: SweepSpec, num_classes: int, roots: Sequence[Path]
+) -> tuple[tuple[SpecIssue, ...], tuple[SpecIssue, ...]]:
     """Problems of a base, and notes. The config of a preset has none: tests build every one of them."""
+    if strayed := strays(spec.base, roots):
+        return strayed, ()
     named = None if spec.base.weights in WEIGHT_WORDS else weights_issue(spec.base.weights)
     issues = (named,) if named is not None else ()
     if spec.base.preset is not None:

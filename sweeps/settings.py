@@ -24,7 +24,7 @@ class Settings:
             `MLFLOW_TRACKING_URI_FILE` names; else SQLite in the home).
         artifact_root: Directory for MLflow's artifacts in the embedded default, or None with a server.
         data_roots: Absolute directories that specs may name, where a service takes them in
-            (`MASKSWEEP_DATA_ROOTS`, with colons between them).
+            and which drivers hold to (`MASKSWEEP_DATA_ROOTS`, with colons between them).
         launcher: What a service starts drivers with (`MASKSWEEP_LAUNCHER`): `local`, or `ray:` and the
             address of a Ray cluster's dashboard.
         pool_gpus: GPUs that the sweeps of a service share (`MASKSWEEP_POOL_GPUS`), or None: one sweep at a

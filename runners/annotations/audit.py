@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,17 +55,21 @@ class DataReport:
     val: SplitReport
 
 
-def audit(spec: SweepSpec) -> DataReport:
+def audit(spec: SweepSpec, roots: Sequence[Path] = ()) -> DataReport:
     """Checks the spec's data, and that it can measure the spec's objectives and constraints.
 
     Reads both JSON files once, looks for every image and reads header and trailer of up to 5000 a half.
     Problems are found all at once; each kind names its first records. Raises nothing for bad data.
+
+    Args:
+        spec: The sweep.
+        roots: Directories that images must lie in, links followed; none of them: anywhere.
     """
     findings, notes = Findings(), Findings()
     digest = hashlib.sha256()
     halves: dict[str, tuple[CocoFile | None, ImageFiles]] = {}
     for name, split in (("train", spec.data.train), ("val", spec.data.val)):
-        halves[name] = _read_half(name, split, findings, notes, digest)
+        halves[name] = _read_half(name, split, findings, notes, digest, roots=roots)
     (train, train_files), (val, val_files) = halves["train"], halves["val"]
     if train is not None and val is not None:
         _compare_categories(train.categories, val.categories, findings)
@@ -94,14 +98,20 @@ def audit(spec: SweepSpec) -> DataReport:
 
 
 def _read_half(
-    name: str, split: Split, findings: Findings, notes: Findings, digest: "hashlib._Hash"
+    name: str,
+    split: Split,
+    findings: Findings,
+    notes: Findings,
+    digest: "hashlib._Hash",
+    *,
+    roots: Sequence[Path],
 ) -> tuple[CocoFile | None, ImageFiles]:
     path = f"dataset.{name}"
     content, raw = read_coco(
         Path(split.annotations), f"{path}.annotations", findings, notes, evaluated=name == "val"
     )
     images = content.images if content is not None else {}
-    files = check_files(images, Path(split.images), path, findings, notes)
+    files = check_files(images, Path(split.images), path, findings, notes, roots=roots)
     # lengths first, so that no two data sets run together into the same bytes
     for part in (raw, json.dumps(sorted(files.sizes.items())).encode()):
         digest.update(len(part).to_bytes(8, "big"))

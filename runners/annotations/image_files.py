@@ -1,6 +1,7 @@
 """The image files behind a COCO JSON: there, inside their folder, whole, and of the size that it says."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from runners.annotations.findings import Findings
+from sweeps.roots import real_path, where_allowed
 
 HEADERS = 5000  # files that are opened at most; of a larger set, so many evenly spread ones
 
@@ -32,7 +34,13 @@ class ImageFiles:
 
 
 def check_files(
-    images: dict[Any, dict[str, Any]], folder: Path, path: str, findings: Findings, notes: Findings
+    images: dict[Any, dict[str, Any]],
+    folder: Path,
+    path: str,
+    findings: Findings,
+    notes: Findings,
+    *,
+    roots: Sequence[Path] = (),
 ) -> ImageFiles:
     """Looks for every image and reads the header and the trailer of up to HEADERS of them.
 
@@ -45,8 +53,10 @@ def check_files(
         path: Where the half stands in the spec: `dataset.train`.
         findings: Gets the problems.
         notes: Gets what is worth a remark.
+        roots: Directories that the files must lie in, links followed; none of them: anywhere.
     """
     files = ImageFiles()
+    strayed = _Strays(roots)
     if not os.path.isdir(folder):  # pathlib's raises for a name that is too long
         kind = "not a" if os.path.exists(folder) else "no such"
         findings.add(f"{path}.images", f"{kind} directory: {folder}")
@@ -57,7 +67,7 @@ def check_files(
         if name in files.sizes:
             notes.add(f"{path}.annotations", "file names of more than one image", name)
             continue
-        # by the name alone: links inside the folder may lead wherever their owner wants
+        # by the name alone: without roots, links inside the folder may lead wherever their owner wants
         inside = os.path.normpath(name)
         if os.path.isabs(name) or inside == ".." or inside.startswith(".." + os.sep) or "\0" in name:
             findings.add(
@@ -65,6 +75,10 @@ def check_files(
             )
             continue
         file = os.path.join(folder, name)
+        if strayed(file):
+            problem = "images whose links lead out of the directories that the service allows"
+            findings.add(f"{path}.images", problem, name, where_allowed(roots))
+            continue
         try:
             files.sizes[name] = os.stat(file).st_size if os.path.isfile(file) else -1
         except (OSError, ValueError):  # a name that no file system takes
@@ -76,6 +90,24 @@ def check_files(
         if index % step == 0:
             _check_header(file, record, path, findings, notes)
     return files
+
+
+class _Strays:
+    """Whether a file lies outside all roots: follows links, but looks at each directory once."""
+
+    def __init__(self, roots: Sequence[Path]) -> None:
+        self._roots = roots
+        self._inside: dict[str, bool] = {}
+
+    def __call__(self, file: str) -> bool:
+        if not self._roots:
+            return False
+        directory = os.path.dirname(file)
+        if directory not in self._inside:
+            self._inside[directory] = real_path(directory, self._roots) is not None
+        if os.path.islink(file):
+            return real_path(file, self._roots) is None
+        return not self._inside[directory]
 
 
 def _check_header(file: str, record: dict[str, Any], path: str, findings: Findings, notes: Findings) -> None:

@@ -1,6 +1,5 @@
 """Keeps the paths of a spec within the directories that the operator allowed."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from search_spaces.issues import SpecIssue
 from sweeps.core.spec import WEIGHT_WORDS, SweepSpec
+from sweeps.roots import real_path, where_allowed
 
 _ROOTS_HINT = "the operator of the service sets MASKSWEEP_DATA_ROOTS"
 
@@ -32,13 +32,7 @@ class DataRoots:
 
         It need not exist: what is missing is told apart from what is forbidden only under a root.
         """
-        try:
-            found = os.path.realpath(path)
-            roots = [os.path.realpath(root) for root in self.paths]
-        except (OSError, ValueError):
-            return None
-        inside = any(found == root or found.startswith(root.rstrip("/") + "/") for root in roots)
-        return found if inside else None
+        return real_path(path, self.paths)
 
     def confined(self, spec: SweepSpec) -> tuple[SweepSpec, list[SpecIssue]]:
         """The spec with its paths as they really are, so that a link changed later leads nowhere else.
@@ -51,7 +45,7 @@ class DataRoots:
         for place, path in _paths(spec):
             real = self.real(path)
             if real is None:
-                issues.append(SpecIssue(place, f"got {path}, but {self._allowed()}", _ROOTS_HINT))
+                issues.append(SpecIssue(place, f"got {path}, but {where_allowed(self.paths)}", _ROOTS_HINT))
                 continue
             target: Any = moved
             *parents, last = place.split(".")
@@ -68,11 +62,6 @@ class DataRoots:
             "dataset": None if spec.dataset is None else type(spec.dataset).model_validate(moved["dataset"]),
         }
         return spec.model_copy(update=update), []
-
-    def _allowed(self) -> str:
-        if not self.paths:
-            return "no directory is allowed"
-        return f"needs a path under {' or '.join(map(str, self.paths))}"
 
 
 def _paths(spec: SweepSpec) -> Iterator[tuple[str, str]]:

@@ -105,7 +105,7 @@ def checked_spec(core: Core, text: str) -> Checked:
             raise SpecInvalid(issues) from None
         note = f"the data set and the base are checked by the sweep's driver, not here: {error}"
         return Checked(spec, None, (note,))
-    preflight = runner.preflight(spec)
+    preflight = runner.preflight(spec, core.config.roots.paths)
     issues += preflight.issues
     if issues:
         raise SpecInvalid(issues)

@@ -112,16 +112,16 @@ def drive_on(
             f"sweep {sweep.sweep_id} is {sweep.state}: there is nothing to go on with",
             command(settings, "show", sweep.sweep_id) if refused else "masksweep extend adds to its budget",
         )
-    _check_data(runner, service, sweep)
+    _check_data(runner, service, sweep, settings.data_roots)
     runner.check_resources(sweep.spec, ray_address)
     if taken_up:
         control.take_up(sweep_id, by=taken_up, now=time.time())
     return _drive(runner, service, settings, sweep_id, as_json=as_json, ray_address=ray_address)
 
 
-def _check_data(runner: Runner, service: SweepService, sweep: SweepRecord) -> None:
+def _check_data(runner: Runner, service: SweepService, sweep: SweepRecord, roots: tuple[Path, ...]) -> None:
     """Reads a sweep's data, and notes what it is if nobody has read it before."""
-    checked = runner.preflight(sweep.spec)
+    checked = runner.preflight(sweep.spec, roots)
     if checked.issues:
         raise SpecInvalid(checked.issues)
     if not sweep.fingerprint:  # who took it in could not read its data

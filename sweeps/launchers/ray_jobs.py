@@ -147,6 +147,8 @@ def _environment(settings: Settings) -> dict[str, str]:
         environment["MASKSWEEP_STORE_URL"] = settings.store_url
     if settings.artifact_root is None and urlsplit(settings.tracking_uri).password is None:
         environment["MLFLOW_TRACKING_URI"] = settings.tracking_uri
+    if settings.data_roots:
+        environment["MASKSWEEP_DATA_ROOTS"] = ":".join(map(str, settings.data_roots))
     return environment
 
 

@@ -93,8 +93,13 @@ class DriveOrder:
 class Runner(Protocol):
     """What the GPU side offers."""
 
-    def preflight(self, spec: SweepSpec) -> Preflight:
-        """Checks data set and base config; reads files, creates nothing."""
+    def preflight(self, spec: SweepSpec, roots: Sequence[Path] = ()) -> Preflight:
+        """Checks data set and base config; reads files, creates nothing.
+
+        Args:
+            spec: The sweep.
+            roots: Directories that all its files must lie in, links followed; none of them: anywhere.
+        """
 
     def write_dataset(self, directory: Path, *, train: int, val: int, size: int, seed: int) -> None:
         """Writes the synthetic data set, and a spec to run on it, into `directory`."""

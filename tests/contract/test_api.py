@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from runners.synthetic import write_dataset
 from sweeps.core.states import SweepState
 from sweeps.core.trial import Suggestion
 from sweeps.store.engine import open_engine
@@ -123,6 +124,50 @@ def test_paths_stay_within_the_allowed_directories(service, tmp_path: Path):
         "dataset.val.annotations",
         "base.weights",
     ]
+
+
+def test_nothing_that_a_spec_leads_to_lies_elsewhere(service, tmp_path: Path):
+    """Links to images, configs that a config builds on, weights that it names: all is looked for at once."""
+    root, secret = tmp_path / "data", tmp_path / "secret"
+    write_dataset(root, train=2, val=1, size=64, seed=0)
+    (root / "images").rename(secret)
+    (root / "images").mkdir()
+    for image in secret.iterdir():
+        (root / "images" / image.name).symlink_to(image)
+    (secret / "parent.yaml").write_text("VERSION: 2\n")
+    (root / "weights.yaml").write_text(f"MODEL: {{WEIGHTS: {secret}/model.pth}}\n")
+    (root / "fetched.yaml").write_text("MODEL: {WEIGHTS: http://169.254.169.254/latest}\n")
+    (root / "bases.yaml").write_text("_BASE_: [http://169.254.169.254/a.yaml, between.yaml]\n")
+    (root / "between.yaml").write_text("_BASE_: ../secret/parent.yaml\n")
+    (root / "executed.yaml").write_text(f"A: !!python/object/apply:os.mkdir [{tmp_path / 'executed'}]\n")
+    split = {"annotations": "train.json", "images": "images"}
+    data = {"train": split, "val": {**split, "annotations": "val.json"}}
+    spec = {"version": 1, "name": "escape", "dataset": data}
+    found: dict[str, list[str]] = {}
+    with served(service, roots=(root,), prefix=f"t{next(_made)}") as api:
+        for name in ("weights", "fetched", "bases", "executed"):
+            answer = api("POST", "/sweeps", json={**spec, "base": {"file": f"{name}.yaml"}})
+            issues = problem(answer, 422, "spec-invalid")["issues"]
+            assert [issue["path"] for issue in issues[:2]] == ["dataset.train.images", "dataset.val.images"]
+            assert "links lead out of the directories" in issues[0]["problem"], issues
+            found[name] = [f"{issue['path']}: {issue['problem']}" for issue in issues[2:]]
+    allowed = f"but needs a path under {root}"
+    assert found == {
+        "weights": [f"base.weights: MODEL.WEIGHTS of {root}/weights.yaml: got {secret}/model.pth, {allowed}"],
+        "fetched": [
+            f"base.weights: MODEL.WEIGHTS of {root}/fetched.yaml: got http://169.254.169.254/latest, "
+            "but the service fetches no weights by URL"
+        ],
+        "bases": [
+            f"base.file: _BASE_ of {root}/bases.yaml: got http://169.254.169.254/a.yaml, "
+            "but the service fetches no configs by URL",
+            f"base.file: _BASE_ of {root}/between.yaml: got ../secret/parent.yaml, {allowed}",
+        ],
+        "executed": found["executed"],
+    }
+    assert len(found["executed"]) == 1
+    assert "is no Detectron2 config" in found["executed"][0]
+    assert not (tmp_path / "executed").exists()
 
 
 def test_lists_go_on_where_they_were(api):
