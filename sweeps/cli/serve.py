@@ -52,6 +52,7 @@ def serve(settings: Settings, listening: Listening, *, supervise: bool) -> None:
         UserError: The store cannot be opened, or the address is taken.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # what it loads, at each start
     service = open_service(settings, create=True)
     app = create_app(service, ServiceConfig(DataRoots(settings.data_roots)))
     config = uvicorn.Config(
@@ -87,12 +88,16 @@ def _stopped_already(*_: object) -> None:
 
 def _bound(config: uvicorn.Config) -> Any:
     """The socket, bound before anything is said to be there."""
+    log = logging.getLogger("uvicorn.error")
+    log.setLevel(logging.CRITICAL)  # the error below says it
     try:
         return config.bind_socket()
     except (OSError, SystemExit) as error:  # uvicorn exits where the address is taken
         raise UserError(
             f"cannot listen on {config.host}:{config.port}", "another program has it: try --port 8758"
         ) from error
+    finally:
+        log.setLevel(logging.INFO)
 
 
 @contextmanager
