@@ -66,6 +66,7 @@ def resume_sweep(sweep_id: str, settings: Settings, *, as_json: bool, ray_addres
         WrongState: It has ended, or its data set has changed since.
         UserError: There is nothing to run it on.
     """
+    load_runner()  # what is not installed is said first
     service = open_service(settings)
     sweep_id = service.sweep(sweep_id).sweep_id
     try:
