@@ -10,7 +10,7 @@ import yaml
 from search_spaces.issues import SpecIssue
 from sweeps.core.errors import SpecInvalid
 from sweeps.core.spec import BaseSpec
-from sweeps.roots import real_path, where_allowed
+from sweeps.roots import is_fetched, real_path, where_allowed
 
 _HINT = "copy the file to where the data is"
 
@@ -37,7 +37,7 @@ def _stray_bases(file: str, roots: Sequence[Path], seen: set[str]) -> Iterator[S
         return
     seen.add(file)
     for named in _bases(file):
-        if named.startswith(("http://", "https://")):
+        if "://" in named:
             problem = f"_BASE_ of {file}: got {named}, but the service fetches no configs by URL"
             yield SpecIssue("base.file", problem, _HINT)
             continue
@@ -65,7 +65,7 @@ def _stray_weights(base: BaseSpec, roots: Sequence[Path]) -> Iterator[SpecIssue]
         weights = base_config(base).MODEL.WEIGHTS
     except (SpecInvalid, OSError):
         return  # told where the base is checked
-    if weights.startswith(("http://", "https://")):
+    if is_fetched(weights):
         problem = f"MODEL.WEIGHTS of {base.file}: got {weights}, but the service fetches no weights by URL"
         yield SpecIssue("base.weights", problem, _HINT)
     elif weights and "://" not in weights and real_path(weights, roots) is None:

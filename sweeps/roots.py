@@ -19,6 +19,11 @@ def real_path(path: str | Path, roots: Sequence[Path]) -> str | None:
     return found if inside else None
 
 
+def is_fetched(weights: str) -> bool:
+    """Whether weights come from an address that the spec chose; Detectron2's own hub is none."""
+    return "://" in weights and not weights.startswith("detectron2://")
+
+
 def where_allowed(roots: Sequence[Path]) -> str:
     """What is allowed, for people."""
     return f"needs a path under {' or '.join(map(str, roots))}" if roots else "no directory is allowed"

@@ -7,7 +7,7 @@ from typing import Any
 
 from search_spaces.issues import SpecIssue
 from sweeps.core.spec import WEIGHT_WORDS, SweepSpec
-from sweeps.roots import real_path, where_allowed
+from sweeps.roots import is_fetched, real_path, where_allowed
 
 _ROOTS_HINT = "the operator of the service sets MASKSWEEP_DATA_ROOTS"
 
@@ -52,7 +52,7 @@ class DataRoots:
             for parent in parents:
                 target = target[parent]
             target[last] = real
-        if spec.base.weights.lower().startswith(("http://", "https://")):
+        if is_fetched(spec.base.weights):
             problem = f"got {spec.base.weights}, but the service fetches no weights by URL"
             issues.append(SpecIssue("base.weights", problem, "copy the file to where the data is"))
         if issues:

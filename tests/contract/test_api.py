@@ -136,7 +136,7 @@ def test_nothing_that_a_spec_leads_to_lies_elsewhere(service, tmp_path: Path):
         (root / "images" / image.name).symlink_to(image)
     (secret / "parent.yaml").write_text("VERSION: 2\n")
     (root / "weights.yaml").write_text(f"MODEL: {{WEIGHTS: {secret}/model.pth}}\n")
-    (root / "fetched.yaml").write_text("MODEL: {WEIGHTS: http://169.254.169.254/latest}\n")
+    (root / "fetched.yaml").write_text("MODEL: {WEIGHTS: ftp://169.254.169.254/latest}\n")
     (root / "bases.yaml").write_text("_BASE_: [http://169.254.169.254/a.yaml, between.yaml]\n")
     (root / "between.yaml").write_text("_BASE_: ../secret/parent.yaml\n")
     (root / "executed.yaml").write_text(f"A: !!python/object/apply:os.mkdir [{tmp_path / 'executed'}]\n")
@@ -155,7 +155,7 @@ def test_nothing_that_a_spec_leads_to_lies_elsewhere(service, tmp_path: Path):
     assert found == {
         "weights": [f"base.weights: MODEL.WEIGHTS of {root}/weights.yaml: got {secret}/model.pth, {allowed}"],
         "fetched": [
-            f"base.weights: MODEL.WEIGHTS of {root}/fetched.yaml: got http://169.254.169.254/latest, "
+            f"base.weights: MODEL.WEIGHTS of {root}/fetched.yaml: got ftp://169.254.169.254/latest, "
             "but the service fetches no weights by URL"
         ],
         "bases": [
