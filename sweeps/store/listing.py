@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Engine
 
 from sweeps.core.states import SweepState, TrialState
 from sweeps.core.trial import Measurement
@@ -16,7 +16,7 @@ from sweeps.records import EventRecord, SweepRecord, TrialRecord
 from sweeps.store import rows
 from sweeps.store.engine import reading
 from sweeps.store.find import find_trial, trials_of
-from sweeps.store.tables import events, measurements, sweeps, trials
+from sweeps.store.tables import events, measurements, sweeps, trial_values, trials
 
 Place = tuple[Any, ...]
 _Item = TypeVar("_Item")
@@ -106,20 +106,24 @@ class Listing:
             metric: What to sort by.
             descending: The largest first; equal values by ascending number.
         """
-        query = trials_of(sweep_id).limit(limit + 1)
+        query = trials_of(sweep_id)
         if states:
             query = query.where(trials.c.state.in_([state.value for state in states]))
+        if metric is None:
+            if after is not None:
+                before = trials.c.number < after[0] if descending else trials.c.number > after[0]
+                query = query.where(before)
+            if descending:
+                query = query.order_by(None).order_by(trials.c.number.desc())
+            parts = [query]
+        else:
+            parts = _by_metric(query, sweep_id, metric, after, descending=descending)
+        found: list[sa.RowMapping] = []
         with reading(self._engine) as connection:
-            if metric is None:
-                if after is not None:
-                    before = trials.c.number < after[0] if descending else trials.c.number > after[0]
-                    query = query.where(before)
-                if descending:
-                    query = query.order_by(None).order_by(trials.c.number.desc())
-            else:
-                query = _by_metric(connection, query, metric, after, descending=descending)
-            found = list(connection.execute(query).mappings())
-        # The database's own value: it may read a number's digits otherwise than Python in the last bit.
+            for part in parts:
+                missing = limit + 1 - len(found)
+                if missing:
+                    found += connection.execute(part.limit(missing)).mappings()
         page = _page(found, limit, _number_place if metric is None else _value_place)
         return Page([rows.trial_record(row) for row in page.items], page.after)
 
@@ -181,31 +185,28 @@ def _value_place(row: sa.RowMapping) -> Place:
 
 
 def _by_metric(
-    connection: Connection, query: sa.Select[Any], metric: str, after: Place | None, *, descending: bool
-) -> sa.Select[Any]:
-    value = _value(connection, metric)
-    number = trials.c.number
-    order = value.desc() if descending else value.asc()
-    query = query.add_columns(value.label("_value"))
-    query = query.order_by(None).order_by(value.is_(None), order, number)
+    query: sa.Select[Any], sweep_id: str, metric: str, after: Place | None, *, descending: bool
+) -> list[sa.Select[Any]]:
+    """Those that have a value, in the order of an index, and behind them those that have none.
+
+    They are two queries, as the order of both at once is in no index.
+    """
+    t, number = trial_values, trials.c.number
+    same = sa.and_(t.c.sweep_id == trials.c.sweep_id, t.c.number == number, t.c.name == metric)
+    of_metric = sa.and_(t.c.sweep_id == sweep_id, t.c.name == metric)  # said outright, for the index's sake
+    order = t.c.value.desc() if descending else t.c.value.asc()
+    with_value = query.add_columns(t.c.value.label("_value")).join(t, same).where(of_metric)
+    with_value = with_value.order_by(None).order_by(order, t.c.number)
+    without = query.add_columns(sa.null().label("_value")).where(~sa.exists().where(same))
     if after is None:
-        return query
+        return [with_value, without]
     last, behind = after
     if last is None:
-        return query.where(value.is_(None), number > behind)
-    further = value < last if descending else value > last
-    return query.where(sa.or_(further, sa.and_(value == last, number > behind), value.is_(None)))
-
-
-def _value(connection: Connection, metric: str) -> sa.ColumnElement[float | None]:
-    """A metric of a trial; its name is bound, whatever is in it."""
-    name = sa.bindparam(None, metric, type_=sa.Text)
-    if connection.dialect.name == "sqlite":
-        entries = sa.func.json_each(trials.c.metrics, type_=sa.Text).table_valued("key", "value")
-        found = sa.select(sa.cast(entries.c.value, sa.Double)).where(entries.c.key == name)
-        return found.correlate(trials).scalar_subquery()
-    text = sa.cast(trials.c.metrics, sa.Text).op("::json ->>", return_type=sa.Text)(name)
-    return sa.cast(text, sa.Double)
+        return [without.where(number > behind)]
+    further = t.c.value < last if descending else t.c.value > last
+    here = sa.and_(t.c.value == last, t.c.number > behind)
+    from_here = t.c.value <= last if descending else t.c.value >= last  # where the index is entered
+    return [with_value.where(from_here, sa.or_(further, here)), without]
 
 
 def _page(found: list[_Item], limit: int, place: Callable[[_Item], Place]) -> Page[_Item]:

@@ -65,6 +65,8 @@ def take_report(
     statement = sql.REPORT_TRIAL_BACK if back else sql.REPORT_TRIAL
     if not sql.move_trial(connection, key, TrialState.RUNNING, outcome.state, values, statement=statement):
         raise LateReportError
+    if measured and metrics is not None:
+        sql.put_values(connection, key, metrics)
     _tell_attempt(connection, key, report, outcome, now)
     if report.curve:
         sql.put_curve(connection, _points(key, report))

@@ -23,7 +23,7 @@ from sweeps.core.states import (
     TrialState,
 )
 from sweeps.records import Claim
-from sweeps.store.tables import attempts, curves, details, events, measurements, sweeps, trials
+from sweeps.store.tables import attempts, curves, details, events, measurements, sweeps, trial_values, trials
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +321,35 @@ def add_measurement(connection: Connection, row: Mapping[str, Any]) -> bool:
 def add_details(connection: Connection, row: Mapping[str, Any]) -> None:
     """Stores the details of a measurement that `add_measurement` has just stored."""
     connection.execute(_ADD_DETAILS, dict(row))
+
+
+_DROP_VALUES = sa.delete(trial_values).where(
+    trial_values.c.sweep_id == _at_sweep, trial_values.c.number == _at_number
+)
+_ADD_VALUES = sa.insert(trial_values)
+_ADD_VALUES_AT_ONCE = _ADD_VALUES.from_select(  # a statement a value would cost PostgreSQL ten times that
+    ["sweep_id", "number", "name", "value"],
+    sa.select(
+        _at_sweep,
+        _at_number,
+        sa.func.unnest(sa.bindparam("names", type_=postgresql.ARRAY(sa.Text))),
+        sa.func.unnest(sa.bindparam("numbers", type_=postgresql.ARRAY(sa.Double))),
+    ),
+)
+
+
+def put_values(connection: Connection, key: Key, values: Mapping[str, float]) -> None:
+    """Stores a trial's newest values by name, all finite, instead of those that it had."""
+    at = {"at_sweep": key.sweep_id, "at_number": key.number}
+    connection.execute(_DROP_VALUES, at)
+    if not values:
+        return
+    if connection.dialect.name == "postgresql":
+        arrays = {"names": list(values), "numbers": list(values.values())}
+        connection.execute(_ADD_VALUES_AT_ONCE, at | arrays)
+        return
+    row = {"sweep_id": key.sweep_id, "number": key.number}
+    connection.execute(_ADD_VALUES, [{**row, "name": name, "value": value} for name, value in values.items()])
 
 
 def put_curve(connection: Connection, points: Sequence[Mapping[str, Any]]) -> None:

@@ -105,6 +105,17 @@ trials = sa.Table(
     sa.Column("replicate_of", sa.Integer),  # the trial that this one runs again; NULL: the search's own
 )
 
+trial_values = sa.Table(  # trials.metrics once more, a row a value: an index finds trials in their order
+    "trial_values",
+    metadata,
+    sa.Column("sweep_id", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Double, nullable=False),  # finite; what was not measured has no row
+    sa.ForeignKeyConstraint(["sweep_id", "number"], ["trials.sweep_id", "trials.number"]),
+    sa.Index(None, "sweep_id", "name", "value", "number"),
+)
+
 attempts = sa.Table(
     "attempts",
     metadata,

@@ -11,7 +11,7 @@ from sweeps.records import SweepRecord
 from sweeps.store import rows
 from sweeps.store.engine import reading
 from sweeps.store.find import held_gpu_s
-from sweeps.store.tables import events, mirrored, sweeps, trials
+from sweeps.store.tables import events, mirrored, sweeps, trial_values, trials
 
 SHOWN_S = 24 * 3600.0
 """Seconds for which a sweep that has ended still has numbers of its own."""
@@ -68,17 +68,27 @@ def totals(engine: Engine, now: float) -> Totals:
 
 def _of(connection: Connection, sweep: SweepRecord) -> SweepTotals:
     objective = sweep.spec.objectives[0]
-    query = sa.select(trials.c.metrics).where(
-        trials.c.sweep_id == sweep.sweep_id, trials.c.state != TrialState.INFEASIBLE.value
+    t = trial_values
+    order = t.c.value.desc() if objective.goal == "maximize" else t.c.value.asc()
+    best = (  # the first of an index that belongs to a trial which counts
+        sa.select(t.c.value)
+        .join(trials, sa.and_(trials.c.sweep_id == t.c.sweep_id, trials.c.number == t.c.number))
+        .where(t.c.sweep_id == sweep.sweep_id, t.c.name == objective.metric)
+        .where(trials.c.state != TrialState.INFEASIBLE.value)
+        .order_by(order)
+        .limit(1)
     )
-    values = [row[objective.metric] for row in connection.execute(query).scalars() if objective.metric in row]
-    better = max if objective.goal == "maximize" else min
-    newest = sa.select(sa.func.max(events.c.at)).where(events.c.sweep_id == sweep.sweep_id)
+    newest = (  # the ids of a sweep's events rise, and have an index
+        sa.select(events.c.at)
+        .where(events.c.sweep_id == sweep.sweep_id)
+        .order_by(events.c.event_id.desc())
+        .limit(1)
+    )
     shown = sa.select(sa.func.max(mirrored.c.at)).where(mirrored.c.sweep_id == sweep.sweep_id)
     at, shown_at = connection.execute(newest).scalar(), connection.execute(shown).scalar()
     return SweepTotals(
         sweep,
         held_gpu_s(connection, sweep.sweep_id, unnoted=0.0),
-        better(values) if values else None,
+        connection.execute(best).scalar(),
         None if at is None or shown_at is None else max(0.0, at - shown_at),
     )

@@ -24,7 +24,7 @@ from sweeps.records import Claim
 from sweeps.service import SweepService
 from sweeps.store.engine import open_engine
 from sweeps.store.migrations import HEAD, upgrade
-from sweeps.store.tables import metadata
+from sweeps.store.tables import metadata, trial_values
 from sweeps.testing import COMPLETED, GOES_ON, make_report, make_spec, store_url
 
 
@@ -177,6 +177,28 @@ def test_sweeps_that_ended_long_ago_can_be_extended(url, tmp_path):
     sweeps = SweepService(engine).sweeps()
     assert {sweep.reason: sweep.stopped_by for sweep in sweeps} == ENDS
     assert all((sweep.extension, sweep.budget) == (None, sweep.spec.budget) for sweep in sweeps)
+    engine.dispose()
+
+
+def test_values_of_an_older_store_are_found_by_name(url, tmp_path):
+    """The newest values of each trial are copied to where lists look for them."""
+    engine = open_engine(url)
+
+    def measured(service: SweepService) -> Claim:
+        claim = service.claim(service.create(make_spec(), fingerprint="sha", now=1.0).sweep_id, 2.0)
+        for number in range(3):
+            service.add_trial(claim, Suggestion(number, {}, 5), {}, 3.0)
+        measure(service, claim, 75)
+        measure(service, claim, 150)
+        measure(service, claim, 75, number=2)
+        return claim
+
+    claim = as_of("0009", url, engine, tmp_path, measured)
+    upgrade(engine)
+    with engine.connect() as connection:
+        rows = connection.execute(sa.select(trial_values).order_by(trial_values.c.number)).all()
+    sweep_id = claim.sweep_id
+    assert rows == [(sweep_id, 0, "segm/AP", 15.0), (sweep_id, 2, "segm/AP", 7.5)]
     engine.dispose()
 
 
