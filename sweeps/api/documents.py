@@ -52,7 +52,10 @@ def best(service: SweepService, sweep: SweepRecord) -> models.Best | None:
 
 
 def sweep_row(
-    sweep: SweepRecord, by_state: Mapping[TrialState, int], best: models.Best | None = None
+    sweep: SweepRecord,
+    by_state: Mapping[TrialState, int],
+    best: models.Best | None = None,
+    note: str | None = None,
 ) -> models.SweepRow:
     """A sweep in a list."""
     return models.SweepRow(
@@ -66,13 +69,15 @@ def sweep_row(
         trials=counts(by_state),
         budget_trials=sweep.budget.trials,
         best=best,
+        note=note,
     )
 
 
 def sweep_out(service: SweepService, sweep: SweepRecord) -> models.SweepOut:
     """A sweep with everything that does not grow with its trials."""
     listing = Listing(service.engine)
-    row = sweep_row(sweep, listing.trial_states([sweep.sweep_id])[sweep.sweep_id])
+    states = listing.trial_states([sweep.sweep_id])[sweep.sweep_id]
+    row = sweep_row(sweep, states, note=service.notes().get(sweep.sweep_id))
     warm = service.warm_summary(sweep.sweep_id)
     first = listing.events(limit=1, sweep_id=sweep.sweep_id).items
     return models.SweepOut(

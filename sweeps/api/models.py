@@ -50,6 +50,7 @@ class SweepRow(BaseModel):
     name: str
     state: SweepState
     reason: str | None = Field(None, description="Why it is in that state, if that needs one.")
+    note: str | None = Field(None, description="A deadline that it will miss, or why it waits.")
     created_at: float = _Time
     started_at: float | None = _MaybeTime
     ended_at: float | None = _MaybeTime

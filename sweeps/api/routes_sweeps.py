@@ -118,9 +118,13 @@ def list_sweeps(
     after = read_cursor("sweeps", cursor, (float, str))
     page = core.listing.sweeps(limit=limit, after=after, states=state, name=name, by=by)
     states = core.listing.trial_states([sweep.sweep_id for sweep in page.items])
+    notes = core.service.notes()
     rows = [
         documents.sweep_row(
-            sweep, states[sweep.sweep_id], documents.best(core.service, sweep) if best else None
+            sweep,
+            states[sweep.sweep_id],
+            documents.best(core.service, sweep) if best else None,
+            notes.get(sweep.sweep_id),
         )
         for sweep in page.items
     ]

@@ -38,6 +38,7 @@ def sweep_document(service: SweepService, settings: Settings, sweep_id: str) -> 
         "name": sweep.name,
         "state": str(sweep.state),
         "reason": sweep.reason,
+        "note": service.notes().get(sweep.sweep_id),
         "objectives": [{"metric": o.metric, "goal": str(o.goal)} for o in sweep.spec.objectives],
         **budget_document(sweep),
         "trials": [_trial(trial, results.get(trial.number)) for trial in trials],

@@ -14,7 +14,7 @@ from sweeps.tracking.mirror import Mirror
 
 def list_sweeps(service: SweepService, *, as_json: bool) -> None:
     """Prints all sweeps, newest first."""
-    sweeps = service.sweeps()
+    sweeps, notes = service.sweeps(), service.notes()
     counts = {}
     rows = []
     for sweep in sweeps:
@@ -30,6 +30,7 @@ def list_sweeps(service: SweepService, *, as_json: bool) -> None:
                 "name": sweep.name,
                 "state": str(sweep.state),
                 "reason": sweep.reason,
+                "note": notes.get(sweep.sweep_id),
                 "trials": len(own),
                 "replicates": len(trials) - len(own),
                 "ended": ended,
@@ -43,7 +44,7 @@ def list_sweeps(service: SweepService, *, as_json: bool) -> None:
     if as_json:
         print_json({"sweeps": rows})
     elif sweeps:
-        data.print(sweeps_table(sweeps, counts, data.width))
+        data.print(sweeps_table(sweeps, counts, data.width, notes))
     else:
         words.print("no sweeps yet")
 
@@ -79,6 +80,8 @@ def show_sweep(service: SweepService, settings: Settings, sweep_id: str, *, as_j
         data.print(f"warm start: {warm}", markup=False)
     if sweep.reason:
         data.print(f"{sweep.state}: {sweep.reason}", markup=False)
+    if document["note"]:
+        data.print(f"note: {document['note']}", markup=False)
     if sweep.extension:
         data.print(f"extended: {sweep.extension}", markup=False)
     if document["best"] and document["best"]["checkpoint"]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 
 from rich.table import Table
 from rich.text import Text
@@ -68,8 +69,13 @@ def trouble(trials: list[TrialRecord]) -> Text | None:
     return Text("\n".join(f"trial {label(t.number)} {t.state}: {t.reason}" for t in bad))
 
 
-def sweeps_table(sweeps: list[SweepRecord], counts: dict[str, tuple[int, str]], width: int = 250) -> Table:
-    """All sweeps, newest first; `counts` holds (trials ended, best) by sweep id."""
+def sweeps_table(
+    sweeps: list[SweepRecord],
+    counts: dict[str, tuple[int, str]],
+    width: int = 250,
+    notes: Mapping[str, str] = MappingProxyType({}),
+) -> Table:
+    """All sweeps, newest first; `counts` holds (trials ended, best), `notes` what to know, by sweep id."""
 
     def column(name: str, cell: Callable[[SweepRecord], str], rank: int = 0, *, left: bool = True) -> Column:
         return Column(name, tuple(cell(sweep) for sweep in sweeps), rank, left)
@@ -84,7 +90,7 @@ def sweeps_table(sweeps: list[SweepRecord], counts: dict[str, tuple[int, str]], 
         column("best", lambda sweep: counts[sweep.sweep_id][1]),
         column("created", lambda sweep: minute(sweep.created_at), 1),
         column("ran", lambda sweep: duration(sweep.active_s), 2),
-        column("reason", lambda sweep: sweep.reason or "-", 3),
+        column("reason", lambda sweep: sweep.reason or notes.get(sweep.sweep_id) or "-", 3),
     ]
     return fitted_table(columns, width)
 

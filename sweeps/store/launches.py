@@ -6,94 +6,25 @@ it. Who supervises is decided by a lease, and each transaction of a supervisor b
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from sweeps.core.errors import MasksweepError
-from sweeps.core.requests import RequestKind, RequestState
-from sweeps.core.states import SweepState, TrialState
+from sweeps.core.states import TrialState
 from sweeps.core.supervision import LAUNCH_TRANSITIONS, LaunchState
-from sweeps.records import Claim, Driver
+from sweeps.records import Claim
 from sweeps.store import sql
 from sweeps.store.engine import reading, writing
-from sweeps.store.tables import launches, leases, measurements, requests, submissions, sweeps, trials
+from sweeps.store.tables import launches, leases, measurements, submissions, sweeps, trials
+from sweeps.store.watched import WATCHED, LaunchRecord, Watched, launch_record, watched_record
 
 LEASE = "supervisor"
 
 
 class LeaseLost(MasksweepError):
     """Another supervisor holds the lease: this one does nothing until it gets it back."""
-
-
-@dataclass(frozen=True, slots=True)
-class LaunchRecord:
-    """How the process of a sweep's driver stands. Times are seconds since the Unix epoch.
-
-    Attributes:
-        sweep_id: The sweep.
-        number: Launches so far; 0 before the first.
-        state: How it stands.
-        handle: Names the process to its launcher, or None.
-        launched_at: When the last launch was written down, or None.
-        confirmed_at: When its process said that it is this launch, or None.
-        failures: Deaths in a row without progress between them.
-        retry_at: Not to be launched before, or None.
-        stopped_at: When the process was told to stop, or None.
-        reason: Of the last death, or None.
-    """
-
-    sweep_id: str
-    number: int
-    state: LaunchState
-    handle: str | None
-    launched_at: float | None
-    confirmed_at: float | None
-    failures: int
-    retry_at: float | None
-    stopped_at: float | None
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """A submitted sweep as a supervisor sees it.
-
-    Attributes:
-        launch: Its driver's process.
-        state: The sweep's.
-        epoch: The sweep's.
-        driver: Who holds the epoch, or None before the first.
-        worker_s: Worker seconds so far.
-        ended_at: When it became terminal, or None.
-        submitted_at: When it was submitted.
-        priority: Of its submission,
-        weight: and its weight.
-        launcher: Where it is to run, or None.
-        held_by: Who paused it, or None.
-        share_from: GPU-seconds a weight that count as used from its joining the pool; None: not yet.
-        note: What a person should know, or None.
-        open_request: Of the oldest pause or cancellation that waits: id, kind, time; or None.
-        left: Whether a pause was carried out since the launch.
-    """
-
-    launch: LaunchRecord
-    state: SweepState
-    epoch: int
-    driver: Driver | None
-    worker_s: float
-    ended_at: float | None
-    submitted_at: float
-    priority: int
-    weight: float
-    launcher: str | None
-    held_by: str | None
-    share_from: float | None
-    note: str | None
-    open_request: tuple[int, RequestKind, float] | None
-    left: bool
 
 
 class LaunchBook:
@@ -122,14 +53,14 @@ class LaunchBook:
     def watched(self) -> list[Watched]:
         """What is submitted and not over, in the order of submission."""
         with reading(self._engine) as connection:
-            return [_watched(row) for row in connection.execute(_WATCHED).mappings()]
+            return [watched_record(row) for row in connection.execute(WATCHED).mappings()]
 
     def launch(self, sweep_id: str) -> LaunchRecord | None:
         """How a sweep's launch stands, or None if it was not submitted."""
         with reading(self._engine) as connection:
             query = sa.select(launches).where(launches.c.sweep_id == sweep_id)
             row = connection.execute(query).mappings().one_or_none()
-            return None if row is None else _launch(row)
+            return None if row is None else launch_record(row)
 
     def move(
         self,
@@ -213,13 +144,33 @@ class LaunchBook:
                 return None
             _tell(connection, old.sweep_id, "driver.launched", now, {"launch": old.number + 1})
             query = sa.select(launches).where(launches.c.sweep_id == old.sweep_id)
-            return _launch(connection.execute(query).mappings().one())
+            return launch_record(connection.execute(query).mappings().one())
 
     def put(self, sweep_id: str, **values: Any) -> None:
         """Sets columns of a submission that only supervisors write."""
         with writing(self._engine) as connection:
             of = sa.update(submissions).where(submissions.c.sweep_id == sweep_id)
             connection.execute(of.values(**values))
+
+    def note(self, one: Watched, note: str | None, now: float) -> None:
+        """What a person should know of a sweep, or that this is no longer so; an event tells of either, once.
+
+        Args:
+            one: As it was read.
+            note: On one line, with numbers that may change; None: nothing.
+            now: Seconds since the Unix epoch.
+
+        Raises:
+            LeaseLost: Another supervisor has the lease by now.
+        """
+        if note == one.note:
+            return
+        sweep_id = one.launch.sweep_id
+        with self._supervising(now) as connection:
+            of = sa.update(submissions).where(submissions.c.sweep_id == sweep_id)
+            connection.execute(of.values(note=note))
+            if note is None or one.note is None:
+                _tell(connection, sweep_id, "sweep.noted", now, {"note": note})
 
     @contextmanager
     def _supervising(self, now: float) -> Iterator[Connection]:
@@ -285,94 +236,3 @@ def _tell(
     epoch = connection.execute(sa.select(sweeps.c.epoch).where(sweeps.c.sweep_id == sweep_id)).scalar_one()
     data = {name: value for part in parts if part for name, value in part.items()}
     sql.add_sweep_event(connection, Claim(sweep_id, epoch), kind, now, data)
-
-
-_TERMINAL = [state.value for state in SweepState if state.terminal]
-_ASKED = [RequestKind.PAUSE.value, RequestKind.CANCEL.value]
-_first_open = (
-    sa.select(sa.func.min(requests.c.request_id))
-    .where(
-        requests.c.sweep_id == submissions.c.sweep_id,
-        requests.c.state == RequestState.OPEN.value,
-        requests.c.kind.in_(_ASKED),
-    )
-    .scalar_subquery()
-)
-_left = (
-    sa.exists()
-    .where(
-        requests.c.sweep_id == submissions.c.sweep_id,
-        requests.c.state == RequestState.DONE.value,
-        requests.c.kind == RequestKind.PAUSE.value,
-        requests.c.answered_at >= launches.c.launched_at,
-    )
-    .label("left")
-)
-_asked = requests.alias("asked")
-_WATCHED = (
-    sa.select(
-        launches,
-        sweeps.c.state.label("sweep_state"),
-        sweeps.c.epoch,
-        sweeps.c.driver_host,
-        sweeps.c.driver_pid,
-        sweeps.c.beat_at,
-        sweeps.c.worker_s,
-        sweeps.c.ended_at,
-        submissions.c.submitted_at,
-        submissions.c.priority,
-        submissions.c.weight,
-        submissions.c.launcher,
-        submissions.c.held_by,
-        submissions.c.share_from,
-        submissions.c.note,
-        _asked.c.request_id.label("asked_id"),
-        _asked.c.kind.label("asked_kind"),
-        _asked.c.at.label("asked_at"),
-        _left,
-    )
-    .select_from(
-        submissions.join(sweeps, sweeps.c.sweep_id == submissions.c.sweep_id)
-        .join(launches, launches.c.sweep_id == submissions.c.sweep_id)
-        .outerjoin(_asked, _asked.c.request_id == _first_open)
-    )
-    .where(sa.or_(sweeps.c.state.not_in(_TERMINAL), launches.c.state != LaunchState.ENDED.value))
-    .order_by(submissions.c.submitted_at, submissions.c.sweep_id)
-)
-
-
-def _launch(row: Any) -> LaunchRecord:
-    return LaunchRecord(
-        row["sweep_id"],
-        row["number"],
-        LaunchState(row["state"]),
-        row["handle"],
-        row["launched_at"],
-        row["confirmed_at"],
-        row["failures"],
-        row["retry_at"],
-        row["stopped_at"],
-        row["reason"],
-    )
-
-
-def _watched(row: Any) -> Watched:
-    asked = row["asked_id"]
-    host = row["driver_host"]
-    return Watched(
-        launch=_launch(row),
-        state=SweepState(row["sweep_state"]),
-        epoch=row["epoch"],
-        driver=None if host is None else Driver(host, row["driver_pid"], row["beat_at"]),
-        worker_s=row["worker_s"],
-        ended_at=row["ended_at"],
-        submitted_at=row["submitted_at"],
-        priority=row["priority"],
-        weight=row["weight"],
-        launcher=row["launcher"],
-        held_by=row["held_by"],
-        share_from=row["share_from"],
-        note=row["note"],
-        open_request=None if asked is None else (asked, RequestKind(row["asked_kind"]), row["asked_at"]),
-        left=bool(row["left"]),
-    )

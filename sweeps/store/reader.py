@@ -12,6 +12,7 @@ from sweeps.records import AttemptRecord, CurveRecord, EventRecord, SweepRecord,
 from sweeps.store import rows
 from sweeps.store.engine import Patience, impatient, reading
 from sweeps.store.find import find_sweep, held_gpu_s, trials_of
+from sweeps.store.submissions import notes
 from sweeps.store.tables import attempts, beginnings, curves, details, events, measurements, requests, sweeps
 from sweeps.warm.plan import WarmPlan, WarmSummary, plan_from_documents, summary_from_document
 
@@ -103,6 +104,11 @@ class StoreReader:
         query = sa.select(t).where(t.c.sweep_id == sweep_id, t.c.event_id > after).order_by(t.c.event_id)
         with reading(self._engine, self._patience) as connection:
             return [rows.event_record(row) for row in connection.execute(query).mappings()]
+
+    def notes(self) -> dict[str, str]:
+        """What a person should know of sweeps that a service runs, by their ids: mostly there is nothing."""
+        with reading(self._engine, self._patience) as connection:
+            return notes(connection)
 
     def base_fingerprint(self, sweep_id: str) -> str | None:
         """Of the base's config and weights when a sweep was created; None if that was not recorded."""

@@ -8,11 +8,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sweeps.core.errors import UserError
+from sweeps.core.states import SweepState
 from sweeps.core.supervision import LaunchState
 from sweeps.records import Claim
 from sweeps.store import sql
 from sweeps.store.find import find_sweep
-from sweeps.store.tables import launches, submissions
+from sweeps.store.tables import launches, submissions, sweeps
 
 MOST_PRIORITY = 1000
 MOST_WEIGHT = 1000.0
@@ -125,6 +126,15 @@ def find(connection: Connection, sweep_id: str) -> Submission | None:
     query = sa.select(submissions).where(submissions.c.sweep_id == sweep_id)
     row = connection.execute(query).mappings().one_or_none()
     return None if row is None else _record(row)
+
+
+def notes(connection: Connection) -> dict[str, str]:
+    """What a person should know of submitted sweeps that have not ended, by their ids."""
+    t = submissions
+    going_on = sweeps.c.state.not_in([state.value for state in SweepState if state.terminal])
+    query = sa.select(t.c.sweep_id, t.c.note).join(sweeps, sweeps.c.sweep_id == t.c.sweep_id)
+    found = connection.execute(query.where(t.c.note.is_not(None), going_on))
+    return {row.sweep_id: row.note for row in found}
 
 
 def hold(connection: Connection, sweep_id: str, by: str) -> None:

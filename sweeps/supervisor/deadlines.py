@@ -5,7 +5,8 @@ from sweeps.core.finals import Finals
 from sweeps.core.progress import Overview
 from sweeps.core.states import SweepState, TrialState
 from sweeps.service import SweepService
-from sweeps.store.launches import LaunchBook, Watched
+from sweeps.store.launches import LaunchBook
+from sweeps.store.watched import Watched
 
 EVERY_S = 60.0
 
@@ -23,15 +24,17 @@ class Deadlines:
         self._looked_at = float("-inf")
 
     def look(self, watched: list[Watched], now: float) -> None:
-        """Writes and deletes notes, at most once a minute."""
+        """Writes and deletes notes, at most once a minute.
+
+        Raises:
+            LeaseLost: Another supervisor has the lease by now.
+        """
         if now - self._looked_at < EVERY_S:
             return
         self._looked_at = now
         for one in watched:
-            if one.state in (SweepState.RUNNING, SweepState.PAUSED):
-                note = self._note(one.launch.sweep_id, now)
-                if note != one.note:
-                    self._book.put(one.launch.sweep_id, note=note)
+            goes_on = one.state in (SweepState.RUNNING, SweepState.PAUSED)
+            self._book.note(one, self._note(one.launch.sweep_id, now) if goes_on else None, now)
 
     def _note(self, sweep_id: str, now: float) -> str | None:
         sweep = self._service.sweep(sweep_id)

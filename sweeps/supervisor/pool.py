@@ -5,7 +5,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from sweeps.core.sharing import Arrangement, Candidate, arrange, join_at
 from sweeps.core.spec import Resources
 from sweeps.core.supervision import LaunchState, Rules, View, ready
-from sweeps.store.launches import LaunchBook, Watched
+from sweeps.store.launches import LaunchBook
+from sweeps.store.watched import Watched
 
 
 class Pool:

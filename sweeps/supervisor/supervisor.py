@@ -26,8 +26,9 @@ from sweeps.service import SweepService
 from sweeps.store.control import SweepControl
 from sweeps.store.given_up import give_up
 from sweeps.store.handover import living_driver
-from sweeps.store.launches import LaunchBook, LaunchRecord, LeaseLost, Watched
+from sweeps.store.launches import LaunchBook, LeaseLost
 from sweeps.store.submissions import SUPERVISOR
+from sweeps.store.watched import LaunchRecord, Watched
 from sweeps.supervisor.deadlines import Deadlines
 from sweeps.supervisor.pool import Pool
 
@@ -103,7 +104,7 @@ class Supervisor:
         try:
             if not self._book.hold(now):
                 return False
-            watched = [one for one in self._book.watched() if one.launcher in (None, self._name)]
+            watched = self._mine(self._book.watched(), now)
             seen = {one.launch.sweep_id: self._look(one, now) for one in watched}
             views = {sweep_id: view for sweep_id, (view, _) in seen.items()}
             arrangement = self._pool.arrange(watched, views, now, self._rules)
@@ -119,6 +120,15 @@ class Supervisor:
         except LeaseLost:
             return False
         return True
+
+    def _mine(self, watched: list[Watched], now: float) -> list[Watched]:
+        """Those that this supervisor's launcher is to run; of the others it is said why they wait."""
+        mine = [one for one in watched if one.launcher in (None, self._name)]
+        for one in watched:
+            if one not in mine and not one.state.terminal:
+                note = f"it waits for a service that runs sweeps on {one.launcher}: this one has {self._name}"
+                self._book.note(one, note, now)
+        return mine
 
     def _look(self, one: Watched, now: float) -> tuple[View, str | None]:
         """What is seen of a sweep's driver, and its handle if it has been found."""
