@@ -40,7 +40,7 @@ def _sweeps_table(rows: list[dict[str, Any]]) -> Any:
         "trials": [f"{row['trials']['ended']}/{row['budget_trials']}" for row in rows],
         "best": [best(row) for row in rows],
         "created": [minute(row["created_at"]) for row in rows],
-        "reason": [row["reason"] or row["note"] or "-" for row in rows],
+        "reason": [row["reason"] or row.get("note") or "-" for row in rows],
     }
     columns = [
         Column(name, tuple(column), rank, name != "trials")
@@ -69,7 +69,7 @@ def show_sweep(client: Client, sweep_id: str, *, as_json: bool) -> None:
         data.print(f"warm start: {document['warm_start']}", markup=False)
     if sweep.reason:
         data.print(f"{sweep.state}: {sweep.reason}", markup=False)
-    if document["note"]:
+    if document.get("note"):
         data.print(f"note: {document['note']}", markup=False)
 
 

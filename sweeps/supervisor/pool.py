@@ -14,7 +14,8 @@ class Pool:
 
     Args:
         gpus: Devices of the pool; None: nobody knows, so that one sweep at a time has it all.
-        quantum_s: Seconds of the pool that a sweep of weight 1 may be ahead before another gets its place.
+        quantum_s: Seconds of the whole pool that a sweep of weight 1 may be ahead before another gets its
+            place; of one GPU where nobody knows the pool.
         resources: Of a sweep.
         book: Takes from where on each sweep's use counts.
     """
@@ -37,7 +38,8 @@ class Pool:
         candidates = [
             self._candidate(one, views[one.launch.sweep_id], virtual[one.launch.sweep_id]) for one in there
         ]
-        return arrange(candidates, quantum_s=self._quantum_s)
+        # what is used is counted in GPU-seconds, of which a large pool spends many in each second
+        return arrange(candidates, quantum_s=self._quantum_s * (self._gpus or 1.0))
 
     def _virtual(self, there: Collection[Watched]) -> dict[str, float]:
         """Virtual times; a sweep that is new joins those of its priority."""

@@ -51,7 +51,7 @@ class Supervisor:
         rules: How patient it is.
         lease_s: For how long another supervisor leaves it alone after its last act.
         pool_gpus: GPUs that sweeps share; None: one sweep at a time has them all.
-        quantum_s: Seconds of the pool that a sweep of weight 1 may be ahead of its share.
+        quantum_s: Seconds of the whole pool that a sweep of weight 1 may be ahead of its share.
         is_dead: Whether a driver is seen to be gone.
     """
 

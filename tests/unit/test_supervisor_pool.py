@@ -1,11 +1,15 @@
 """Sweeps that share a pool, through the supervisor and the store."""
 
 from sweeps.core.deadline import deadline_note
+from sweeps.core.requests import RequestKind
 from sweeps.core.states import SweepState
 from sweeps.core.supervision import LaunchState
+from sweeps.core.trial import Suggestion
+from sweeps.store.control import SweepControl
 from sweeps.store.engine import writing
-from sweeps.store.submissions import find, submit
-from sweeps.testing import make_spec
+from sweeps.store.submissions import Rank, find, submit
+from sweeps.supervisor.supervisor import Supervisor
+from sweeps.testing import GOES_ON, make_report, make_spec
 from tests.property.test_supervision import World
 
 
@@ -38,6 +42,38 @@ def test_a_higher_priority_takes_the_pool_and_gives_it_back(tmp_path):
     assert world.processes.living[f"{low}|2"]
     assert world.supervisors[0]._book.launch(high).state is LaunchState.ENDED
     world.service.engine.dispose()
+
+
+def test_a_sweep_keeps_its_place_for_a_quantum_of_the_whole_pool(tmp_path):
+    """On four GPUs that is four times as many GPU-seconds as on one."""
+    world = World(f"sqlite:///{tmp_path}/store.db")
+    service, full = world.service, {"gpus_per_trial": 1, "max_concurrent": 4}
+    supervisor = Supervisor(
+        service, world.processes, world.clock, pool_gpus=4, quantum_s=900.0, is_dead=lambda _: False
+    )
+    control = SweepControl(service.engine)
+    control.ask(world.sweep_id, RequestKind.CANCEL, by="bob", now=world.clock())
+    first, second = (
+        service.create(make_spec(resources=full), fingerprint="", now=world.clock(), rank=Rank()).sweep_id
+        for _ in range(2)
+    )
+    supervisor.tick()
+    supervisor.tick()
+    (running,) = [handle for handle, lives in world.processes.living.items() if lives]
+    holder, waiting = (first, second) if running.startswith(first) else (second, first)
+    claim = service.claim(holder, world.clock())
+    service.add_trial(claim, Suggestion(0, {"mask_head.num_conv": 4}, 5), {}, world.clock())
+
+    def used(gpu_s: float, rung: int) -> list[str]:
+        """Why the holder is asked to pause once its trials have held so many GPU-seconds more."""
+        report = make_report(iteration=rung, metrics={"segm/AP": 1.0}, worker_s=gpu_s, at=world.clock())
+        service.record(claim, report, outcome=GOES_ON, sampler_attrs=None, now=world.clock())
+        supervisor.tick()
+        return [request.reason for request in service.open_requests(holder)]
+
+    assert used(3590.0, 75) == []
+    assert used(20.0, 150) == [f"makes room for sweep {waiting}"]
+    service.engine.dispose()
 
 
 def test_a_deadline_that_will_be_missed_is_told():
