@@ -1,7 +1,9 @@
 """Opens the store's database, and says how a transaction begins.
 
 On SQLite a reader takes a snapshot and blocks nobody; a writer takes the write lock when it begins, so that
-it can neither deadlock nor find its snapshot outdated. On PostgreSQL both are plain transactions.
+it can neither deadlock nor find its snapshot outdated. On PostgreSQL a writer is a plain transaction, and a
+reader's queries each see what is committed by then, as in a plain transaction, without the two round trips
+that beginning and ending one costs.
 """
 
 import os
@@ -120,6 +122,8 @@ def writing(engine: Engine) -> Iterator[Connection]:
 def _begin(engine: Engine, *, immediate: bool) -> sa.RootTransaction:
     with _answering(engine):
         connection = engine.connect().execution_options(immediate=immediate)
+        if not immediate and engine.dialect.name == "postgresql":
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
         try:
             return connection.begin()
         except BaseException:

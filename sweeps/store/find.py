@@ -20,7 +20,7 @@ _measured_iteration = (
 _TRIALS = sa.select(trials, _measured_iteration)
 
 
-def trials_of(sweep_id: str) -> sa.Select[Any]:
+def trials_of(sweep_id: str | sa.BindParameter[str]) -> sa.Select[Any]:
     """A sweep's trials by number, each with the rung that its metrics are of."""
     return _TRIALS.where(trials.c.sweep_id == sweep_id).order_by(trials.c.number)
 

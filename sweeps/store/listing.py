@@ -5,7 +5,8 @@ A place is a tuple of the values that the list is ordered by, which end with a k
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from functools import lru_cache
+from typing import Any, Generic, Literal, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
@@ -106,24 +107,24 @@ class Listing:
             metric: What to sort by.
             descending: The largest first; equal values by ascending number.
         """
-        query = trials_of(sweep_id)
-        if states:
-            query = query.where(trials.c.state.in_([state.value for state in states]))
+        among = tuple(state.value for state in states)
         if metric is None:
-            if after is not None:
-                before = trials.c.number < after[0] if descending else trials.c.number > after[0]
-                query = query.where(before)
-            if descending:
-                query = query.order_by(None).order_by(trials.c.number.desc())
-            parts = [query]
+            parts = [_by_number(sweep_id, among, after, descending=descending)]
+            bound: dict[str, Any] = {}
         else:
-            parts = _by_metric(query, sweep_id, metric, after, descending=descending)
+            place: Literal["value", "none"] | None = None
+            if after is not None:
+                place = "none" if after[0] is None else "value"
+            parts = list(_by_metric(among, place, descending=descending))
+            bound = {"at_sweep": sweep_id, "metric": metric}
+            if after is not None:
+                bound |= {"last": after[0], "behind": after[1]}
         found: list[sa.RowMapping] = []
         with reading(self._engine) as connection:
             for part in parts:
                 missing = limit + 1 - len(found)
                 if missing:
-                    found += connection.execute(part.limit(missing)).mappings()
+                    found += connection.execute(part, bound | {"missing": missing}).mappings()
         page = _page(found, limit, _number_place if metric is None else _value_place)
         return Page([rows.trial_record(row) for row in page.items], page.after)
 
@@ -184,29 +185,50 @@ def _value_place(row: sa.RowMapping) -> Place:
     return row["_value"], row["number"]
 
 
+_MISSING = sa.bindparam("missing", type_=sa.Integer)
+
+
+def _by_number(
+    sweep_id: str, states: tuple[str, ...], after: Place | None, *, descending: bool
+) -> sa.Select[Any]:
+    query, number = trials_of(sweep_id).limit(_MISSING), trials.c.number
+    if states:
+        query = query.where(trials.c.state.in_(states))
+    if after is not None:
+        query = query.where(number < after[0] if descending else number > after[0])
+    return query.order_by(None).order_by(number.desc()) if descending else query
+
+
+@lru_cache(maxsize=64)
 def _by_metric(
-    query: sa.Select[Any], sweep_id: str, metric: str, after: Place | None, *, descending: bool
-) -> list[sa.Select[Any]]:
+    states: tuple[str, ...], after: Literal["value", "none"] | None, *, descending: bool
+) -> Sequence[sa.Select[Any]]:
     """Those that have a value, in the order of an index, and behind them those that have none.
 
-    They are two queries, as the order of both at once is in no index.
+    They are two queries, as the order of both at once is in no index. What differs between calls is bound:
+    to build them takes as long as to run them.
     """
     t, number = trial_values, trials.c.number
+    at_sweep = sa.bindparam("at_sweep", type_=sa.Text)
+    metric = sa.bindparam("metric", type_=sa.Text)
+    last, behind = sa.bindparam("last", type_=sa.Double), sa.bindparam("behind", type_=sa.Integer)
+    query = trials_of(at_sweep).limit(_MISSING)
+    if states:
+        query = query.where(trials.c.state.in_(states))
     same = sa.and_(t.c.sweep_id == trials.c.sweep_id, t.c.number == number, t.c.name == metric)
-    of_metric = sa.and_(t.c.sweep_id == sweep_id, t.c.name == metric)  # said outright, for the index's sake
     order = t.c.value.desc() if descending else t.c.value.asc()
-    with_value = query.add_columns(t.c.value.label("_value")).join(t, same).where(of_metric)
-    with_value = with_value.order_by(None).order_by(order, t.c.number)
+    with_value = query.add_columns(t.c.value.label("_value")).join(t, same)
+    # The sweep is said again of the values, which the index begins with.
+    with_value = with_value.where(t.c.sweep_id == at_sweep).order_by(None).order_by(order, t.c.number)
     without = query.add_columns(sa.null().label("_value")).where(~sa.exists().where(same))
     if after is None:
-        return [with_value, without]
-    last, behind = after
-    if last is None:
-        return [without.where(number > behind)]
+        return with_value, without
+    if after == "none":
+        return (without.where(number > behind),)
     further = t.c.value < last if descending else t.c.value > last
     here = sa.and_(t.c.value == last, t.c.number > behind)
     from_here = t.c.value <= last if descending else t.c.value >= last  # where the index is entered
-    return [with_value.where(from_here, sa.or_(further, here)), without]
+    return with_value.where(from_here, sa.or_(further, here)), without
 
 
 def _page(found: list[_Item], limit: int, place: Callable[[_Item], Place]) -> Page[_Item]:
