@@ -1,6 +1,9 @@
 """Sweeps of one spec in one store, to be disturbed, and the course of one that was not."""
 
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ from sweeps.store.migrations import upgrade
 from sweeps.testing import make_spec
 from sweeps.tracking.mirror import Mirror
 from sweeps.tracking.testing import new_database
+from sweeps.tracking.thread import MirrorThread
 from sweeps.warm.plan import WarmPlan
 from tests.failure.lives import Fault, Life, Lives
 from tests.failure.verdict import assert_nothing_lost, course
@@ -56,6 +60,7 @@ class Courses:
         **more: Any,
     ) -> None:
         self._mlflow: str | None = None
+        self._mirrored: set[str] = set()
         engine = open_engine(url)
         upgrade(engine)
         self.service, self.url = SweepService(engine), url
@@ -90,15 +95,52 @@ class Courses:
         """One life of a driver, in the directory of that name; `more` is for `Lives.live`."""
         return self._source.live(self.url, sweep_id, self.place(name), fault, **self._more, **more)
 
-    def mirror(self, sweep_id: str) -> str:
-        """Ships to MLflow what the store has of a sweep by now, and says where MLflow is."""
+    def mirror(self, sweep_id: str) -> None:
+        """Ships to MLflow what the store has of a sweep by now. From then on MLflow is in its verdict."""
+        self._mirrored.add(sweep_id)
+        self._mirror().sync(sweep_id)
+
+    @contextmanager
+    def mirroring(self, sweep_id: str) -> Iterator[None]:
+        """Has a sweep mirrored all the time, as its driver does: in a thread beside it."""
+        self._mirrored.add(sweep_id)
+        mirror, over = MirrorThread(self._mirror, sweep_id, interval_s=0.05), threading.Event()
+
+        def tell() -> None:
+            while not over.wait(0.05):
+                mirror.notify()
+
+        telling = threading.Thread(target=tell)
+        mirror.start()
+        telling.start()
+        try:
+            yield
+        finally:
+            over.set()
+            telling.join()
+            shipped = mirror.stop(60.0)
+        assert shipped, mirror.problem
+
+    def _mirror(self) -> Mirror:
         if self._mlflow is None:
             self._directory.mkdir(exist_ok=True)
             self._mlflow = new_database(self._directory / "mlflow.db")
-        Mirror(self.service, self._mlflow, artifact_root=str(self._directory / "artifacts")).sync(sweep_id)
-        return self._mlflow
+        return Mirror(self.service, self._mlflow, artifact_root=str(self._directory / "artifacts"))
 
-    def assert_nothing_lost(self, sweep_id: str, name: str, mlflow: str | None = None, **more: Any) -> None:
-        """The whole verdict on a sweep that was disturbed, with MLflow's if it was mirrored there."""
-        how = {"undisturbed": self.course, "mlflow": mlflow, **more}
-        assert_nothing_lost(self.service, sweep_id, self.log(name), **how)
+    def assert_nothing_lost(self, sweep_id: str, name: str, log: Path | None = None, **more: Any) -> None:
+        """The whole verdict on a sweep that was disturbed.
+
+        What was mirrored once is mirrored again by now, and compared with a mirror that starts from nothing.
+
+        Args:
+            sweep_id: The sweep.
+            name: Of its directory.
+            log: What was trained; by default, in that directory.
+            more: For `verdict.assert_nothing_lost`; its course is to be the undisturbed one by default.
+        """
+        if sweep_id in self._mirrored:
+            self.mirror(sweep_id)
+            more["mlflow"] = self._mlflow
+        assert_nothing_lost(
+            self.service, sweep_id, log or self.log(name), **{"undisturbed": self.course, **more}
+        )

@@ -40,6 +40,7 @@ def test_a_damaged_checkpoint_costs_the_way_from_the_one_before(sweeps, damage, 
     """The trial goes on from the last whole one, or from its start; measured rungs stay, and it is told."""
     sweep_id, name = sweeps.create(), f"{damage.__name__}-{damaged}"
     assert sweeps.live(sweep_id, name, Kill("before", BEFORE_LAST_REPORT), weight=1000).code == -9
+    sweeps.mirror(sweep_id)
     (trial,) = sweeps.service.trials(sweep_id)
     assert (trial.state, trial.checkpoint_iteration) == (TrialState.RUNNING, 4)
     checkpoints = sorted((sweeps.place(name) / "trials" / "00000").iterdir())
@@ -66,6 +67,8 @@ def test_an_attempt_falls_back_once_whenever_its_driver_was_killed(sweeps, when)
         check_rows(sweeps.service, sweep_id)
         told = [event for event in sweeps.service.events(sweep_id) if event.kind == "trial.fell_back"]
         assert len(told) == (commit + (when == "after") > FALLEN_BACK)
+        if commit == FALLEN_BACK:
+            sweeps.mirror(sweep_id)
         assert sweeps.live(sweep_id, name, weight=1000).code == 0
         (told,) = [event for event in sweeps.service.events(sweep_id) if event.kind == "trial.fell_back"]
         assert (told.number, told.data["iteration"]) == (0, 2)
@@ -78,6 +81,7 @@ def test_a_half_written_checkpoint_is_no_checkpoint(sweeps):
     """What a killed worker left beside its place is never read, and the next driver deletes it."""
     sweep_id, name = sweeps.create(), "half-written"
     assert sweeps.live(sweep_id, name, Kill("before", BEFORE_LAST_REPORT - 1)).code == -9
+    sweeps.mirror(sweep_id)
     directory = sweeps.place(name) / "trials" / "00000"
     scrap = directory / ".tmp-e1a1i0000004-77"
     (directory / "e1a1i0000004").rename(scrap)

@@ -25,8 +25,7 @@ def test_a_driver_killed_at_a_commit_loses_nothing(sweeps, when):
             assert sweeps.service.sweep(sweep_id).state is SweepState.COMPLETED
         else:
             assert sweeps.live(sweep_id, name).code == 0
-        mlflow = sweeps.mirror(sweep_id) if commit % MIRRORED == 0 else None
-        sweeps.assert_nothing_lost(sweep_id, name, mlflow)
+        sweeps.assert_nothing_lost(sweep_id, name)
 
 
 def test_drivers_that_die_after_each_report_get_there(sweeps):
@@ -35,6 +34,8 @@ def test_drivers_that_die_after_each_report_get_there(sweeps):
     while sweeps.live(sweep_id, "again", Kill("after", 3)).code == -9:
         lived += 1
         check_rows(sweeps.service, sweep_id)
+        if lived % MIRRORED == 0:
+            sweeps.mirror(sweep_id)
     assert lived >= len(sweeps.course.measured)
     assert {t.failures for t in sweeps.service.trials(sweep_id)} == {0}
     sweeps.assert_nothing_lost(sweep_id, "again")

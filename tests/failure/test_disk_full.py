@@ -9,7 +9,6 @@ from sweeps.core.states import SweepState, TrialState
 from sweeps.testing import store_url
 from tests.failure.courses import Courses
 from tests.failure.lives import Full, Kill, fill
-from tests.failure.verdict import assert_nothing_lost
 from tests.store_rows import check_rows
 
 pytestmark = pytest.mark.slow  # processes
@@ -38,9 +37,10 @@ def test_a_full_disk_pauses_the_sweep_until_there_is_room(sweeps, small_disk, tm
             check(path)
         assert list(small_disk.glob("*/.tmp-*")) == []
         check_rows(sweeps.service, sweep_id)
+        sweeps.mirror(sweep_id)
     (small_disk / "ballast").unlink()
     assert sweeps.live(sweep_id, name, log=log, weight=WEIGHT).code == 0
-    assert_nothing_lost(sweeps.service, sweep_id, log, undisturbed=sweeps.course)
+    sweeps.assert_nothing_lost(sweep_id, name, log)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -58,6 +58,8 @@ def test_a_full_disk_pauses_the_sweep_whenever_its_driver_was_killed(sweeps, sma
         assert life.code == (-9 if commit else 0)
         commits = commits or life.commits
         check_rows(sweeps.service, sweep_id)
+        if commit and commit == commits - 1:  # around the report that there is no room
+            sweeps.mirror(sweep_id)
         if sweeps.service.sweep(sweep_id).state is not SweepState.PAUSED:
             assert sweeps.live(sweep_id, name, log=log, weight=WEIGHT).code == 0
         sweep = sweeps.service.sweep(sweep_id)
@@ -66,7 +68,7 @@ def test_a_full_disk_pauses_the_sweep_whenever_its_driver_was_killed(sweeps, sma
         ballast.unlink()
         assert sweeps.live(sweep_id, name, log=log, weight=WEIGHT).code == 0
         assert {t.failures for t in sweeps.service.trials(sweep_id)} == {0}
-        assert_nothing_lost(sweeps.service, sweep_id, log, undisturbed=sweeps.course)
+        sweeps.assert_nothing_lost(sweep_id, name, log)
         log.unlink()
         shutil.rmtree(small_disk / name)
         commit += 1
@@ -83,6 +85,7 @@ def test_a_store_without_room_ends_the_driver_and_not_the_sweep(source, small_di
     assert life.notes == []
     (small_disk / "ballast").unlink()
     check_rows(stored.service, sweep_id)
+    stored.mirror(sweep_id)
     assert stored.live(sweep_id, "full").code == 0
     stored.assert_nothing_lost(sweep_id, "full")
     stored.service.engine.dispose()

@@ -15,7 +15,7 @@ from sweeps.warm.sources import read_sources
 from sweeps.warm.takeover import take_over
 from tests.failure.courses import DATA, SPEC, Courses
 from tests.failure.lives import Ask, Kill
-from tests.failure.verdict import Course, assert_nothing_lost, course
+from tests.failure.verdict import Course, course
 from tests.store_rows import check_rows
 
 pytestmark = pytest.mark.slow  # some hundred processes
@@ -25,6 +25,10 @@ FAULTS = {1: "error", 2: "diverged"}
 
 ASKED_AT = 3
 """The commit after which somebody asks for something: trial 0 runs, and has a rung behind it."""
+
+UNANSWERED = ASKED_AT + 1
+"""The commit whose sweep is mirrored as its driver left it: before it the request is not seen yet, after it
+the driver has begun to carry it out."""
 
 
 OTHER_FIDELITY = SPEC.model_copy(
@@ -52,12 +56,11 @@ def killed_everywhere(sweeps: Courses, when: str) -> None:
         sweep_id, name = sweeps.create(), f"{when}-{commit}"
         assert sweeps.live(sweep_id, name, Kill(when, commit)).code == -9
         check_rows(sweeps.service, sweep_id)
-        mirrored = commit == sweeps.commits // 2
-        if mirrored:
+        if commit == sweeps.commits // 2:
             sweeps.mirror(sweep_id)
         if (when, commit) != ("after", sweeps.commits):
             assert sweeps.live(sweep_id, name).code == 0
-        sweeps.assert_nothing_lost(sweep_id, name, sweeps.mirror(sweep_id) if mirrored else None)
+        sweeps.assert_nothing_lost(sweep_id, name)
         assert sweeps.failures_of(sweep_id) == sweeps.failures, "a driver's death is no trial's failure"
 
 
@@ -111,13 +114,15 @@ def test_a_pause_is_carried_out_once_whenever_the_driver_was_killed(stage, when)
         sweep_id, name = sweeps.create(), f"{when}-{commit}"
         assert sweeps.live(sweep_id, name, Kill(when, commit), ask=ask).code == -9
         check_rows(sweeps.service, sweep_id)
+        if commit == UNANSWERED:
+            sweeps.mirror(sweep_id)
         if sweeps.service.sweep(sweep_id).state is not SweepState.PAUSED:
             assert sweeps.live(sweep_id, name).code == 0
         paused = sweeps.service.sweep(sweep_id)
         assert (paused.state, paused.reason) == (SweepState.PAUSED, "paused by ann@desk")
         assert sweeps.live(sweep_id, name).code == 0
         assert count(sweeps, sweep_id, "sweep.paused") == 1
-        assert_nothing_lost(sweeps.service, sweep_id, sweeps.log(name))
+        sweeps.assert_nothing_lost(sweep_id, name, undisturbed=None)
         assert results(course(sweeps.service, sweep_id)) == results(sweeps.course)
 
 
@@ -129,11 +134,13 @@ def test_a_cancellation_is_carried_out_whenever_the_driver_was_killed(stage, whe
         sweep_id, name = sweeps.create(), f"{when}-{commit}"
         assert sweeps.live(sweep_id, name, Kill(when, commit), ask=ask).code == -9
         check_rows(sweeps.service, sweep_id)
+        if commit == UNANSWERED:
+            sweeps.mirror(sweep_id)
         if not sweeps.service.sweep(sweep_id).state.terminal:
             assert sweeps.live(sweep_id, name).code == 0
         (trial,) = course(sweeps.service, sweep_id).ends
         assert (trial[0], trial[2]) == (TrialState.CANCELLED, "cancelled by ann@desk")
-        assert_nothing_lost(sweeps.service, sweep_id, sweeps.log(name), state=SweepState.CANCELLED)
+        sweeps.assert_nothing_lost(sweep_id, name, undisturbed=None, state=SweepState.CANCELLED)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -144,10 +151,12 @@ def test_an_extension_counts_once_whenever_the_driver_was_killed(stage, when):
         sweep_id, name = sweeps.create(), f"{when}-{commit}"
         assert sweeps.live(sweep_id, name, Kill(when, commit), ask=ask).code == -9
         check_rows(sweeps.service, sweep_id)
+        if commit == UNANSWERED:
+            sweeps.mirror(sweep_id)
         if not sweeps.service.sweep(sweep_id).state.terminal:
             assert sweeps.live(sweep_id, name).code == 0
         assert sweeps.service.sweep(sweep_id).reason == "budget of 6 trials used up"
-        assert_nothing_lost(sweeps.service, sweep_id, sweeps.log(name), undisturbed=larger.course)
+        sweeps.assert_nothing_lost(sweep_id, name, undisturbed=larger.course)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -191,19 +200,25 @@ def test_room_is_made_whenever_the_driver_was_killed(stage, memory, when):
     sweeps = stage(memory, workers=2, **MEMORY[memory])
     (straight,) = sweeps.service.sweeps()
     assert made_way(sweeps, straight.sweep_id)
+    mirrored = False
     for commit in range(1, sweeps.commits + 1):
         sweep_id, name = sweeps.create(), f"{when}-{commit}"
         assert sweeps.live(sweep_id, name, Kill(when, commit)).code == -9
         check_rows(sweeps.service, sweep_id)
+        half_way = any(t.second_try and not t.state.terminal for t in sweeps.service.trials(sweep_id))
+        if half_way and not mirrored:
+            mirrored = True
+            sweeps.mirror(sweep_id)
         if (when, commit) != ("after", sweeps.commits):
             assert sweeps.live(sweep_id, name).code == 0
-        assert_nothing_lost(sweeps.service, sweep_id, sweeps.log(name))
+        sweeps.assert_nothing_lost(sweep_id, name, undisturbed=None)
         trials = sweeps.service.trials(sweep_id)
         assert [trial.failures for trial in trials] == sweeps.failures
         assert [trial.number for trial in trials if trial.second_try] == [1]
         assert (trials[1].state is TrialState.INFEASIBLE) == (memory == "host")
         tries = [event for event in sweeps.service.events(sweep_id) if event.data.get("second_try")]
         assert len(tries) == 1, "one second try, whatever died"
+    assert mirrored
 
 
 def made_way(sweeps: Courses, sweep_id: str) -> bool:

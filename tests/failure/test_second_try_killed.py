@@ -4,7 +4,7 @@ import pytest
 
 from sweeps.core.states import TrialState
 from tests.failure.lives import Kill
-from tests.failure.verdict import assert_nothing_lost, course
+from tests.failure.verdict import course
 
 pytestmark = pytest.mark.slow  # some hundred processes
 
@@ -24,13 +24,19 @@ def test_a_second_try_is_alone_whenever_the_driver_was_killed(sweeps, when):
         2,
         "out_of_memory: planned (alone on a full device; before: out_of_memory: planned)",
     )
+    mirrored = False
     for commit in range(1, life.commits + 1):
         sweep_id, name = sweeps.create(), f"{when}-oom-{commit}"
         assert sweeps.live(sweep_id, name, Kill(when, commit), needs=NEEDS).code == -9
+        half_way = any(t.second_try and not t.state.terminal for t in sweeps.service.trials(sweep_id))
+        if half_way and not mirrored:
+            mirrored = True
+            sweeps.mirror(sweep_id)
         if (when, commit) != ("after", life.commits):
             assert sweeps.live(sweep_id, name, needs=NEEDS).code == 0
-        assert_nothing_lost(sweeps.service, sweep_id, sweeps.log(name), undisturbed=undisturbed)
+        sweeps.assert_nothing_lost(sweep_id, name, undisturbed=undisturbed)
         assert_alone(sweeps.service, sweep_id)
+    assert mirrored
 
 
 def assert_alone(service, sweep_id):

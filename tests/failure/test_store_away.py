@@ -23,6 +23,7 @@ def test_a_connection_cut_at_each_commit_costs_nothing(sweeps, what):
     life = sweeps.live(sweep_id, what, Cut(what))
     assert (life.code, life.error) == (0, "")
     assert len(life.notes) == sweeps.commits
+    sweeps.mirror(sweep_id)
     sweeps.assert_nothing_lost(sweep_id, what)
     assert sweeps.service.sweep(sweep_id).epoch == 1
     assert {t.attempt for t in sweeps.service.trials(sweep_id)} == {1}
@@ -43,6 +44,8 @@ def test_a_locked_store_is_waited_for(files):
         assert life.code == 0
         assert len(life.notes) == 1
         assert life.notes[0].endswith("database is locked; trying again for 5 min")
+        if commit == 1:
+            files.mirror(sweep_id)
         files.assert_nothing_lost(sweep_id, name)
 
 
@@ -56,6 +59,7 @@ def test_a_store_that_stays_locked_ends_the_driver_and_not_the_sweep(files):
     check_rows(files.service, sweep_id)
     with sqlite3.connect(make_url(files.url).database, timeout=60, isolation_level=None) as connection:
         connection.execute("BEGIN IMMEDIATE").execute("ROLLBACK")  # the lock goes with its holder
+    files.mirror(sweep_id)
     assert files.live(sweep_id, "stays").code == 0
     files.assert_nothing_lost(sweep_id, "stays")
 
@@ -77,7 +81,8 @@ def test_a_postgresql_that_is_restarted_is_waited_for(served, commit):
     """Stopped as by a crash in the middle of a commit, and back while the driver waits: nothing is lost."""
     sweeps, pgdata = served
     sweep_id, name = sweeps.create(), f"restart-{commit}"
-    life = sweeps.live(sweep_id, name, Away(commit, pgdata=str(pgdata)))
+    with sweeps.mirroring(sweep_id):
+        life = sweeps.live(sweep_id, name, Away(commit, pgdata=str(pgdata)))
     assert (life.code, life.error) == (0, "")
     assert len(life.notes) == 1
     check_rows(sweeps.service, sweep_id)
