@@ -69,6 +69,7 @@ class Client:
         text: str | None = None,
         key: str | None = None,
         params: Mapping[str, Any] | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> dict[str, Any]:
         """Asks for a change, once, however often it has to be sent.
 
@@ -78,6 +79,7 @@ class Client:
             text: or as YAML.
             key: The idempotency key; by default one of its own.
             params: Of the query.
+            timeout_s: Seconds without an answer after which it is sent again.
 
         Raises:
             SpecInvalid: With every problem of what was sent.
@@ -88,7 +90,9 @@ class Client:
         headers["Content-Type"] = "application/json" if text is None else "application/yaml"
         url = f"/api/v1{path}"
         return self._document(
-            lambda: self._http.post(url, content=content.encode(), headers=headers, params=params)
+            lambda: self._http.post(
+                url, content=content.encode(), headers=headers, params=params, timeout=timeout_s
+            )
         )
 
     def follow(self, path: str, after: int) -> Iterator[dict[str, Any]]:

@@ -21,6 +21,7 @@ from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.storages import InMemoryStorage
 from optuna.trial import create_trial
 
+from sweeps.core.errors import UserError
 from sweeps.core.replicates import searched
 from sweeps.samplers.distributions import distribution_of
 
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
     from sweeps.core.spec import Objective, SweepSpec
     from sweeps.core.trial import Measurement
-    from sweeps.records import TrialRecord
+    from sweeps.records import SweepRecord, TrialRecord
+    from sweeps.service import SweepService
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -101,6 +103,25 @@ def importances(
     return tuple(_importance(spec, each, params, measurements, iteration) for each in spec.objectives)
 
 
+def importances_of(
+    service: SweepService, sweep_id: str, iteration: int | None = None
+) -> tuple[SweepRecord, tuple[Importance, ...]]:
+    """A sweep of the store, and what mattered in it.
+
+    Raises:
+        UserError: `iteration` is no rung of the sweep.
+    """
+    sweep = service.sweep(sweep_id)
+    rungs = sweep.spec.fidelity.rungs
+    if iteration is not None and iteration not in rungs:
+        raise UserError(
+            f"trials of sweep {sweep.sweep_id} are not evaluated at {iteration} iterations",
+            f"--iterations takes one of {', '.join(map(str, rungs))}",
+        )
+    trials, measurements = service.trials(sweep.sweep_id), service.measurements(sweep.sweep_id)
+    return sweep, importances(sweep.spec, trials, measurements, iteration)
+
+
 def importance_document(found: Sequence[Importance]) -> list[dict[str, Any]]:
     """The same as JSON."""
     return [
@@ -123,6 +144,23 @@ def importance_document(found: Sequence[Importance]) -> list[dict[str, Any]]:
         }
         for each in found
     ]
+
+
+def importance_from(document: Mapping[str, Any]) -> Importance:
+    """One objective's of what `importance_document` gave."""
+    knobs = (
+        KnobImportance(knob["knob"], knob["importance"], knob["by_chance"], knob["active"])
+        for knob in document["knobs"]
+    )
+    return Importance(
+        metric=document["metric"],
+        goal=document["goal"],
+        iteration=document["iterations"],
+        trials=document["trials"],
+        best=document["best_trials"],
+        knobs=tuple(knobs),
+        problem=document["problem"],
+    )
 
 
 def _importance(

@@ -67,11 +67,16 @@ class Service:
 
 @contextmanager
 def served(
-    core: SweepService, *, roots: tuple[Path, ...] = (), limits: Limits = ROOMY, prefix: str = "t"
+    core: SweepService,
+    *,
+    roots: tuple[Path, ...] = (),
+    limits: Limits = ROOMY,
+    prefix: str = "t",
+    tracking_uri: str | None = None,
 ) -> Iterator[Service]:
     """A service over a store, with a token of each scope."""
     clock, seconds = FakeClock(), FakeClock(0.0)
-    config = ServiceConfig(DataRoots(roots), limits, clock, seconds)
+    config = ServiceConfig(DataRoots(roots), limits, tracking_uri, clock=clock, monotonic=seconds)
     made = Tokens(core.engine)
     tokens = {
         scope.value: made.create(f"{prefix}-{scope}", scope, by="test", now=clock.now)[0] for scope in Scope

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from sweeps.api import (
     routes_catalog,
     routes_events,
+    routes_findings,
     routes_health,
     routes_sweeps,
     routes_tokens,
@@ -68,7 +69,15 @@ def create_app(service: SweepService, config: ServiceConfig | None = None) -> Fa
         redirect_slashes=False,
     )
     app.state.core, app.state.telemetry = core, telemetry
-    for part in (routes_sweeps, routes_trials, routes_events, routes_catalog, routes_tokens, routes_health):
+    for part in (
+        routes_sweeps,
+        routes_trials,
+        routes_findings,
+        routes_events,
+        routes_catalog,
+        routes_tokens,
+        routes_health,
+    ):
         app.include_router(part.router)
     app.add_exception_handler(MasksweepError, _on_masksweep_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)

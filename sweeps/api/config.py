@@ -33,11 +33,15 @@ class ServiceConfig:
     Attributes:
         roots: The directories that specs may name.
         limits: What one client may take.
+        tracking_uri: MLflow's, to which sweeps are mirrored when asked; None: to nowhere.
+        artifact_root: Directory for MLflow's artifacts where that is no server, or None.
         clock: Seconds since the Unix epoch.
         monotonic: Seconds that never go back, for rates.
     """
 
     roots: DataRoots = field(default_factory=lambda: DataRoots(()))
     limits: Limits = field(default_factory=Limits)
+    tracking_uri: str | None = None
+    artifact_root: str | None = None
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic

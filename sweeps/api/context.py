@@ -1,6 +1,7 @@
 """What routes are given: the service, who asks, and under which conditions."""
 
 import hashlib
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,6 +40,7 @@ class Core:
         self.control = SweepControl(service.engine)
         self.tokens = Tokens(service.engine)
         self.answers = Answers(service.engine)
+        self.mirroring = threading.Lock()  # MLflow's client keeps state that threads share
 
     @property
     def now(self) -> float:

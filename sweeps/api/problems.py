@@ -17,6 +17,7 @@ from sweeps.core.errors import (
     WrongState,
 )
 from sweeps.store.answers import KeyReused
+from sweeps.tracking.errors import MirrorUnavailable
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -85,6 +86,7 @@ KINDS: Mapping[type[MasksweepError], Kind] = {
     StaleEpoch: Kind("lost-race", HTTPStatus.CONFLICT, "Somebody else was faster"),
     KeyReused: Kind("key-reused", HTTPStatus.UNPROCESSABLE_ENTITY, "The idempotency key is taken"),
     StoreUnavailable: Kind("store-unavailable", HTTPStatus.SERVICE_UNAVAILABLE, "The store does not answer"),
+    MirrorUnavailable: Kind("mlflow-unavailable", HTTPStatus.SERVICE_UNAVAILABLE, "MLflow does not answer"),
     UserError: INVALID,
 }
 """Core errors, each with the kind of problem that it is; of a class that is not here, its base's."""
@@ -106,6 +108,8 @@ def problem_of(error: MasksweepError, instance: str) -> tuple[Problem, Mapping[s
     if isinstance(error, StoreUnavailable):
         # Where the store is, is the operator's business: the log has it.
         detail, headers = "the store does not answer now", {"Retry-After": "5"}
+    if isinstance(error, MirrorUnavailable):
+        headers = {"Retry-After": "5"}
     return problem(kind, detail, instance, hint=hint, issues=issues), headers
 
 

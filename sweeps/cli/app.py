@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from sweeps.bootstrap import open_service
-from sweeps.cli import team, token
+from sweeps.cli import remote, remote_findings, team, token
 from sweeps.cli.options import HomeOption, JsonOption, RayOption, WaitOption
 from sweeps.cli.output import data, print_error, print_json, words
-from sweeps.cli.where import choose_server, service_client
+from sweeps.cli.where import choose_server, done_there, service_client
 from sweeps.core.errors import StaleEpoch, UserError
 from sweeps.core.requests import RequestKind
 from sweeps.invocation import command
@@ -78,7 +78,12 @@ def plan(
 ) -> None:
     """Say what a sweep would cost, and what of its space cannot be trained; create nothing."""
     from sweeps.cli.plan import plan_spec  # noqa: PLC0415 - only this plans
+    from sweeps.cli.run import read_spec  # noqa: PLC0415 - imports the runner's seam
 
+    client = service_client(home)
+    if client is not None:
+        text = read_spec(spec)
+        raise typer.Exit(remote_findings.plan(client, spec, text, workers=workers, as_json=as_json))
     settings = Settings.load(home)
     seconds = probe_seconds if probe else 0.0
     raise typer.Exit(plan_spec(spec, settings, as_json=as_json, probe_s=seconds, workers=workers))
@@ -92,11 +97,7 @@ def resume(
     ray_address: RayOption = None,
 ) -> None:
     """Go on with a stopped sweep from its last checkpoints."""
-    client = service_client(home)
-    if client is not None:
-        from sweeps.cli import remote  # noqa: PLC0415 - imports the HTTP client
-
-        remote.ask(client, "resume", sweep_id, as_json=as_json, wait=False)
+    if done_there(home, lambda client: remote.ask(client, "resume", sweep_id, as_json=as_json, wait=False)):
         return
     from sweeps.cli.run import resume_sweep  # noqa: PLC0415 - `ls` and `show` need less
 
@@ -126,11 +127,7 @@ def pause(
     wait: WaitOption = False,
 ) -> None:
     """Stop a sweep at its next checkpoints; `resume` goes on from there."""
-    client = service_client(home)
-    if client is not None:
-        from sweeps.cli import remote  # noqa: PLC0415 - imports the HTTP client
-
-        remote.ask(client, "pause", sweep_id, as_json=as_json, wait=wait)
+    if done_there(home, lambda client: remote.ask(client, "pause", sweep_id, as_json=as_json, wait=wait)):
         return
     from sweeps.cli.requests import ask  # noqa: PLC0415 - only this and `cancel` ask
 
@@ -148,11 +145,9 @@ def cancel(
     ] = None,
 ) -> None:
     """End a sweep for good: what runs stops at its next iteration, and nothing more is tried."""
-    client = service_client(home)
-    if client is not None:
-        from sweeps.cli import remote  # noqa: PLC0415 - imports the HTTP client
-
-        remote.ask(client, "cancel", sweep_id, as_json=as_json, wait=wait, reason=reason)
+    if done_there(
+        home, lambda client: remote.ask(client, "cancel", sweep_id, as_json=as_json, wait=wait, reason=reason)
+    ):
         return
     from sweeps.cli.requests import ask  # noqa: PLC0415 - only this and `pause` ask
 
@@ -199,12 +194,12 @@ def extend(
         "target": target,
         "no_improvement": no_improvement,
     }
-    client = service_client(home)
-    if client is not None:
-        from sweeps.cli import remote  # noqa: PLC0415 - imports the HTTP client
-
-        more = given_extension(given)
-        remote.extend(client, sweep_id, more, key=key, resume=resume, as_json=as_json)
+    if done_there(
+        home,
+        lambda client: remote.extend(
+            client, sweep_id, given_extension(given), key=key, resume=resume, as_json=as_json
+        ),
+    ):
         return
     settings = Settings.load(home)
     reply = extend_sweep(sweep_id, given, settings, key=key, as_json=as_json, resume=resume)
@@ -218,11 +213,7 @@ def extend(
 @app.command()
 def ls(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """List the sweeps of a home, newest first."""
-    client = service_client(home)
-    if client is not None:
-        from sweeps.cli import remote  # noqa: PLC0415 - imports the HTTP client
-
-        remote.list_sweeps(client, as_json=as_json)
+    if done_there(home, lambda client: remote.list_sweeps(client, as_json=as_json)):
         return
     from sweeps.cli.show import list_sweeps  # noqa: PLC0415 - kept beside `show`
 
@@ -236,11 +227,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show a sweep: its leaderboard, its failures, where to compare it in MLflow."""
-    client = service_client(home)
-    if client is not None:
-        from sweeps.cli import remote  # noqa: PLC0415 - imports the HTTP client
-
-        remote.show_sweep(client, sweep_id, as_json=as_json)
+    if done_there(home, lambda client: remote.show_sweep(client, sweep_id, as_json=as_json)):
         return
     from sweeps.cli.show import show_sweep  # noqa: PLC0415 - kept beside `ls`
 
@@ -258,6 +245,10 @@ def importance(
     as_json: JsonOption = False,
 ) -> None:
     """Show which knobs mattered, for each objective."""
+    if done_there(
+        home, lambda client: remote_findings.importance(client, sweep_id, iterations, as_json=as_json)
+    ):
+        return
     from sweeps.cli.importance import show_importance  # noqa: PLC0415 - imports Optuna
 
     show_importance(open_service(Settings.load(home)), sweep_id, iterations, as_json=as_json)
@@ -270,6 +261,8 @@ def mirror(
     as_json: JsonOption = False,
 ) -> None:
     """Bring MLflow up to the store, from nothing if need be."""
+    if done_there(home, lambda client: remote_findings.mirror(client, sweep_id, as_json=as_json)):
+        return
     from sweeps.cli.show import mirror_sweep  # noqa: PLC0415 - imports MLflow
 
     settings = Settings.load(home)
@@ -279,23 +272,27 @@ def mirror(
 @app.command()
 def knobs(as_json: JsonOption = False) -> None:
     """List the knobs that a search space can name."""
+    if done_there(None, lambda client: remote_findings.knobs(client, as_json=as_json), if_named=True):
+        return
     from sweeps.cli.knobs import knob_rows, knobs_table  # noqa: PLC0415 - only this command prints them
 
     if as_json:
         print_json({"knobs": knob_rows()})
     else:
-        data.print(knobs_table())
+        data.print(knobs_table(knob_rows()))
 
 
 @app.command()
 def metrics(as_json: JsonOption = False) -> None:
     """List the metrics that objectives, constraints and MLflow name."""
+    if done_there(None, lambda client: remote_findings.metrics(client, as_json=as_json), if_named=True):
+        return
     from sweeps.cli.metrics import metric_rows, metrics_table  # noqa: PLC0415 - only this command prints them
 
     if as_json:
         print_json({"metrics": metric_rows()})
     else:
-        data.print(metrics_table())
+        data.print(metrics_table(metric_rows()))
 
 
 @app.command()

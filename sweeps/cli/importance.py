@@ -1,11 +1,12 @@
 """`masksweep importance`: which knobs mattered, for each objective."""
 
+from collections.abc import Sequence
+
 from rich.table import Table
 
 from sweeps.cli.columns import Column, fitted_table
 from sweeps.cli.output import data, print_json, words
-from sweeps.core.errors import UserError
-from sweeps.importance import Importance, importance_document, importances
+from sweeps.importance import Importance, importance_document, importances_of
 from sweeps.service import SweepService
 
 _BAR = 20
@@ -20,23 +21,20 @@ def show_importance(
     Raises:
         UserError: `iterations` is no rung of the sweep.
     """
-    sweep = service.sweep(sweep_id)
-    rungs = sweep.spec.fidelity.rungs
-    if iterations is not None and iterations not in rungs:
-        raise UserError(
-            f"trials of sweep {sweep.sweep_id} are not evaluated at {iterations} iterations",
-            f"--iterations takes one of {', '.join(map(str, rungs))}",
-        )
-    trials, measurements = service.trials(sweep.sweep_id), service.measurements(sweep.sweep_id)
-    found = importances(sweep.spec, trials, measurements, iterations)
+    sweep, found = importances_of(service, sweep_id, iterations)
     if as_json:
         print_json({"sweep_id": sweep.sweep_id, "objectives": importance_document(found)})
-        return
+    else:
+        print_importance(found, sweep.spec.fidelity.rungs[-1])
+
+
+def print_importance(found: Sequence[Importance], iterations: int) -> None:
+    """A table for each objective; `iterations` are those of a full trial."""
     for each in found:
         if each.problem:
             words.print(f"{each.metric}: {each.problem}", markup=False)
         else:
-            data.print(importance_table(each, rungs[-1], data.width))
+            data.print(importance_table(each, iterations, data.width))
     if any(each.knobs for each in found):
         words.print(_NOTE, markup=False)
 

@@ -1,5 +1,6 @@
 """`masksweep knobs`: the table of what can be searched."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.table import Table
@@ -24,12 +25,12 @@ def knob_rows() -> list[dict[str, Any]]:
     ]
 
 
-def knobs_table() -> Table:
-    """The knob table for people."""
+def knobs_table(rows: Iterable[Mapping[str, Any]]) -> Table:
+    """The knob table for people, of rows as `knob_rows` gives them."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("knob", "kind", "legal", "default", "meaning"):
         table.add_column(name, overflow="fold", no_wrap=name == "knob")
-    for knob in KNOBS:
-        meaning = knob.doc if knob.needs is None else f"{knob.doc} Acts where {knob.needs}."
-        table.add_row(knob.name, str(knob.kind), str(knob.legal), str(knob.default), meaning)
+    for row in rows:
+        meaning = row["doc"] if row["needs"] is None else f"{row['doc']} Acts where {row['needs']}."
+        table.add_row(row["name"], row["kind"], row["legal"], str(row["default"]), meaning)
     return table

@@ -1,5 +1,6 @@
 """`masksweep metrics`: the table of what is measured."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.table import Table
@@ -21,12 +22,12 @@ def metric_rows() -> list[dict[str, Any]]:
     ]
 
 
-def metrics_table() -> Table:
-    """The metric table for people; what describes the data has no better way."""
+def metrics_table(rows: Iterable[Mapping[str, Any]]) -> Table:
+    """Rows as `metric_rows` gives them, for people; what describes the data has no better way."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("metric", "unit", "better", "meaning"):
         table.add_column(name, overflow="fold", no_wrap=name == "metric")
     better = {"maximize": "higher", "minimize": "lower", None: ""}
-    for metric in METRICS:
-        table.add_row(metric.name, metric.unit, better[metric.goal] if metric.judges else "", metric.doc)
+    for row in rows:
+        table.add_row(row["name"], row["unit"], better[row["goal"]], row["doc"])
     return table

@@ -3,21 +3,23 @@
 import json
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweeps.cli.columns import Column, fitted_table
 from sweeps.cli.output import data, minute, print_json, words
-from sweeps.client import Client
 from sweeps.core.errors import UserError
 from sweeps.core.requests import AIMS
 from sweeps.core.spec import spec_from_document
 from sweeps.core.states import SweepState, TrialState
 from sweeps.records import SweepRecord, TrialRecord
 
+if TYPE_CHECKING:
+    from sweeps.client import Client
+
 POLL_S = 0.5
 
 
-def list_sweeps(client: Client, *, as_json: bool) -> None:
+def list_sweeps(client: "Client", *, as_json: bool) -> None:
     """Prints all sweeps, newest first."""
     rows = list(client.pages("/sweeps", "sweeps", best=True, limit=200))
     if as_json:
@@ -49,7 +51,7 @@ def _sweeps_table(rows: list[dict[str, Any]]) -> Any:
     return fitted_table(columns, data.width)
 
 
-def show_sweep(client: Client, sweep_id: str, *, as_json: bool) -> None:
+def show_sweep(client: "Client", sweep_id: str, *, as_json: bool) -> None:
     """Prints one sweep with its leaderboard."""
     from sweeps.cli.tables import leaderboard_table, trouble  # noqa: PLC0415 - kept beside `show`
 
@@ -74,7 +76,7 @@ def show_sweep(client: Client, sweep_id: str, *, as_json: bool) -> None:
 
 
 def submit(
-    client: Client, text: str, *, key: str | None, priority: int, weight: float, as_json: bool
+    client: "Client", text: str, *, key: str | None, priority: int, weight: float, as_json: bool
 ) -> None:
     """Gives a spec to the service."""
     params = {"priority": priority, "weight": weight}
@@ -90,7 +92,7 @@ def submit(
 
 
 def ask(
-    client: Client, kind: str, sweep_id: str, *, as_json: bool, wait: bool, reason: str | None = None
+    client: "Client", kind: str, sweep_id: str, *, as_json: bool, wait: bool, reason: str | None = None
 ) -> None:
     """Asks to pause, cancel or resume a sweep, and with `wait` returns once it is so.
 
@@ -114,7 +116,7 @@ def ask(
 
 
 def extend(
-    client: Client, sweep_id: str, more: Mapping[str, Any], *, key: str | None, resume: bool, as_json: bool
+    client: "Client", sweep_id: str, more: Mapping[str, Any], *, key: str | None, resume: bool, as_json: bool
 ) -> None:
     """Adds to a sweep's budget."""
     params = {"resume": resume}
@@ -129,7 +131,7 @@ def extend(
     )
 
 
-def events(client: Client, sweep_id: str | None, *, after: int, follow: bool, as_json: bool) -> None:
+def events(client: "Client", sweep_id: str | None, *, after: int, follow: bool, as_json: bool) -> None:
     """Prints what happened, and with `follow` what happens, until it is interrupted."""
     path = "/events"
     if sweep_id is not None:

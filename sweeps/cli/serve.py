@@ -54,7 +54,14 @@ def serve(settings: Settings, listening: Listening, *, supervise: bool) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # what it loads, at each start
     service = open_service(settings, create=True)
-    app = create_app(service, ServiceConfig(DataRoots(settings.data_roots)))
+    app = create_app(
+        service,
+        ServiceConfig(
+            DataRoots(settings.data_roots),
+            tracking_uri=settings.tracking_uri,
+            artifact_root=settings.artifact_root,
+        ),
+    )
     config = uvicorn.Config(
         app,
         host=listening.host,

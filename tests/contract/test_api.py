@@ -218,6 +218,26 @@ def test_measurements_and_the_pareto_set(api, measured):
     problem(api("GET", f"/sweeps/{measured}/trials/99"), 404, "not-found")
 
 
+def test_what_mattered_is_told_of_a_rung(api, measured):
+    """For each objective, or why not; another number of iterations than a rung's is refused."""
+    found = api("GET", f"/sweeps/{measured}/importance").json()
+    assert [each["metric"] for each in found["objectives"]] == ["segm/AP", "latency/ms_per_image"]
+    assert "6 measured trials" in found["objectives"][0]["problem"]
+    problem(api("GET", f"/sweeps/{measured}/importance", params={"iterations": 7}), 422, "invalid")
+
+
+def test_a_sweep_is_mirrored_by_who_may(service, measured, tmp_path):
+    """From nothing, and again to no effect; a service without MLflow says so, and MLflow that is away too."""
+    with served(service, prefix=f"t{next(_made)}", tracking_uri=f"sqlite:///{tmp_path}/ml.db") as api:
+        first = api("POST", f"/sweeps/{measured}/mirror").json()
+        assert first == api("POST", f"/sweeps/{measured}/mirror").json()
+        assert first["compare_url"].startswith("http")
+    with served(service, prefix=f"t{next(_made)}") as api:
+        assert (
+            "to no MLflow" in problem(api("POST", f"/sweeps/{measured}/mirror"), 409, "wrong-state")["detail"]
+        )
+
+
 @pytest.mark.parametrize("cursor", ["", "x", "bm8", "WyJzd2VlcHMiLDEsMl0", "é", "W10"])
 def test_a_cursor_of_another_list_is_refused(api, measured, cursor):
     """It is not guessed what was meant."""

@@ -88,6 +88,27 @@ def test_a_sweep_through_a_service(run, url, token, spec, home):
     assert "sweep.cancelled by ann" in local.stdout
 
 
+def test_what_a_sweep_showed_is_asked_of_the_service(run, url, spec, home):
+    """Plan, importance, mirror, knobs, metrics and tokens through --server, each as from a home."""
+    sweep_id = run("submit", str(spec)).stdout.strip()
+    plan = run("plan", str(spec), "--workers", "4")
+    assert "trials, 4 at a time" in plan.stdout
+    assert "a service trains nothing to plan" in plan.stderr
+    assert json.loads(run("plan", str(spec), "--json").stdout)["trials"]["likely"] == 20
+    found = json.loads(run("importance", sweep_id, "--json").stdout)
+    assert (found["sweep_id"], found["objectives"][0]["knobs"]) == (sweep_id, [])
+    assert "segm/AP" in run("importance", sweep_id).stderr
+    assert (
+        "not evaluated at 7 iterations" in run("importance", sweep_id, "--iterations", "7", fails=True).stderr
+    )
+    assert json.loads(run("mirror", sweep_id, "--json").stdout)["parent_run_id"]
+    assert (home / "mlflow.db").exists()
+    for command in ("knobs", "metrics"):
+        assert run("--server", url, command).stdout == run(command).stdout
+        assert run("--server", url, command, "--json").stdout == run(command, "--json").stdout
+    assert "scope admin" in run("--server", url, "token", "ls", fails=True).stderr
+
+
 def test_mistakes_are_told_in_the_services_words(run, spec, tmp_path):
     """Every problem of a spec with its path; a token that is none; a service that is not there."""
     wrong = tmp_path / "wrong.yaml"
@@ -97,7 +118,8 @@ def test_mistakes_are_told_in_the_services_words(run, spec, tmp_path):
     refused = run("--server", "http://127.0.0.1:1", "ls", fails=True).stderr
     assert "http://127.0.0.1:1 does not answer" in refused
     assert "Traceback" not in refused
-    assert "works on this machine" in run("--server", "http://127.0.0.1:1", "run", "x", fails=True).stderr
+    here = run("--server", "http://127.0.0.1:1", "run", "x", fails=True).stderr
+    assert "run works on this machine: it trains here; submit gives" in here
 
 
 def test_a_stream_tells_what_happens_while_it_is_open(run, url, token, spec):

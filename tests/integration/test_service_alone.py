@@ -23,13 +23,16 @@ ALONE = """
 
     engine = open_engine(f"sqlite:///{sys.argv[1]}/store.db")
     upgrade(engine)
-    with served(SweepService(engine), roots=(Path(sys.argv[1]),)) as api:
+    mlflow = f"sqlite:///{sys.argv[1]}/ml.db"
+    with served(SweepService(engine), roots=(Path(sys.argv[1]),), tracking_uri=mlflow) as api:
         split = {"annotations": "a.json", "images": "."}
         data = {"dataset": {"train": split, "val": split}, "base": {"preset": "mask_rcnn_tiny"}}
         answer = api("POST", "/sweeps", json={**CURVES, **data})
         print(answer.status_code, answer.json()["sweep"]["fingerprint"], answer.json()["notes"])
         print(api("POST", "/plan", json=CURVES).status_code)
         first = answer.json()["sweep"]["sweep_id"]
+        print(api("GET", f"/sweeps/{first}/importance").status_code)
+        print(api("POST", f"/sweeps/{first}/mirror").json()["parent_run_id"] is not None)
         warm = api("POST", "/sweeps", json={**CURVES, "warm_start": {"from": [first]}})
         print(warm.status_code, warm.json()["issues"][0]["path"])
 """
@@ -42,7 +45,7 @@ def test_a_service_without_workers_takes_sweeps_in(tmp_path):
         [sys.executable, "-c", code, str(tmp_path)], check=False, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    submitted, planned, warm = done.stdout.splitlines()
+    submitted, planned, importance, mirrored, warm = done.stdout.splitlines()
     assert submitted.startswith("201 None")
     assert "checked by the sweep's driver, not here" in submitted
-    assert (planned, warm) == ("200", "422 warm_start")
+    assert (planned, importance, mirrored, warm) == ("200", "200", "True", "422 warm_start")
