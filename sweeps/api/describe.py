@@ -15,8 +15,10 @@ from sweeps.api.problems import (
     MEDIA_TYPE,
     NOT_FOUND,
     PRECONDITION,
+    SHOWN_ONCE,
     TOO_LARGE,
     TOO_MANY,
+    TOO_SLOW,
     UNAUTHORIZED,
     UNSUPPORTED,
     Kind,
@@ -98,7 +100,7 @@ TOKEN_BODY = _body(
     },
 )
 
-_EVERYWHERE = (UNAUTHORIZED, TOO_LARGE, INVALID, TOO_MANY, KINDS[StoreUnavailable])
+_EVERYWHERE = (UNAUTHORIZED, TOO_LARGE, TOO_SLOW, INVALID, TOO_MANY, KINDS[StoreUnavailable])
 _OF_ONE = (NOT_FOUND,)
 _OF_CHANGES = (FORBIDDEN, KINDS[WrongState], KINDS[StaleEpoch], UNSUPPORTED)
 _OF_REQUESTS = (PRECONDITION,)
@@ -134,7 +136,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 def _kinds(path: str, method: str) -> Iterable[Kind]:
     if path in OPEN_PATHS:
-        return (TOO_MANY, TOO_LARGE)
+        return (TOO_MANY, TOO_LARGE, TOO_SLOW)
     kinds = list(_EVERYWHERE)
     if "{" in path:
         kinds += _OF_ONE
@@ -144,6 +146,8 @@ def _kinds(path: str, method: str) -> Iterable[Kind]:
             kinds += _OF_REQUESTS
     if "tokens" in path:
         kinds.append(FORBIDDEN)
+        if method != "get" and "{" not in path:
+            kinds.append(SHOWN_ONCE)
     return kinds
 
 
