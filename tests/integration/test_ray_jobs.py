@@ -1,6 +1,7 @@
 """Drivers as jobs of a real Ray head with its dashboard."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -71,13 +72,16 @@ def answers(launcher) -> bool:
 
 
 def test_a_sweep_runs_as_a_job_and_is_started_again(dashboard, tmp_path, mlflow_uri, monkeypatch):
-    """The job is found without being written down, runs once, can be stopped, and tells what it printed."""
+    """The job is found without being written down, runs once, can be stopped, and tells what it printed.
+
+    One that hangs, and so does not stop when it is told to, is killed by Ray, and started again.
+    """
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_uri)
     settings = Settings.load(tmp_path)
     service = open_service(settings, create=True)
     spec = make_spec(
         dataset=None,
-        base={"synthetic": "curves", "step_s": 0.05, "crashes": 0, "nans": 0, "out_of_memory": 0},
+        base={"synthetic": "curves", "step_s": 0.1, "crashes": 0, "nans": 0, "out_of_memory": 0},
         objectives=[{"metric": "segm/AP"}],
         fidelity={"iterations": 8, "rungs": [2, 4, 8]},
         budget={"trials": 5},
@@ -88,8 +92,13 @@ def test_a_sweep_runs_as_a_job_and_is_started_again(dashboard, tmp_path, mlflow_
         submit(connection, sweep_id, by="ann", now=time.time())
     launcher = RayJobsLauncher(dashboard, settings)
     until(lambda: answers(launcher))
-    supervisor = Supervisor(service, launcher, rules=Rules(starting_s=2.0, first_retry_s=0.1))
+    rules, later = Rules(starting_s=2.0, first_retry_s=0.1), [0.0]
+    supervisor = Supervisor(service, launcher, lambda: time.time() + later[0], rules=rules)
     book = LaunchBook(service.engine, "test", 0.0)
+
+    def told() -> list[str]:
+        return [each.kind for each in service.events(sweep_id) if each.kind.startswith("driver.")]
+
     # a head that has just started refuses jobs for some seconds: such launches are given up
     until(lambda: supervisor.tick() and book.launch(sweep_id).state is LaunchState.RUNNING)
     first = book.launch(sweep_id)
@@ -100,11 +109,19 @@ def test_a_sweep_runs_as_a_job_and_is_started_again(dashboard, tmp_path, mlflow_
     until(lambda: supervisor.tick() and service.measurements(sweep_id))
     launcher.stop(handle)
     until(lambda: launcher.alive(handle) is False)
+    until(lambda: supervisor.tick() and service.sweep(sweep_id).epoch == 2)
+    os.kill(service.sweep(sweep_id).driver.pid, signal.SIGSTOP)
+    later[0] = rules.hung_s
+    until(lambda: supervisor.tick() and "driver.stopped" in told())
+    later[0] = 0.0  # or the next driver would seem to hang as well
     until(lambda: supervisor.tick() and book.launch(sweep_id).state is LaunchState.ENDED)
     sweep = service.sweep(sweep_id)
-    assert (sweep.state, sweep.epoch) == (SweepState.COMPLETED, 2)
-    assert book.launch(sweep_id).number == number + 1
-    assert "trial" in launcher.output(f"ray|masksweep-{sweep_id}-{number + 1}")
+    assert (sweep.state, sweep.epoch) == (SweepState.COMPLETED, 3)
+    assert book.launch(sweep_id).number == number + 2
+    first_end, *last = told()[-5:]
+    assert first_end in ("driver.left", "driver.died")  # Ray gives it three seconds
+    assert last == ["driver.launched", "driver.stopped", "driver.died", "driver.launched"]
+    assert "trial" in launcher.output(f"ray|masksweep-{sweep_id}-{number + 2}")
 
 
 def test_a_dashboard_that_is_not_there_is_told(tmp_path):
