@@ -12,9 +12,9 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from sweeps.api.config import ServiceConfig
-from sweeps.api.documents import etag, state_tag
+from sweeps.api.documents import etag
 from sweeps.api.feed import Feed
-from sweeps.api.problems import FORBIDDEN, MEDIA_TYPE, PRECONDITION, Refused
+from sweeps.api.problems import FORBIDDEN, PRECONDITION, Refused
 from sweeps.core.errors import StoreUnavailable, UserError
 from sweeps.core.scopes import Scope
 from sweeps.records import SweepRecord
@@ -99,14 +99,6 @@ IfMatch = Annotated[
         examples=['"0123456789abcdef0123"'],
     ),
 ]
-IfNoneMatch = Annotated[
-    str | None,
-    Header(
-        alias="If-None-Match",
-        description="Only if the sweep's `ETag` is another one; else the answer is 304, without a body.",
-        examples=['"0123456789abcdef0123"'],
-    ),
-]
 
 
 async def _body(request: Request) -> bytes:
@@ -116,17 +108,12 @@ async def _body(request: Request) -> bytes:
 Body = Annotated[bytes, Depends(_body)]
 
 
-def tags_of(header: str) -> list[str]:
-    """The tags that an `If-Match` or `If-None-Match` lists; `*` stands for any."""
-    return [tag.strip().removeprefix("W/") for tag in header.split(",")]
-
-
 def unchanged(if_match: str | None) -> Check:
     """A check that the sweep is as its `ETag` says that who asks has seen it."""
-    tags = tags_of(if_match or "*")
+    tags = [tag.strip().removeprefix("W/") for tag in (if_match or "*").split(",")]
 
     def check(sweep: SweepRecord) -> None:
-        if "*" not in tags and etag(sweep) not in map(state_tag, tags):
+        if "*" not in tags and etag(sweep) not in tags:
             raise Refused(
                 PRECONDITION,
                 f"sweep {sweep.sweep_id} is not as it was: it is {sweep.state}",
@@ -163,12 +150,10 @@ class Once:
         """The key, told apart from the same one of somebody else."""
         return None if self.key is None else f"{self.by}\n{self.key}"
 
-    def __call__(self, act: Callable[[], Made], *, kept: Callable[[], Made] | None = None) -> Response:
+    def __call__(self, act: Callable[[], Made]) -> Response:
         """The answer: as it was given before, or what `act` makes now.
 
-        Args:
-            act: May be called again under the same key, and must do nothing a second time.
-            kept: What the same request is answered later, where the answer itself must not be stored.
+        `act` may be called again under the same key, and must do nothing a second time.
         """
         if self.key is None:
             return _response(_answered(act()))
@@ -183,7 +168,7 @@ class Once:
         except UserError:
             answers.forget(self.by, self.key)
             raise
-        answers.end(self.by, self.key, answer if kept is None else _answered(kept()))
+        answers.end(self.by, self.key, answer)
         return _response(answer)
 
     def _digest(self) -> str:
@@ -201,5 +186,4 @@ def _answered(made: Made) -> Answered:
 
 def _response(answer: Answered, *, replayed: bool = False) -> Response:
     headers = {**answer.headers, **({"Idempotency-Replayed": "true"} if replayed else {})}
-    media_type = MEDIA_TYPE if answer.status >= 400 else "application/json"
-    return Response(answer.body, answer.status, headers=headers, media_type=media_type)
+    return Response(answer.body, answer.status, headers=headers, media_type="application/json")

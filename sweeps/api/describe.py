@@ -15,10 +15,8 @@ from sweeps.api.problems import (
     MEDIA_TYPE,
     NOT_FOUND,
     PRECONDITION,
-    SHOWN_ONCE,
     TOO_LARGE,
     TOO_MANY,
-    TOO_SLOW,
     UNAUTHORIZED,
     UNSUPPORTED,
     Kind,
@@ -100,7 +98,7 @@ TOKEN_BODY = _body(
     },
 )
 
-_EVERYWHERE = (UNAUTHORIZED, TOO_LARGE, TOO_SLOW, INVALID, TOO_MANY, KINDS[StoreUnavailable])
+_EVERYWHERE = (UNAUTHORIZED, TOO_LARGE, INVALID, TOO_MANY, KINDS[StoreUnavailable])
 _OF_ONE = (NOT_FOUND,)
 _OF_CHANGES = (FORBIDDEN, KINDS[WrongState], KINDS[StaleEpoch], UNSUPPORTED)
 _OF_REQUESTS = (PRECONDITION,)
@@ -136,7 +134,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 def _kinds(path: str, method: str) -> Iterable[Kind]:
     if path in OPEN_PATHS:
-        return (TOO_MANY, TOO_LARGE, TOO_SLOW)
+        return (TOO_MANY, TOO_LARGE)
     kinds = list(_EVERYWHERE)
     if "{" in path:
         kinds += _OF_ONE
@@ -146,8 +144,6 @@ def _kinds(path: str, method: str) -> Iterable[Kind]:
             kinds += _OF_REQUESTS
     if "tokens" in path:
         kinds.append(FORBIDDEN)
-        if method != "get" and "{" not in path:
-            kinds.append(SHOWN_ONCE)
     return kinds
 
 

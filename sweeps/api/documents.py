@@ -34,19 +34,6 @@ def etag(sweep: SweepRecord) -> str:
     return f'"{hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:20]}"'
 
 
-def body_etag(sweep: SweepRecord, body: str) -> str:
-    """The tag of a sweep's document: that of its state, which `If-Match` looks at, and one of all of it.
-
-    What trials do changes the document and not the state, and forbids nobody to ask for something.
-    """
-    return f'{etag(sweep)[:-1]}.{hashlib.sha256(body.encode()).hexdigest()[:20]}"'
-
-
-def state_tag(tag: str) -> str:
-    """The part of a tag that `etag` gave."""
-    return f'{tag.partition(".")[0]}"' if "." in tag else tag
-
-
 def counts(by_state: Mapping[TrialState, int]) -> models.Counts:
     """How many trials there are."""
     total = sum(by_state.values())

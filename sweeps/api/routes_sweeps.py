@@ -14,13 +14,11 @@ from sweeps.api.context import (
     Core,
     CoreHere,
     IfMatch,
-    IfNoneMatch,
     Made,
     OnceHere,
     Operator,
     SweepId,
     Viewer,
-    tags_of,
     unchanged,
 )
 from sweeps.api.cursors import read_cursor, write_cursor
@@ -133,21 +131,12 @@ def list_sweeps(
     return models.SweepsPage(sweeps=rows, next=write_cursor("sweeps", page.after))
 
 
-@router.get(
-    "/sweeps/{sweep_id}",
-    response_model=models.SweepOut,
-    responses={304: {"description": "It is as `If-None-Match` has seen it"}},
-    summary="Look at a sweep",
-)
-def get_sweep(core: CoreHere, _: Viewer, sweep_id: SweepId, if_none_match: IfNoneMatch = None) -> Response:
+@router.get("/sweeps/{sweep_id}", summary="Look at a sweep")
+def get_sweep(core: CoreHere, _: Viewer, sweep_id: SweepId, response: Response) -> models.SweepOut:
     """A sweep, its spec, its budget and what was asked of it; its trials are lists of their own."""
     sweep = core.service.sweep(sweep_id)
-    body = documents.sweep_out(core.service, sweep).model_dump_json()
-    tag = documents.body_etag(sweep, body)
-    seen = tags_of(if_none_match) if if_none_match is not None else []
-    if tag in seen or "*" in seen:
-        return Response(status_code=304, headers={"ETag": tag})
-    return Response(body, headers={"ETag": tag}, media_type="application/json")
+    response.headers["ETag"] = documents.etag(sweep)
+    return documents.sweep_out(core.service, sweep)
 
 
 @router.post(

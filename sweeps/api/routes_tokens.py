@@ -10,7 +10,7 @@ from search_spaces.issues import SpecIssue
 from sweeps.api import documents, models
 from sweeps.api.context import Admin, Body, CoreHere, Made, OnceHere
 from sweeps.api.describe import TOKEN_BODY
-from sweeps.api.problems import NOT_FOUND, SHOWN_ONCE, Refused, problem
+from sweeps.api.problems import NOT_FOUND, Refused
 from sweeps.core.errors import SpecInvalid, UserError
 
 router = APIRouter(prefix="/api/v1/tokens", tags=["tokens"])
@@ -27,29 +27,10 @@ def list_tokens(core: CoreHere, _: Admin) -> models.TokensOut:
 @router.post(
     "", status_code=201, response_model=models.IssuedOut, openapi_extra=TOKEN_BODY, summary="Make a token"
 )
-def create_token(core: CoreHere, admin: Admin, body: Body, once: OnceHere) -> Response:
-    """Its text is in this answer and nowhere else: asked again under its key, it makes none, and is 409."""
-    wanted = _wanted(body)
-
-    def act() -> Made:
-        now = core.now
-        expires_at = None if wanted.days is None else now + wanted.days * 24 * 3600
-        text, token = core.tokens.create(
-            wanted.name, wanted.scope, by=admin.name, now=now, expires_at=expires_at
-        )
-        return Made(models.IssuedOut(token=text, about=documents.token_out(token)), 201)
-
-    def kept() -> Made:
-        detail = f"token {wanted.name!r} was made under this key, and its text was shown once"
-        hint = "revoke it, and make one of another name under another key"
-        return Made(problem(SHOWN_ONCE, detail, router.prefix, hint=hint), int(SHOWN_ONCE.status))
-
-    return once(act, kept=kept)
-
-
-def _wanted(body: bytes) -> models.NewToken:
+def create_token(core: CoreHere, admin: Admin, body: Body) -> Response:
+    """Its text is in the answer and nowhere else: an idempotency key is therefore not taken here."""
     try:
-        return models.NewToken.model_validate_json(body)
+        wanted = models.NewToken.model_validate_json(body)
     except ValidationError as error:
         raise SpecInvalid(
             [
@@ -57,6 +38,11 @@ def _wanted(body: bytes) -> models.NewToken:
                 for each in error.errors(include_url=False)
             ]
         ) from None
+    now = core.now
+    expires_at = None if wanted.days is None else now + wanted.days * 24 * 3600
+    text, token = core.tokens.create(wanted.name, wanted.scope, by=admin.name, now=now, expires_at=expires_at)
+    issued = models.IssuedOut(token=text, about=documents.token_out(token))
+    return Response(issued.model_dump_json(), 201, media_type="application/json")
 
 
 @router.post("/{name}/revoke", response_model=models.TokenOut, summary="Revoke a token")

@@ -308,9 +308,7 @@ def test_who_has_seen_another_state_is_told_so(api):
     assert api("POST", path, json={"trials": 1}, headers={"If-Match": seen}).status_code == 200
     late = api("POST", path, json={"trials": 1}, headers={"If-Match": seen})
     problem(late, 412, "precondition-failed")
-    now = api("GET", f"/sweeps/{sweep_id}").headers["ETag"]
-    assert now.startswith(late.headers["ETag"][:-1])
-    assert not seen.startswith(late.headers["ETag"][:-1])
+    assert late.headers["ETag"] == api("GET", f"/sweeps/{sweep_id}").headers["ETag"] != seen
     assert api.core.sweep(sweep_id).budget.trials == 21
     problem(api("POST", f"/sweeps/{sweep_id}/cancel", headers={"If-Match": seen}), 412, "precondition-failed")
 
@@ -369,37 +367,6 @@ def test_tokens_are_shown_once_and_end(api):
     revoked = api("POST", f"/tokens/{name}/revoke", scope="admin").json()
     assert revoked["revoked_by"].endswith("-admin")
     problem(api("POST", "/tokens/nobody/revoke", scope="admin"), 404, "not-found")
-
-
-def test_a_token_is_made_once_under_a_key(api):
-    """Who asks again under the key is told that its text was shown; it is stored nowhere."""
-    body, headers = {"name": f"bob {next(_made)}"}, {"Idempotency-Key": "token"}
-    text = api("POST", "/tokens", scope="admin", json=body, headers=headers).json()["token"]
-    again = api("POST", "/tokens", scope="admin", json=body, headers=headers)
-    assert body["name"] in problem(again, 409, "shown-once")["detail"]
-    assert again.headers["Idempotency-Replayed"] == "true"
-    with api.core.engine.connect() as connection:
-        from sweeps.store.tables import answers
-
-        kept = connection.execute(answers.select().where(answers.c.key == "token")).all()
-    assert len(kept) >= 1
-    assert text not in str(kept)
-    other = {"name": f"{body['name']} 2"}
-    problem(api("POST", "/tokens", scope="admin", json=other, headers=headers), 422, "key-reused")
-
-
-def test_a_sweep_that_has_not_changed_is_not_sent_again(api):
-    """304 under the tag that was seen; a trial that begins changes it, and `If-Match` still takes the old."""
-    path = f"/sweeps/{api.submit()}"
-    seen = api("GET", path).headers["ETag"]
-    again = api("GET", path, headers={"If-None-Match": f'"other", {seen}'})
-    assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", seen)
-    claim = api.core.claim(path.rpartition("/")[2], api.clock.now)
-    seen = api("GET", path).headers["ETag"]
-    api.core.add_trial(claim, Suggestion(0, {"solver.base_lr": 0.001}, 5), {}, api.clock.now)
-    changed = api("GET", path, headers={"If-None-Match": seen})
-    assert (changed.status_code, changed.headers["ETag"] == seen) == (200, False)
-    assert api("POST", f"{path}/pause", headers={"If-Match": seen}).status_code in (200, 202)
 
 
 def test_large_requests_and_many_are_refused(service):
