@@ -268,6 +268,26 @@ def test_who_has_seen_another_state_is_told_so(api):
     problem(api("POST", f"/sweeps/{sweep_id}/cancel", headers={"If-Match": seen}), 412, "precondition-failed")
 
 
+def test_a_paused_sweep_goes_on_once(api, service):
+    """It waits for a driver again, with who asked and for the next epoch; asking again changes nothing."""
+    sweep_id = api.submit()
+    claim = service.claim(sweep_id, api.clock.now)
+    seen = api("GET", f"/sweeps/{sweep_id}").headers["ETag"]
+    service.finish(claim, SweepState.PAUSED, "paused by ann", api.clock.now)
+    path = f"/sweeps/{sweep_id}/resume"
+    problem(api("POST", path, scope="viewer"), 403, "forbidden")
+    problem(api("POST", path, headers={"If-Match": seen}), 412, "precondition-failed")
+    headers = {"Idempotency-Key": "go-on"}
+    first = api("POST", path, headers=headers)
+    assert first.status_code == 200, first.text
+    again = api("POST", path, headers=headers)
+    assert (again.json(), again.headers["Idempotency-Replayed"]) == (first.json(), "true")
+    events = [(event.kind, event.by) for event in api.core.events(sweep_id) if event.by]
+    assert [kind for kind, _ in events] == ["sweep.created", "sweep.submitted", "sweep.resume_asked"]
+    assert service.claim(sweep_id, api.clock.now).epoch == claim.epoch + 1
+    api("POST", f"/sweeps/{sweep_id}/cancel")
+
+
 def test_an_unknown_sweep_is_named(api):
     """With the ids that are near."""
     sweep_id = api.submit()
