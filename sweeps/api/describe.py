@@ -19,6 +19,7 @@ from sweeps.api.problems import (
     PRECONDITION,
     TOO_LARGE,
     TOO_MANY,
+    TOO_SLOW,
     UNAUTHORIZED,
     UNSUPPORTED,
     Kind,
@@ -102,7 +103,7 @@ TOKEN_BODY = _body(
     },
 )
 
-_EVERYWHERE = (UNAUTHORIZED, TOO_LARGE, INVALID, TOO_MANY, FAULT, KINDS[StoreUnavailable])
+_EVERYWHERE = (UNAUTHORIZED, TOO_SLOW, TOO_LARGE, INVALID, TOO_MANY, FAULT, KINDS[StoreUnavailable])
 _OF_CHANGES = (KINDS[WrongState], KINDS[StaleEpoch])
 _OF_BODIES = (KINDS[SpecInvalid], UNSUPPORTED)
 
@@ -140,7 +141,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
 def _kinds(path: str, method: str, operation: Mapping[str, Any]) -> Iterable[Kind]:
     """What can go wrong: everywhere, and by what the operation takes."""
     if path in OPEN_PATHS:
-        return (TOO_MANY, TOO_LARGE, FAULT)
+        return (TOO_MANY, TOO_SLOW, TOO_LARGE, FAULT)
     kinds = list(_EVERYWHERE)
     taken = {parameter["name"] for parameter in operation.get("parameters", ())}
     if "sweep_id" in taken:
