@@ -10,6 +10,7 @@ from sweeps.api.examples import example_of
 from sweeps.api.guard import OPEN_PATHS
 from sweeps.api.models import NewToken, Reason
 from sweeps.api.problems import (
+    ALREADY,
     FAULT,
     FORBIDDEN,
     INVALID,
@@ -158,6 +159,8 @@ def _kinds(path: str, method: str, operation: Mapping[str, Any]) -> Iterable[Kin
         kinds.append(PRECONDITION)
     if "tokens" in path or (method != "get" and not path.endswith("/plan")):
         kinds.append(FORBIDDEN)
+    if path.endswith("/tokens") and method == "post":
+        kinds.append(ALREADY)
     if path.endswith("/mirror"):
         kinds.append(KINDS[MirrorUnavailable])
     return kinds

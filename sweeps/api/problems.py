@@ -71,6 +71,7 @@ class Refused(UserError):
 UNAUTHORIZED = Kind("unauthorized", HTTPStatus.UNAUTHORIZED, "No valid token")
 FORBIDDEN = Kind("forbidden", HTTPStatus.FORBIDDEN, "The token does not allow this")
 NOT_FOUND = Kind("not-found", HTTPStatus.NOT_FOUND, "There is no such thing")
+ALREADY = Kind("shown-once", HTTPStatus.CONFLICT, "It was made, and is not shown again")
 PRECONDITION = Kind("precondition-failed", HTTPStatus.PRECONDITION_FAILED, "It has changed in the meantime")
 TOO_SLOW = Kind("too-slow", HTTPStatus.REQUEST_TIMEOUT, "The request's body did not come in time")
 TOO_LARGE = Kind("too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The request is too large")

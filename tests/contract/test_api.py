@@ -344,6 +344,21 @@ def test_tokens_are_shown_once_and_end(api):
     problem(api("POST", "/tokens/nobody/revoke", scope="admin"), 404, "not-found")
 
 
+def test_a_token_is_made_once_under_a_key(api):
+    """Asking again is told that it was shown; its text is in no table of answers."""
+    from sweeps.store.tables import answers
+
+    body, headers = {"name": f"key {next(_made)}"}, {"Idempotency-Key": "token"}
+    text = api("POST", "/tokens", scope="admin", json=body, headers=headers).json()["token"]
+    again = api("POST", "/tokens", scope="admin", json=body, headers=headers)
+    assert "shown once" in problem(again, 409, "shown-once")["detail"]
+    with api.core.engine.connect() as connection:
+        rows = connection.execute(answers.select()).all()
+    assert text.rpartition("_")[2] not in str(rows)
+    other = {"name": "other"}
+    problem(api("POST", "/tokens", scope="admin", json=other, headers=headers), 422, "key-reused")
+
+
 def test_large_requests_and_many_are_refused(service):
     """A body over the limit is not read to its end; a client that asks too often waits, others do not."""
     limits = replace(ROOMY, body_bytes=1000, requests_per_s=1.0, burst=3)
