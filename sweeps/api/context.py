@@ -101,12 +101,27 @@ IfMatch = Annotated[
     ),
 ]
 
+IfNoneMatch = Annotated[
+    str | None,
+    Header(
+        alias="If-None-Match",
+        description="Nothing is sent, with 304, while the sweep's `ETag` is still this one.",
+        examples=['"0123456789abcdef0123"'],
+    ),
+]
+
 
 async def _body(request: Request) -> bytes:
     return await request.body()
 
 
 Body = Annotated[bytes, Depends(_body)]
+
+
+def seen_already(if_none_match: str | None, tag: str) -> bool:
+    """Whether who asks has seen what an `ETag` names."""
+    tags = [each.strip().removeprefix("W/") for each in (if_none_match or "").split(",")]
+    return "*" in tags or tag in tags
 
 
 def unchanged(if_match: str | None) -> Check:

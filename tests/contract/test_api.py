@@ -288,6 +288,17 @@ def test_a_paused_sweep_goes_on_once(api, service):
     api("POST", f"/sweeps/{sweep_id}/cancel")
 
 
+def test_what_was_seen_is_not_sent_again(api):
+    """304 with the ETag while state, epoch and budget are the same; the sweep once they are not."""
+    sweep_id = api.submit()
+    path, tag = f"/sweeps/{sweep_id}", api("GET", f"/sweeps/{sweep_id}").headers["ETag"]
+    same = api("GET", path, headers={"If-None-Match": f'"other", W/{tag}'})
+    assert (same.status_code, same.content, same.headers["ETag"]) == (304, b"", tag)
+    api("POST", f"{path}/extend", json={"trials": 1})
+    changed = api("GET", path, headers={"If-None-Match": tag})
+    assert (changed.status_code, changed.headers["ETag"] != tag) == (200, True)
+
+
 def test_an_unknown_sweep_is_named(api):
     """With the ids that are near."""
     sweep_id = api.submit()

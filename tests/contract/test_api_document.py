@@ -35,6 +35,8 @@ def check(value, schema: dict) -> None:
 def test_every_answer_has_an_example_that_fits_its_schema(path, method, operation):
     """Successes and errors alike; text that is no JSON has an example too."""
     for status, answer in operation["responses"].items():
+        if status == "304":  # has no body
+            continue
         assert answer["content"], status
         for kind, content in answer["content"].items():
             shown = examples(content)
