@@ -13,6 +13,7 @@ class Limits:
 
     Attributes:
         body_bytes: Of a request.
+        body_s: Seconds in which a request's body has to be there.
         requests_per_s: Of a token, in the long run; of an address that has none, a tenth.
         burst: Requests at once, above that.
         stream_poll_s: Seconds between two looks for new events, however many listen.
@@ -20,6 +21,7 @@ class Limits:
     """
 
     body_bytes: int = 1024 * 1024
+    body_s: float = 30.0
     requests_per_s: float = 50.0
     burst: int = 200
     stream_poll_s: float = 0.5

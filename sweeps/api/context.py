@@ -2,7 +2,8 @@
 
 import hashlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
@@ -14,7 +15,7 @@ from starlette.responses import Response
 from sweeps.api.config import ServiceConfig
 from sweeps.api.documents import etag
 from sweeps.api.feed import Feed
-from sweeps.api.problems import FORBIDDEN, PRECONDITION, Refused
+from sweeps.api.problems import ALREADY, FORBIDDEN, PRECONDITION, Refused
 from sweeps.core.errors import StoreUnavailable, UserError
 from sweeps.core.scopes import Scope
 from sweeps.records import SweepRecord
@@ -100,12 +101,27 @@ IfMatch = Annotated[
     ),
 ]
 
+IfNoneMatch = Annotated[
+    str | None,
+    Header(
+        alias="If-None-Match",
+        description="Nothing is sent, with 304, while the sweep's `ETag` is still this one.",
+        examples=['"0123456789abcdef0123"'],
+    ),
+]
+
 
 async def _body(request: Request) -> bytes:
     return await request.body()
 
 
 Body = Annotated[bytes, Depends(_body)]
+
+
+def seen_already(if_none_match: str | None, tag: str) -> bool:
+    """Whether who asks has seen what an `ETag` names."""
+    tags = [each.strip().removeprefix("W/") for each in (if_none_match or "").split(",")]
+    return "*" in tags or tag in tags
 
 
 def unchanged(if_match: str | None) -> Check:
@@ -170,6 +186,34 @@ class Once:
             raise
         answers.end(self.by, self.key, answer)
         return _response(answer)
+
+    def begin_secret(self, made: str) -> None:
+        """Begins what is answered with a secret, which is not remembered.
+
+        Args:
+            made: Says that it was made.
+
+        Raises:
+            Refused: It was, under this key.
+        """
+        if self.key is None:
+            return
+        if self._core.answers.begin(self.by, self.key, self._digest(), self._core.now) is not None:
+            raise Refused(ALREADY, made, "revoke it and make another under a new key, if its text was lost")
+
+    @contextmanager
+    def secret(self) -> Iterator[None]:
+        """Remembers that this was done, and not with what answer; frees the key if it was refused."""
+        try:
+            yield
+        except StoreUnavailable:
+            raise  # it may have been done
+        except UserError:
+            if self.key is not None:
+                self._core.answers.forget(self.by, self.key)
+            raise
+        if self.key is not None:
+            self._core.answers.end(self.by, self.key, Answered(int(ALREADY.status), "", {}))
 
     def _digest(self) -> str:
         url = self._request.url

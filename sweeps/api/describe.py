@@ -6,9 +6,12 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from sweeps.api.examples import example_of
 from sweeps.api.guard import OPEN_PATHS
 from sweeps.api.models import NewToken, Reason
 from sweeps.api.problems import (
+    ALREADY,
+    FAULT,
     FORBIDDEN,
     INVALID,
     KINDS,
@@ -17,13 +20,16 @@ from sweeps.api.problems import (
     PRECONDITION,
     TOO_LARGE,
     TOO_MANY,
+    TOO_SLOW,
     UNAUTHORIZED,
     UNSUPPORTED,
     Kind,
     Problem,
     problem,
 )
-from sweeps.core.errors import StaleEpoch, StoreUnavailable, WrongState
+from sweeps.core.errors import SpecInvalid, StaleEpoch, StoreUnavailable, UnknownSweep, WrongState
+from sweeps.store.answers import KeyReused
+from sweeps.tracking.errors import MirrorUnavailable
 
 _SPEC_EXAMPLE = {
     "version": 1,
@@ -98,10 +104,9 @@ TOKEN_BODY = _body(
     },
 )
 
-_EVERYWHERE = (UNAUTHORIZED, TOO_LARGE, INVALID, TOO_MANY, KINDS[StoreUnavailable])
-_OF_ONE = (NOT_FOUND,)
-_OF_CHANGES = (FORBIDDEN, KINDS[WrongState], KINDS[StaleEpoch], UNSUPPORTED)
-_OF_REQUESTS = (PRECONDITION,)
+_EVERYWHERE = (UNAUTHORIZED, TOO_SLOW, TOO_LARGE, INVALID, TOO_MANY, FAULT, KINDS[StoreUnavailable])
+_OF_CHANGES = (KINDS[WrongState], KINDS[StaleEpoch])
+_OF_BODIES = (KINDS[SpecInvalid], UNSUPPORTED)
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
@@ -126,25 +131,47 @@ def describe(app: FastAPI) -> dict[str, Any]:
         for method, operation in operations.items():
             responses = operation["responses"]
             responses.pop("422", None)
-            responses |= _responses(path, _kinds(path, method))
+            _add_examples(responses, schemas)
+            for code, described in _responses(path, _kinds(path, method, operation)).items():
+                responses.setdefault(code, described)
             if path not in OPEN_PATHS:
                 operation["security"] = [{"token": []}]
     return document
 
 
-def _kinds(path: str, method: str) -> Iterable[Kind]:
+def _kinds(path: str, method: str, operation: Mapping[str, Any]) -> Iterable[Kind]:
+    """What can go wrong: everywhere, and by what the operation takes."""
     if path in OPEN_PATHS:
-        return (TOO_MANY, TOO_LARGE)
+        return (TOO_MANY, TOO_SLOW, TOO_LARGE, FAULT)
     kinds = list(_EVERYWHERE)
-    if "{" in path:
-        kinds += _OF_ONE
+    taken = {parameter["name"] for parameter in operation.get("parameters", ())}
+    if "sweep_id" in taken:
+        kinds.append(KINDS[UnknownSweep])
+    if taken & {"number", "name", "fingerprint"} and "{" in path:
+        kinds.append(NOT_FOUND)
     if method != "get":
         kinds += _OF_CHANGES
-        if "{" in path:
-            kinds += _OF_REQUESTS
-    if "tokens" in path:
+    if "requestBody" in operation:
+        kinds += _OF_BODIES
+    if "Idempotency-Key" in taken:
+        kinds.append(KINDS[KeyReused])
+    if "If-Match" in taken:
+        kinds.append(PRECONDITION)
+    if "tokens" in path or (method != "get" and not path.endswith("/plan")):
         kinds.append(FORBIDDEN)
+    if path.endswith("/tokens") and method == "post":
+        kinds.append(ALREADY)
+    if path.endswith("/mirror"):
+        kinds.append(KINDS[MirrorUnavailable])
     return kinds
+
+
+def _add_examples(responses: Mapping[str, Any], schemas: Mapping[str, Any]) -> None:
+    """An example of each answer that has none of its own."""
+    for answer in responses.values():
+        for content in answer.get("content", {}).values():
+            if "schema" in content and not {"example", "examples"} & set(content):
+                content["example"] = example_of(content["schema"], schemas)
 
 
 def _responses(path: str, kinds: Iterable[Kind]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What every request passes before the routes see it: size, token, rate; and headers on every answer."""
 
+import asyncio
 import math
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sweeps.api.config import ServiceConfig
-from sweeps.api.problems import MEDIA_TYPE, TOO_LARGE, TOO_MANY, UNAUTHORIZED, Refused, problem_of
+from sweeps.api.problems import MEDIA_TYPE, TOO_LARGE, TOO_MANY, TOO_SLOW, UNAUTHORIZED, Refused, problem_of
 from sweeps.api.rates import Rates
 from sweeps.core.errors import MasksweepError
 from sweeps.store.tokens import Token
@@ -58,7 +59,8 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        body = _Body(receive, self._config.limits.body_bytes)
+        limits = self._config.limits
+        body = _Body(receive, limits.body_bytes, limits.body_s)
         try:
             await self._admit(scope)
             await body.check(Headers(scope=scope))
@@ -106,20 +108,34 @@ class Guard:
 class _Body:
     """A request's body, read before anything acts on it, and no longer than it may be."""
 
-    def __init__(self, receive: Receive, most: int) -> None:
-        self._receive, self._most, self._messages = receive, most, list[Message]()
+    def __init__(self, receive: Receive, most: int, seconds: float) -> None:
+        self._receive, self._most, self._seconds = receive, most, seconds
+        self._messages = list[Message]()
 
     async def check(self, headers: Headers) -> None:
         """Reads it.
 
         Raises:
-            Refused: It is too long, as it says or as it turns out.
+            Refused: It is too long, as it says or as it turns out, or does not come to its end in time.
         """
         told = headers.get("content-length", "0")
         if not told.isdigit() or len(told) > 18 or int(told) > self._most:
             raise self._too_large()
         if told == "0" and "transfer-encoding" not in headers:
             return
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._read()
+        except TimeoutError:
+            # The rest would be taken for the next request.
+            raise Refused(
+                TOO_SLOW,
+                f"the body was not there after {self._seconds:g} s",
+                "send it again at once",
+                headers={"Connection": "close"},
+            ) from None
+
+    async def _read(self) -> None:
         size, more = 0, True
         while more:
             message = await self._receive()

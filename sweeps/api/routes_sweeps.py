@@ -14,11 +14,13 @@ from sweeps.api.context import (
     Core,
     CoreHere,
     IfMatch,
+    IfNoneMatch,
     Made,
     OnceHere,
     Operator,
     SweepId,
     Viewer,
+    seen_already,
     unchanged,
 )
 from sweeps.api.cursors import read_cursor, write_cursor
@@ -131,11 +133,21 @@ def list_sweeps(
     return models.SweepsPage(sweeps=rows, next=write_cursor("sweeps", page.after))
 
 
-@router.get("/sweeps/{sweep_id}", summary="Look at a sweep")
-def get_sweep(core: CoreHere, _: Viewer, sweep_id: SweepId, response: Response) -> models.SweepOut:
+@router.get(
+    "/sweeps/{sweep_id}",
+    response_model=models.SweepOut,
+    responses={304: {"description": "Its state, epoch and budget are as the `ETag` says."}},
+    summary="Look at a sweep",
+)
+def get_sweep(
+    core: CoreHere, _: Viewer, sweep_id: SweepId, response: Response, if_none_match: IfNoneMatch = None
+) -> models.SweepOut | Response:
     """A sweep, its spec, its budget and what was asked of it; its trials are lists of their own."""
     sweep = core.service.sweep(sweep_id)
-    response.headers["ETag"] = documents.etag(sweep)
+    tag = documents.etag(sweep)
+    if seen_already(if_none_match, tag):
+        return Response(status_code=304, headers={"ETag": tag})
+    response.headers["ETag"] = tag
     return documents.sweep_out(core.service, sweep)
 
 

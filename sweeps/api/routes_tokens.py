@@ -27,8 +27,8 @@ def list_tokens(core: CoreHere, _: Admin) -> models.TokensOut:
 @router.post(
     "", status_code=201, response_model=models.IssuedOut, openapi_extra=TOKEN_BODY, summary="Make a token"
 )
-def create_token(core: CoreHere, admin: Admin, body: Body) -> Response:
-    """Its text is in the answer and nowhere else: an idempotency key is therefore not taken here."""
+def create_token(core: CoreHere, admin: Admin, body: Body, once: OnceHere) -> Response:
+    """Its text is in the answer and nowhere else: the same request under the same key is refused (409)."""
     try:
         wanted = models.NewToken.model_validate_json(body)
     except ValidationError as error:
@@ -39,8 +39,12 @@ def create_token(core: CoreHere, admin: Admin, body: Body) -> Response:
             ]
         ) from None
     now = core.now
+    once.begin_secret(f"token {wanted.name!r} was made under this key, and shown once")
     expires_at = None if wanted.days is None else now + wanted.days * 24 * 3600
-    text, token = core.tokens.create(wanted.name, wanted.scope, by=admin.name, now=now, expires_at=expires_at)
+    with once.secret():
+        text, token = core.tokens.create(
+            wanted.name, wanted.scope, by=admin.name, now=now, expires_at=expires_at
+        )
     issued = models.IssuedOut(token=text, about=documents.token_out(token))
     return Response(issued.model_dump_json(), 201, media_type="application/json")
 

@@ -313,6 +313,37 @@ def test_who_has_seen_another_state_is_told_so(api):
     problem(api("POST", f"/sweeps/{sweep_id}/cancel", headers={"If-Match": seen}), 412, "precondition-failed")
 
 
+def test_a_paused_sweep_goes_on_once(api, service):
+    """It waits for a driver again, with who asked and for the next epoch; asking again changes nothing."""
+    sweep_id = api.submit()
+    claim = service.claim(sweep_id, api.clock.now)
+    seen = api("GET", f"/sweeps/{sweep_id}").headers["ETag"]
+    service.finish(claim, SweepState.PAUSED, "paused by ann", api.clock.now)
+    path = f"/sweeps/{sweep_id}/resume"
+    problem(api("POST", path, scope="viewer"), 403, "forbidden")
+    problem(api("POST", path, headers={"If-Match": seen}), 412, "precondition-failed")
+    headers = {"Idempotency-Key": "go-on"}
+    first = api("POST", path, headers=headers)
+    assert first.status_code == 200, first.text
+    again = api("POST", path, headers=headers)
+    assert (again.json(), again.headers["Idempotency-Replayed"]) == (first.json(), "true")
+    events = [(event.kind, event.by) for event in api.core.events(sweep_id) if event.by]
+    assert [kind for kind, _ in events] == ["sweep.created", "sweep.submitted", "sweep.resume_asked"]
+    assert service.claim(sweep_id, api.clock.now).epoch == claim.epoch + 1
+    api("POST", f"/sweeps/{sweep_id}/cancel")
+
+
+def test_what_was_seen_is_not_sent_again(api):
+    """304 with the ETag while state, epoch and budget are the same; the sweep once they are not."""
+    sweep_id = api.submit()
+    path, tag = f"/sweeps/{sweep_id}", api("GET", f"/sweeps/{sweep_id}").headers["ETag"]
+    same = api("GET", path, headers={"If-None-Match": f'"other", W/{tag}'})
+    assert (same.status_code, same.content, same.headers["ETag"]) == (304, b"", tag)
+    api("POST", f"{path}/extend", json={"trials": 1})
+    changed = api("GET", path, headers={"If-None-Match": tag})
+    assert (changed.status_code, changed.headers["ETag"] != tag) == (200, True)
+
+
 def test_an_unknown_sweep_is_named(api):
     """With the ids that are near."""
     sweep_id = api.submit()
@@ -367,6 +398,21 @@ def test_tokens_are_shown_once_and_end(api):
     revoked = api("POST", f"/tokens/{name}/revoke", scope="admin").json()
     assert revoked["revoked_by"].endswith("-admin")
     problem(api("POST", "/tokens/nobody/revoke", scope="admin"), 404, "not-found")
+
+
+def test_a_token_is_made_once_under_a_key(api):
+    """Asking again is told that it was shown; its text is in no table of answers."""
+    from sweeps.store.tables import answers
+
+    body, headers = {"name": f"key {next(_made)}"}, {"Idempotency-Key": "token"}
+    text = api("POST", "/tokens", scope="admin", json=body, headers=headers).json()["token"]
+    again = api("POST", "/tokens", scope="admin", json=body, headers=headers)
+    assert "shown once" in problem(again, 409, "shown-once")["detail"]
+    with api.core.engine.connect() as connection:
+        rows = connection.execute(answers.select()).all()
+    assert text.rpartition("_")[2] not in str(rows)
+    other = {"name": "other"}
+    problem(api("POST", "/tokens", scope="admin", json=other, headers=headers), 422, "key-reused")
 
 
 def test_large_requests_and_many_are_refused(service):

@@ -55,7 +55,7 @@ def test_nothing_fails_the_service(api):
         )
 
         @settings(
-            max_examples=10,
+            max_examples=25,
             deadline=None,
             derandomize=True,
             database=None,
