@@ -97,7 +97,7 @@ IfMatch = Annotated[
     Header(
         alias="If-Match",
         description="Only if the sweep's `ETag` is still this one.",
-        examples=['"0123456789abcdef0123"'],
+        examples=['"0123456789abcdef0123.456789abcdef01234567"'],
     ),
 ]
 
@@ -106,7 +106,7 @@ IfNoneMatch = Annotated[
     Header(
         alias="If-None-Match",
         description="Nothing is sent, with 304, while the sweep's `ETag` is still this one.",
-        examples=['"0123456789abcdef0123"'],
+        examples=['"0123456789abcdef0123.456789abcdef01234567"'],
     ),
 ]
 
@@ -125,11 +125,12 @@ def seen_already(if_none_match: str | None, tag: str) -> bool:
 
 
 def unchanged(if_match: str | None) -> Check:
-    """A check that the sweep is as its `ETag` says that who asks has seen it."""
+    """A check that the state, epoch and budget of a sweep are as the `ETag` of who asks says."""
     tags = [tag.strip().removeprefix("W/") for tag in (if_match or "*").split(",")]
+    seen = {tag.strip('"').partition(".")[0] for tag in tags}
 
     def check(sweep: SweepRecord) -> None:
-        if "*" not in tags and etag(sweep) not in tags:
+        if "*" not in seen and etag(sweep).strip('"') not in seen:
             raise Refused(
                 PRECONDITION,
                 f"sweep {sweep.sweep_id} is not as it was: it is {sweep.state}",

@@ -136,7 +136,7 @@ def list_sweeps(
 @router.get(
     "/sweeps/{sweep_id}",
     response_model=models.SweepOut,
-    responses={304: {"description": "Its state, epoch and budget are as the `ETag` says."}},
+    responses={304: {"description": "All of it is as the `ETag` says."}},
     summary="Look at a sweep",
 )
 def get_sweep(
@@ -144,11 +144,12 @@ def get_sweep(
 ) -> models.SweepOut | Response:
     """A sweep, its spec, its budget and what was asked of it; its trials are lists of their own."""
     sweep = core.service.sweep(sweep_id)
-    tag = documents.etag(sweep)
+    found = documents.sweep_out(core.service, sweep)
+    tag = documents.document_etag(sweep, found)
     if seen_already(if_none_match, tag):
         return Response(status_code=304, headers={"ETag": tag})
     response.headers["ETag"] = tag
-    return documents.sweep_out(core.service, sweep)
+    return found
 
 
 @router.post(
