@@ -79,6 +79,16 @@ class Courses:
         made = self.service.create(self._spec, fingerprint=DATA, now=time.time(), warm=self._warm)
         return made.sweep_id
 
+    def sampled(self, commits: range) -> list[int]:
+        """Which of the commits to die at: each on SQLite; on PostgreSQL each third, and the last.
+
+        For rows about what a driver does between its commits. That a commit is whole or was none on
+        either is what `test_commits.py` shows, at each.
+        """
+        if self.service.engine.dialect.name == "sqlite":
+            return list(commits)
+        return sorted({*commits[::3], commits[-1]})
+
     def failures_of(self, sweep_id: str) -> list[int]:
         """How many attempts failed, by trial."""
         return [trial.failures for trial in self.service.trials(sweep_id)]

@@ -6,6 +6,7 @@ dies of kill -9 like any other.
 """
 
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -373,8 +374,16 @@ def main() -> None:
     import optuna  # noqa: F401 - and with it all that the forks need
     import psycopg  # noqa: F401
 
-    import sweeps.search  # noqa: F401
+    import runners.curves.worker
+    import runners.retention
+    import runners.testing  # noqa: F401
+    import sweeps.search
+    import sweeps.store.control  # noqa: F401
 
+    # what a killed process has written is the kernel's by then: only a power cut, which nobody inflicts here,
+    # takes what was not synced, and thirty waits for the disk are half of a life
+    os.fsync = lambda fd: None
+    gc.freeze()  # else each fork's first collection copies all of this
     for line in sys.stdin:
         hear, told = os.pipe()
         began = time.monotonic()

@@ -62,7 +62,7 @@ class Shaky:
     def stop(self) -> bool:
         """Whether all was shipped; the server goes as well."""
         with self._server:
-            return self.thread.stop(30.0)
+            return self.thread.stop(PATIENCE_S)
 
     def _mirror(self, service: SweepService) -> Mirror:
         shaky = self

@@ -52,7 +52,7 @@ def test_a_driver_killed_again_ends_with_the_same_trials(  # noqa: PLR0917 - mos
     sweep_id = service.create(spec, fingerprint="0" * 64, now=time.time()).sweep_id
     command = [sys.executable, str(DRIVER), str(tmp_path), sweep_id, ray_address]
     for line in deaths:
-        kill_at_line([*command, "0.05"], line, env)
+        kill_at_line([*command, "0.1"], line, env)
     subprocess.run([*command, "0"], check=True, env=env, stdout=subprocess.DEVNULL)
     assert service.sweep(sweep_id).epoch == 3
     undisturbed = None

@@ -10,7 +10,7 @@ from sweeps.settings import Settings
 from sweeps.tracking.testing import free_port, mlflow_server, new_database
 from tests.failure.courses import Courses
 from tests.failure.lives import Lives
-from tests.failure.shaky_mlflow import Mlflow
+from tests.failure.shaky_mlflow import PATIENCE_S, Mlflow
 from tests.failure.verdict import assert_mirrored
 
 pytestmark = pytest.mark.slow  # starts MLflow servers
@@ -33,7 +33,7 @@ def test_an_mlflow_that_is_down_costs_no_trial_and_shows_all_in_the_end(source: 
         assert (life.code, life.error) == (0, ""), name
         assert life.notes == (["MLflow lags behind"] if name == "throughout" else [])
         sweeps.assert_nothing_lost(ids[name], name)
-    assert life.took_s < 25, "waiting for a server that is not there"
+    assert life.took_s < 0.8 * PATIENCE_S, "waiting for a server that is not there"
     with mlflow_server(tmp_path, server["port"]) as uri:
         for name in ("before", "during"):
             assert_mirrored(sweeps.service, ids[name], uri)

@@ -25,7 +25,7 @@ def test_a_second_try_is_alone_whenever_the_driver_was_killed(sweeps, when):
         "out_of_memory: planned (alone on a full device; before: out_of_memory: planned)",
     )
     mirrored = False
-    for commit in range(1, life.commits + 1):
+    for commit in sweeps.sampled(range(1, life.commits + 1)):
         sweep_id, name = sweeps.create(), f"{when}-oom-{commit}"
         assert sweeps.live(sweep_id, name, Kill(when, commit), needs=NEEDS).code == -9
         half_way = any(t.second_try and not t.state.terminal for t in sweeps.service.trials(sweep_id))

@@ -18,7 +18,7 @@ def test_of_two_drivers_started_at_once_one_runs(tmp_path, mlflow_uri, ray_addre
         tmp_path,
         mlflow_uri,
         dataset=None,
-        base={"synthetic": "curves"},
+        base={"synthetic": "curves", "step_s": 0.1},  # the first is not to end before the second starts
         objectives=[{"metric": "segm/AP"}],
     )
     command = [sys.executable, "-m", "sweeps.cli", "resume", home.sweep_id, "--home", str(tmp_path)]

@@ -14,9 +14,10 @@ pytestmark = pytest.mark.slow  # starts Ray
 
 def test_a_killed_worker_costs_the_way_from_its_checkpoint(tmp_path, mlflow_uri, ray_address, source):
     """The driver tries the trial again at once, before anything new, and says what the worker died of."""
-    home = Home(tmp_path, mlflow_uri, fidelity={"iterations": 60, "rungs": [2, 30, 60]})
-    with home.driver(ray_address, step_s=0.03) as driver:
-        for line in ("trial 0 RUNNING 2", "trial 0 RUNNING 30"):
+    short = {"fidelity": {"iterations": 20, "rungs": [2, 10, 20]}, "budget": {"trials": 3}}
+    home = Home(tmp_path, mlflow_uri, **short)
+    with home.driver(ray_address, step_s=0.2) as driver:
+        for line in ("trial 0 RUNNING 2", "trial 0 RUNNING 10"):
             wait_for(driver, line)
             *_, last = (tmp_path / "workers.log").read_text().splitlines()
             os.kill(int(last.split()[2]), signal.SIGKILL)
