@@ -9,20 +9,12 @@ from sqlalchemy.engine import Connection
 from sweeps.core.errors import UnknownSweep, WrongState
 from sweeps.records import SweepRecord, TrialRecord
 from sweeps.store import rows
-from sweeps.store.tables import attempts, measurements, sweeps, trials
-
-_measured_iteration = (
-    sa.select(sa.func.coalesce(sa.func.max(measurements.c.iteration), 0))
-    .where(measurements.c.sweep_id == trials.c.sweep_id, measurements.c.number == trials.c.number)
-    .scalar_subquery()
-    .label("measured_iteration")
-)
-_TRIALS = sa.select(trials, _measured_iteration)
+from sweeps.store.tables import attempts, sweeps, trials
 
 
 def trials_of(sweep_id: str | sa.BindParameter[str]) -> sa.Select[Any]:
-    """A sweep's trials by number, each with the rung that its metrics are of."""
-    return _TRIALS.where(trials.c.sweep_id == sweep_id).order_by(trials.c.number)
+    """A sweep's trials by number."""
+    return sa.select(trials).where(trials.c.sweep_id == sweep_id).order_by(trials.c.number)
 
 
 def find_sweep(connection: Connection, sweep_id: str) -> SweepRecord:

@@ -57,7 +57,7 @@ def take_report(
         )
     values, back = _progress(report, outcome, now)
     if measured:
-        values["metrics"] = metrics
+        values |= {"metrics": metrics, "measured_iteration": report.iteration}
     if sampler_attrs is not None:
         values["sampler_attrs"] = sampler_attrs
     if outcome.second_try is not None:

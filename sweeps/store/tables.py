@@ -103,6 +103,7 @@ trials = sa.Table(
     sa.Column("ended_at", sa.Double),
     sa.Column("sampler_attrs", Json, nullable=False),
     sa.Column("metrics", Json, nullable=False),  # a copy of the last measurement's
+    sa.Column("measured_iteration", sa.Integer, nullable=False, server_default="0"),  # and its rung; 0: none
     sa.Column("second_try", Json),  # once it ran out of memory beside others: {"alone", "because"}
     sa.Column("replicate_of", sa.Integer),  # the trial that this one runs again; NULL: the search's own
 )

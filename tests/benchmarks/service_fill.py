@@ -23,10 +23,11 @@ _FILL = (
     SELECT :sweep, n, k, 1, 1e9 + k, json_build_object({_VALUES})::text, 'continue'
     FROM generate_series(0, {TRIALS - 1}) n, generate_series(1, {RUNGS}) k""",
     f"""INSERT INTO trials (sweep_id, number, state, params, seed, attempt, failures, iteration,
-        checkpoint_iteration, worker_s, started_at, ended_at, sampler_attrs, metrics)
+        checkpoint_iteration, worker_s, started_at, ended_at, sampler_attrs, metrics,
+        measured_iteration)
     SELECT :sweep, number, (ARRAY['COMPLETED', 'PRUNED', 'INFEASIBLE'])[1 + number % 3],
         json_build_object('solver.base_lr', random(), 'mask_head.num_conv', number % 8)::text,
-        number, 1, 0, {RUNGS}, 0, 60, 1e9, 1e9 + 60, '{{}}', metrics
+        number, 1, 0, {RUNGS}, 0, 60, 1e9, 1e9 + 60, '{{}}', metrics, {RUNGS}
     FROM measurements WHERE iteration = {RUNGS}""",
     f"""INSERT INTO attempts (sweep_id, number, attempt, state, epoch, started_at, ended_at, start_iteration,
         iteration, worker_s, gpus)

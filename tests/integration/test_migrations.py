@@ -199,6 +199,7 @@ def test_values_of_an_older_store_are_found_by_name(url, tmp_path):
         rows = connection.execute(sa.select(trial_values).order_by(trial_values.c.number)).all()
     sweep_id = claim.sweep_id
     assert rows == [(sweep_id, 0, "segm/AP", 15.0), (sweep_id, 2, "segm/AP", 7.5)]
+    assert [trial.measured_iteration for trial in SweepService(engine).trials(sweep_id)] == [150, 0, 75]
     engine.dispose()
 
 

@@ -1,4 +1,4 @@
-"""Each trial's newest values by name, so that trials can be found in the order of any metric."""
+"""Each trial's newest values by name, to find trials in the order of any metric; and their rung."""
 
 from collections.abc import Sequence
 
@@ -30,6 +30,11 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["sweep_id", "number"], ["trials.sweep_id", "trials.number"], name="fk_trial_values_trials"
         ),
+    )
+    op.add_column("trials", sa.Column("measured_iteration", sa.Integer, nullable=False, server_default="0"))
+    op.execute(
+        "UPDATE trials SET measured_iteration = COALESCE((SELECT MAX(m.iteration) FROM measurements m"
+        " WHERE m.sweep_id = trials.sweep_id AND m.number = trials.number), 0)"
     )
     fill = _FILL[op.get_bind().dialect.name]
     op.execute(f"INSERT INTO trial_values (sweep_id, number, name, value) {fill}")
