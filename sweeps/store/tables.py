@@ -106,6 +106,7 @@ trials = sa.Table(
     sa.Column("measured_iteration", sa.Integer, nullable=False, server_default="0"),  # and its rung; 0: none
     sa.Column("second_try", Json),  # once it ran out of memory beside others: {"alone", "because"}
     sa.Column("replicate_of", sa.Integer),  # the trial that this one runs again; NULL: the search's own
+    sa.Index(None, "sweep_id", "replicate_of", "state"),  # counts of states, without a look at the rows
 )
 
 trial_values = sa.Table(  # trials.metrics once more, a row a value: an index finds trials in their order

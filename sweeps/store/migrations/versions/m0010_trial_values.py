@@ -41,3 +41,4 @@ def upgrade() -> None:
     op.create_index(
         "ix_trial_values_sweep_id_name_value_number", "trial_values", ["sweep_id", "name", "value", "number"]
     )
+    op.create_index("ix_trials_sweep_id_replicate_of_state", "trials", ["sweep_id", "replicate_of", "state"])
