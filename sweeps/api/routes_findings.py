@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from sweeps.api import models
+from sweeps.api import models_findings as models
 from sweeps.api.context import Core, CoreHere, Made, OnceHere, Operator, SweepId, Viewer
 from sweeps.core.errors import WrongState
 

@@ -1,0 +1,42 @@
+"""What the API answers of what a sweep has shown."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+
+class KnobImportanceOut(BaseModel):
+    """What one knob has to do with an objective."""
+
+    knob: str
+    importance: float = Field(description="0 to 1; those of an objective's knobs sum to 1.")
+    by_chance: float = Field(description="How often values dealt at random give the knob as much.")
+    active: float = Field(description="The share of the trials that have the knob.")
+
+
+class ObjectiveImportanceOut(BaseModel):
+    """What mattered for one objective."""
+
+    metric: str
+    goal: Literal["maximize", "minimize"]
+    iterations: int = Field(description="The rung at which trials are compared; 0 if none was measured.")
+    trials: int = Field(description="Trials measured there.")
+    best_trials: int = Field(description="How many of them are held against all.")
+    knobs: list[KnobImportanceOut]
+    problem: str | None = Field(None, description="Why there is nothing to tell.")
+
+
+class ImportanceOut(BaseModel):
+    """Which knobs mattered, for each objective."""
+
+    sweep_id: str
+    objectives: list[ObjectiveImportanceOut]
+
+
+class MirroredOut(BaseModel):
+    """Where MLflow shows a sweep."""
+
+    tracking_uri: str = Field(description="Without its password.")
+    experiment_id: str | None
+    parent_run_id: str | None
+    compare_url: str | None
