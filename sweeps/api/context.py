@@ -92,12 +92,14 @@ Key = Annotated[
         examples=["6f1c8b1e-2c7e-4a55-9a3e-0d7c2f4f8f10"],
     ),
 ]
+_TAG_EXAMPLE = '"0123456789abcdef0123.456789abcdef01234567"'
+
 IfMatch = Annotated[
     str | None,
     Header(
         alias="If-Match",
         description="Only if the sweep's `ETag` is still this one.",
-        examples=['"0123456789abcdef0123.456789abcdef01234567"'],
+        examples=[_TAG_EXAMPLE],
     ),
 ]
 
@@ -106,7 +108,7 @@ IfNoneMatch = Annotated[
     Header(
         alias="If-None-Match",
         description="Nothing is sent, with 304, while the sweep's `ETag` is still this one.",
-        examples=['"0123456789abcdef0123.456789abcdef01234567"'],
+        examples=[_TAG_EXAMPLE],
     ),
 ]
 
@@ -118,16 +120,20 @@ async def _body(request: Request) -> bytes:
 Body = Annotated[bytes, Depends(_body)]
 
 
+def _tags(header: str) -> list[str]:
+    """The ETags that a header names, weak ones as strong."""
+    return [tag.strip().removeprefix("W/") for tag in header.split(",")]
+
+
 def seen_already(if_none_match: str | None, tag: str) -> bool:
     """Whether who asks has seen what an `ETag` names."""
-    tags = [each.strip().removeprefix("W/") for each in (if_none_match or "").split(",")]
+    tags = _tags(if_none_match or "")
     return "*" in tags or tag in tags
 
 
 def unchanged(if_match: str | None) -> Check:
     """A check that the state, epoch and budget of a sweep are as the `ETag` of who asks says."""
-    tags = [tag.strip().removeprefix("W/") for tag in (if_match or "*").split(",")]
-    seen = {tag.strip('"').partition(".")[0] for tag in tags}
+    seen = {tag.strip('"').partition(".")[0] for tag in _tags(if_match or "*")}
 
     def check(sweep: SweepRecord) -> None:
         if "*" not in seen and etag(sweep).strip('"') not in seen:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.integration.ports import free_port
+from sweeps.tracking.testing import free_port
 
 pytest.importorskip("aiohttp_cors", reason="ray[default] has the dashboard")
 pytestmark = pytest.mark.slow  # PostgreSQL, MLflow, a Ray head, the service, and two short trainings

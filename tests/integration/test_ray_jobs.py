@@ -25,7 +25,7 @@ from sweeps.store.launches import LaunchBook
 from sweeps.store.submissions import submit
 from sweeps.supervisor.supervisor import Supervisor
 from sweeps.testing import make_spec
-from tests.integration.ports import free_port
+from sweeps.tracking.testing import free_port
 
 pytest.importorskip("aiohttp_cors", reason="ray[default] has the dashboard")
 pytestmark = pytest.mark.slow  # starts a Ray head with its dashboard
