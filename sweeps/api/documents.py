@@ -34,9 +34,9 @@ def etag(sweep: SweepRecord) -> str:
     return f'"{hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:20]}"'
 
 
-def document_etag(sweep: SweepRecord, document: models.SweepOut) -> str:
+def document_etag(sweep: SweepRecord, document: str) -> str:
     """Names all that a document of a sweep says; begins with what `etag` names, for who acts on it."""
-    rest = hashlib.sha256(document.model_dump_json().encode()).hexdigest()[:20]
+    rest = hashlib.sha256(document.encode()).hexdigest()[:20]
     return f'{etag(sweep)[:-1]}.{rest}"'
 
 

@@ -139,17 +139,14 @@ def list_sweeps(
     responses={304: {"description": "All of it is as the `ETag` says."}},
     summary="Look at a sweep",
 )
-def get_sweep(
-    core: CoreHere, _: Viewer, sweep_id: SweepId, response: Response, if_none_match: IfNoneMatch = None
-) -> models.SweepOut | Response:
+def get_sweep(core: CoreHere, _: Viewer, sweep_id: SweepId, if_none_match: IfNoneMatch = None) -> Response:
     """A sweep, its spec, its budget and what was asked of it; its trials are lists of their own."""
     sweep = core.service.sweep(sweep_id)
-    found = documents.sweep_out(core.service, sweep)
-    tag = documents.document_etag(sweep, found)
-    if seen_already(if_none_match, tag):
-        return Response(status_code=304, headers={"ETag": tag})
-    response.headers["ETag"] = tag
-    return found
+    found = documents.sweep_out(core.service, sweep).model_dump_json()
+    headers = {"ETag": documents.document_etag(sweep, found)}
+    if seen_already(if_none_match, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    return Response(found, media_type="application/json", headers=headers)
 
 
 @router.post(
