@@ -12,7 +12,7 @@ from sweeps.core.states import TrialState
 from sweeps.core.trial import Measurement
 from sweeps.records import EventRecord, SweepRecord, TrialRecord
 from sweeps.service import SweepService
-from sweeps.store.listing import Listing
+from sweeps.store.overview import Overview
 from sweeps.store.tokens import Token
 
 _OPEN_STATES = (TrialState.QUEUED, TrialState.RUNNING)
@@ -79,15 +79,11 @@ def sweep_row(
     )
 
 
-def sweep_out(service: SweepService, sweep: SweepRecord) -> models.SweepOut:
+def sweep_out(found: Overview) -> models.SweepOut:
     """A sweep with everything that does not grow with its trials."""
-    listing = Listing(service.engine)
-    states = listing.trial_states([sweep.sweep_id])[sweep.sweep_id]
-    row = sweep_row(sweep, states, note=service.notes().get(sweep.sweep_id))
-    warm = service.warm_summary(sweep.sweep_id)
-    first = listing.events(limit=1, sweep_id=sweep.sweep_id).items
+    sweep = found.sweep
     return models.SweepOut(
-        **row.model_dump(),
+        **sweep_row(sweep, found.states, note=found.note).model_dump(),
         epoch=sweep.epoch,
         objectives=objectives(sweep),
         spec=sweep.spec.model_dump(mode="json", by_alias=True, exclude_none=True),
@@ -97,12 +93,12 @@ def sweep_out(service: SweepService, sweep: SweepRecord) -> models.SweepOut:
         deadline_at=sweep.deadline_at,
         stopped_by=None if sweep.stopped_by is None else sweep.stopped_by.value,
         worker_s=sweep.worker_s,
-        gpu_s=service.gpu_s(sweep.sweep_id, unnoted=0.0),
+        gpu_s=found.gpu_s,
         active_s=sweep.active_s,
         driver=None if sweep.driver is None else models.DriverOut(**asdict(sweep.driver)),
-        requests=[request_out(request) for request in service.open_requests(sweep.sweep_id)],
-        created_by=first[0].by if first else None,
-        warm_start=None if warm is None else str(warm),
+        requests=[request_out(request) for request in found.requests],
+        created_by=found.created_by,
+        warm_start=None if found.warm is None else str(found.warm),
     )
 
 

@@ -32,6 +32,7 @@ from sweeps.core.extension import Extension, read_extension
 from sweeps.core.requests import RequestKind
 from sweeps.core.states import SweepState
 from sweeps.store.control import Reply
+from sweeps.store.overview import overview
 from sweeps.store.submissions import Rank
 
 router = APIRouter(prefix="/api/v1", tags=["sweeps"])
@@ -68,11 +69,10 @@ def submit(
     def act() -> Made:
         checked = checked_spec(core, read_document(body, request.headers.get("content-type")))
         sweep = take_in(core, checked, by=token.name, key=once.scoped_key, rank=Rank(priority, weight))
-        document = models.SubmittedOut(
-            sweep=documents.sweep_out(core.service, sweep), notes=list(checked.notes)
-        )
+        made = overview(core.service.engine, sweep.sweep_id)
+        document = models.SubmittedOut(sweep=documents.sweep_out(made), notes=list(checked.notes))
         where = f"/api/v1/sweeps/{sweep.sweep_id}"
-        return Made(document, 201, {"Location": where, "ETag": documents.etag(sweep)})
+        return Made(document, 201, {"Location": where, "ETag": documents.etag(made.sweep)})
 
     return once(act)
 
@@ -141,9 +141,9 @@ def list_sweeps(
 )
 def get_sweep(core: CoreHere, _: Viewer, sweep_id: SweepId, if_none_match: IfNoneMatch = None) -> Response:
     """A sweep, its spec, its budget and what was asked of it; its trials are lists of their own."""
-    sweep = core.service.sweep(sweep_id)
-    found = documents.sweep_out(core.service, sweep).model_dump_json()
-    headers = {"ETag": documents.document_etag(sweep, found)}
+    seen = overview(core.service.engine, sweep_id)
+    found = documents.sweep_out(seen).model_dump_json()
+    headers = {"ETag": documents.document_etag(seen.sweep, found)}
     if seen_already(if_none_match, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     return Response(found, media_type="application/json", headers=headers)
@@ -228,12 +228,13 @@ def _ask(core: Core, kind: RequestKind, sweep_id: str, by: str, body: bytes, if_
 
 
 def _made(core: Core, reply: Reply) -> Made:
+    now = overview(core.service.engine, reply.sweep.sweep_id)
     document = models.ReplyOut(
         answer=reply.answer,
-        sweep=documents.sweep_out(core.service, reply.sweep),
+        sweep=documents.sweep_out(now),
         request=None if reply.request is None else documents.request_out(reply.request),
     )
-    return Made(document, headers={"ETag": documents.etag(reply.sweep)})
+    return Made(document, headers={"ETag": documents.etag(now.sweep)})
 
 
 def _extension(body: bytes) -> Extension:

@@ -7,9 +7,19 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sweeps.core.errors import UnknownSweep, WrongState
+from sweeps.core.requests import Request, RequestState
 from sweeps.records import SweepRecord, TrialRecord
 from sweeps.store import rows
-from sweeps.store.tables import attempts, sweeps, trials
+from sweeps.store.tables import attempts, requests, sweeps, trials
+
+_OF = sa.bindparam("of", type_=sa.Text)
+_GPUS = sa.func.coalesce(attempts.c.gpus, sa.bindparam("unnoted", type_=sa.Double))
+_HELD = sa.select(sa.func.sum(attempts.c.worker_s * _GPUS)).where(attempts.c.sweep_id == _OF)
+_OPEN = (
+    sa.select(requests)
+    .where(requests.c.sweep_id == _OF, requests.c.state == RequestState.OPEN.value)
+    .order_by(requests.c.request_id)
+)
 
 
 def trials_of(sweep_id: str | sa.BindParameter[str]) -> sa.Select[Any]:
@@ -45,9 +55,12 @@ def find_sweep(connection: Connection, sweep_id: str) -> SweepRecord:
 
 def held_gpu_s(connection: Connection, sweep_id: str, unnoted: float) -> float:
     """Seconds of GPUs that a sweep's attempts held; `unnoted`: the share of those that note none."""
-    held = sa.func.sum(attempts.c.worker_s * sa.func.coalesce(attempts.c.gpus, unnoted))
-    query = sa.select(held).where(attempts.c.sweep_id == sweep_id)
-    return connection.execute(query).scalar() or 0.0
+    return connection.execute(_HELD, {"of": sweep_id, "unnoted": unnoted}).scalar() or 0.0
+
+
+def open_requests(connection: Connection, sweep_id: str) -> list[Request]:
+    """What was asked of a sweep and is not carried out yet, in order."""
+    return [rows.request(row) for row in connection.execute(_OPEN, {"of": sweep_id}).mappings()]
 
 
 def lock_sweep(connection: Connection, sweep_id: str) -> SweepRecord:

@@ -6,12 +6,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from sweeps.core.details import EvaluationDetails, details_from_document
-from sweeps.core.requests import Request, RequestState
+from sweeps.core.requests import Request
 from sweeps.core.trial import Decision, Measurement
 from sweeps.records import AttemptRecord, CurveRecord, EventRecord, SweepRecord, TrialRecord
 from sweeps.store import rows
 from sweeps.store.engine import Patience, impatient, reading
-from sweeps.store.find import find_sweep, held_gpu_s, trials_of
+from sweeps.store.find import find_sweep, held_gpu_s, open_requests, trials_of
 from sweeps.store.submissions import notes
 from sweeps.store.tables import attempts, beginnings, curves, details, events, measurements, requests, sweeps
 from sweeps.warm.plan import WarmPlan, WarmSummary, plan_from_documents, summary_from_document
@@ -142,11 +142,4 @@ class StoreReader:
     def open_requests(self, sweep_id: str) -> list[Request]:
         """What was asked of a sweep and is not carried out yet; cheap, for a driver looks often."""
         with reading(self._engine) as connection:
-            return [rows.request(row) for row in connection.execute(_OPEN, {"of": sweep_id}).mappings()]
-
-
-_OPEN = (
-    sa.select(requests)
-    .where(requests.c.sweep_id == sa.bindparam("of"), requests.c.state == RequestState.OPEN.value)
-    .order_by(requests.c.request_id)
-)
+            return open_requests(connection, sweep_id)
