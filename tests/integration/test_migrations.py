@@ -22,6 +22,7 @@ from sweeps.core.stops import Limit
 from sweeps.core.trial import Suggestion
 from sweeps.records import Claim
 from sweeps.service import SweepService
+from sweeps.store import tables_night  # noqa: F401  (its tables are in `metadata`, too)
 from sweeps.store.engine import open_engine
 from sweeps.store.migrations import HEAD, upgrade
 from sweeps.store.tables import metadata, trial_values

@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from sweeps.store import tables_night  # noqa: F401  (its tables are in `metadata`, too)
 from sweeps.store.tables import metadata
 
 context.configure(
