@@ -1,8 +1,9 @@
 """A Ray cluster to run on: our own on this machine, or a running one."""
 
+import gc
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
@@ -81,7 +82,23 @@ def ray_cluster(address: str | None, starting: AbstractContextManager[None]) -> 
             raise UserError(f"the Ray cluster at {address} cannot be joined: {reason}") from error
         yield
     finally:
-        ray.shutdown()
+        _leave(ray.shutdown)
+
+
+def _leave(shutdown: Callable[[], None]) -> None:
+    """Shuts Ray down while no thread collects garbage.
+
+    Ray ends the process, with exit code 1 and without a word, where a reference to one of its objects dies
+    between the end of its core and that of its Python side. Threads that go on, as the mirror's, may collect
+    garbage then that has such references in it.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        shutdown()
+    finally:
+        if collects:
+            gc.enable()
 
 
 def check_pool(resources: Resources, address: str | None) -> None:
