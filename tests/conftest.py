@@ -1,6 +1,7 @@
 """Shared by all tests: one Ray cluster and one synthetic data set a session."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,13 @@ def _ray_ends_no_tests() -> None:
 
     Config.py_gcs_connect_timeout_s()  # the first question reads the whole environment, once
     del os.environ[limit]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _children_hear_hang_ups() -> None:
+    """Under `nohup` a process ignores hang-ups, and so would the programs that tests start and hang up on."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)  # does nothing either, and is not inherited
 
 
 @pytest.fixture(scope="session")

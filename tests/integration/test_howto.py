@@ -60,15 +60,15 @@ class Terminals:
         return output
 
     def close(self) -> None:
-        """Ctrl-C in each, the newest first."""
+        """Ctrl-C in each, the newest first; what has lost its own servers to that might wait for them."""
         for process in reversed(self._open):
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGINT)
                 try:
                     process.wait(20)
                 except subprocess.TimeoutExpired:
-                    os.killpg(process.pid, signal.SIGTERM)
-                    process.wait(30)
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
 
     def _bash(self, block, stdout, stderr) -> subprocess.Popen[str]:
         environ = {
