@@ -9,6 +9,7 @@ from sweeps.core.stops import Limit
 from sweeps.core.trial import Suggestion
 from sweeps.settings import Settings
 from sweeps.store.engine import writing
+from sweeps.store.overview import overview
 from sweeps.store.submissions import submit
 from sweeps.supervisor.supervisor import Supervisor
 from sweeps.testing import COMPLETED, make_report, make_spec
@@ -40,7 +41,7 @@ def test_a_deadline_that_will_be_missed_is_shown_while_it_will(tmp_path, capsys)
     world.tick(0)
     (note,) = service.notes().values()
     assert note.startswith("the deadline 07:00 UTC will cut it off: 1 of 40 trials have ended")
-    assert sweep_out(service, service.sweep(sweep_id)).note == note
+    assert sweep_out(overview(service.engine, sweep_id)).note == note
     settings = Settings.load(tmp_path, environ={})
     show_sweep(service, settings, sweep_id, as_json=False)
     assert f"note: {note}"[:60] in capsys.readouterr().out
