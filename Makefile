@@ -3,11 +3,13 @@
 #   PYTHON=PROGRAM    the interpreter to make it with            (the first of 3.11 or later)
 #   CONSTRAINTS=FILE  the pins                                   (constraints.txt; /dev/null: the newest)
 #   DEMO=DIRECTORY    where the demo's data and results go       (masksweep-demo)
+#   JOBS=NUMBER       how many test files run at once            (2: most of them wait for processes to start and end)
 #   PYTEST_ARGS=...   more arguments for pytest, as in make test PYTEST_ARGS="-x tests/unit"
 VENV ?= .venv
 PYTHON ?=
 CONSTRAINTS ?= constraints.txt
 DEMO ?= masksweep-demo
+JOBS ?= 2
 PYTEST_ARGS ?=
 export VENV PYTHON CONSTRAINTS
 
@@ -36,7 +38,7 @@ lint: setup
 	@echo "compose";      $(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
 
 test: lint  ## The checks, then all the tests
-	@$(PY) -m pytest $(PYTEST_ARGS)
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(PYTEST_ARGS)
 
 docs: setup  ## Write docs/metrics.md from the table of metrics
 	@$(PY) docs/metrics_page.py
