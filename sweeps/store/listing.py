@@ -124,7 +124,7 @@ class Listing:
             for part in parts:
                 missing = limit + 1 - len(found)
                 if missing:
-                    found += connection.execute(part, bound | {"missing": missing}).mappings()
+                    found += connection.execute(part, bound | {"missing": missing}).mappings().all()
         page = _page(found, limit, _number_place if metric is None else _value_place)
         return Page([rows.trial_record(row) for row in page.items], page.after)
 
