@@ -177,11 +177,18 @@ class Schedules:
         with reading(self._engine) as connection:
             return find_schedule(connection, name)
 
-    def all(self, *, removed: bool = False) -> list[ScheduleRecord]:
-        """Schedules by name; `removed`: those that were removed as well."""
-        query = sa.select(schedules).order_by(schedules.c.name)
-        if not removed:
-            query = query.where(schedules.c.state != ScheduleState.REMOVED.value)
+    def living(self, name: str) -> ScheduleRecord:
+        """The same; one that was removed is unknown.
+
+        Raises:
+            UnknownSchedule: There is none.
+        """
+        return _not_removed(self.get(name))
+
+    def all(self, *, after: str = "", limit: int | None = None) -> list[ScheduleRecord]:
+        """Schedules by name, without those that were removed; `after`: behind that name."""
+        query = sa.select(schedules).order_by(schedules.c.name).limit(limit)
+        query = query.where(schedules.c.state != ScheduleState.REMOVED.value, schedules.c.name > after)
         with reading(self._engine) as connection:
             return [schedule_record(row) for row in connection.execute(query).mappings()]
 
@@ -256,9 +263,13 @@ def living_schedule(connection: Connection, name: str) -> ScheduleRecord:
     Raises:
         UnknownSchedule: There is none.
     """
-    found = lock_schedule(connection, name)
+    return _not_removed(lock_schedule(connection, name))
+
+
+def _not_removed(found: ScheduleRecord) -> ScheduleRecord:
     if found.state is ScheduleState.REMOVED:
-        raise UnknownSchedule(f"schedule {name} was removed", "add it again: masksweep schedule add")
+        hint = "add it again: masksweep schedule add"
+        raise UnknownSchedule(f"schedule {found.name} was removed", hint)
     return found
 
 
