@@ -1,5 +1,6 @@
 """The sweep of a night, checked like any that is submitted: data may have changed since the last one."""
 
+from functools import lru_cache
 from pathlib import Path
 
 from sweeps.core.errors import MissingExtra, SpecInvalid
@@ -13,6 +14,10 @@ from sweeps.store.schedules import ScheduleRecord
 from sweeps.warm.comparable import Setting
 from sweeps.warm.sources import find_sources, read_sources
 from sweeps.warm.takeover import take_over
+
+_runner = lru_cache(maxsize=1)(load_runner)
+"""Found once: to look through all that is installed takes longer than the rest of a night's beginning. That
+there is none is not remembered."""
 
 
 def new_sweep(service: SweepService, schedule: ScheduleRecord, roots: tuple[Path, ...]) -> NewSweep:
@@ -28,7 +33,7 @@ def new_sweep(service: SweepService, schedule: ScheduleRecord, roots: tuple[Path
     """
     spec = _warmed(schedule) if schedule.rule.warm_start else schedule.spec
     try:
-        runner = load_runner()
+        runner = _runner()
     except MissingExtra as error:
         cold = spec.model_copy(update={"warm_start": None})
         note = f"its data is checked by its driver, and it starts cold: {error}"

@@ -31,6 +31,9 @@ from sweeps.supervisor.night_sweeps import new_sweep
 EVERY_S = 2.0
 """Between two ticks."""
 
+MOST_BEGUN = 20
+"""Schedules whose nights one tick takes further: windows close on time also where thousands fire at once."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -59,18 +62,22 @@ class Scheduler:
         self._control = SweepControl(service.engine, is_dead=is_dead)
 
     def run(self, stop: threading.Event, every_s: float = EVERY_S) -> None:
-        """Ticks again and again until told to stop."""
+        """Ticks again and again until told to stop; at once where the last tick has left something."""
         while not stop.is_set():
+            more = False
             try:
-                self.tick()
+                more = self.tick()
             except StoreUnavailable as error:  # restarted, or away: it is asked again
                 _log.warning("the store does not answer: %s", error)
             except Exception:
                 _log.exception("the scheduler goes on after an error")
-            stop.wait(every_s)
+            stop.wait(0.0 if more else every_s)
 
-    def tick(self) -> None:
-        """Closes nights that are over, decides what is due, and begins nights.
+    def tick(self) -> bool:
+        """Closes nights that are over, decides a page of what is due, and begins some nights.
+
+        Returns:
+            Whether there is more to do at once.
 
         Raises:
             StoreUnavailable: The store does not answer. What was begun is found and finished by a later tick.
@@ -78,17 +85,18 @@ class Scheduler:
         now = self._clock()
         for night in self._nights.running():
             self._watch(night, now)
-        while self._firings.is_due(now) and self._firings.fire(now, by=self._by):
-            pass
+        more = self._firings.is_due(now) and self._firings.fire(now, by=self._by) > 0
         waiting = self._firings.open()
-        if not waiting:
-            return
-        running = {night.firing.schedule: night for night in self._nights.running()}
+        running = {night.firing.schedule: night for night in self._nights.running()} if waiting else {}
+        taken = 0
         for name, nights in groupby(waiting, lambda firing: firing.schedule):
+            if taken == MOST_BEGUN:
+                return True
             try:
-                self._take_up(self._schedules.get(name), list(nights), running.get(name), now)
+                taken += self._take_up(self._schedules.get(name), list(nights), running.get(name), now)
             except (WrongState, StaleEpoch) as error:  # somebody else was faster: seen anew by the next tick
                 _log.info("schedule %s: %s", name, error)
+        return more
 
     # -- nights that run
 
@@ -121,8 +129,13 @@ class Scheduler:
 
     def _take_up(
         self, schedule: ScheduleRecord, waiting: Iterable[FiringRecord], running: Night | None, now: float
-    ) -> None:
-        """Begins the first night that may begin, and says of the others why they do not."""
+    ) -> bool:
+        """Begins the first night that may begin, and says of the others why they do not.
+
+        Returns:
+            Whether a night was begun, or tried to.
+        """
+        tried = False
         for firing in waiting:
             refused = _refused(schedule, firing, now)
             if refused is not None:
@@ -134,9 +147,12 @@ class Scheduler:
             last = None if running is not None else self._nights.last(schedule.name)
             if running is not None or (last is not None and last.busy):
                 self._overlap(schedule, firing, running, last, now)
-            elif not self._begin(schedule, firing, last, now):
-                return  # somebody was faster
+            else:
+                tried = True
+                if not self._begin(schedule, firing, last, now):
+                    break  # somebody was faster
             running = self._nights.running_of(schedule.name)
+        return tried
 
     def _begin(self, schedule: ScheduleRecord, firing: FiringRecord, last: Last | None, now: float) -> bool:
         """Begins a night, with the last one's sweep where there is something left of it.

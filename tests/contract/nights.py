@@ -127,9 +127,8 @@ class Killed(BaseException):
 
 
 @contextmanager
-def killed_at(engine, place: int) -> Iterator[None]:
-    """Whoever makes the write of that number, from 0, dies right before its commit."""
-    writes = iter(range(place))
+def killed_at(engine, writes: Iterator[int]) -> Iterator[None]:
+    """Whoever commits a write once `writes` is used up, which each commit takes one of, dies before it."""
 
     def die(connection) -> None:
         if connection.get_execution_options().get("immediate") and next(writes, None) is None:
