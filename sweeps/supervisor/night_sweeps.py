@@ -1,5 +1,6 @@
 """The sweep of a night, checked like any that is submitted: data may have changed since the last one."""
 
+import hashlib
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,18 +21,21 @@ _runner = lru_cache(maxsize=1)(load_runner)
 there is none is not remembered."""
 
 
-def new_sweep(service: SweepService, schedule: ScheduleRecord, roots: tuple[Path, ...]) -> NewSweep:
-    """What a schedule's next night creates, if it begins with a new sweep; creates nothing.
+def new_sweep(
+    service: SweepService, schedule: ScheduleRecord, fire_at: float, roots: tuple[Path, ...]
+) -> NewSweep:
+    """What a schedule's night creates, if it begins with a new sweep; creates nothing.
 
     Args:
         service: On the store.
         schedule: Whose night it is.
+        fire_at: The night's, in seconds since the Unix epoch.
         roots: Directories that its files must lie in; none of them: anywhere.
 
     Raises:
         SpecInvalid: With every problem of the data, and of what it was to start warm from.
     """
-    spec = _warmed(schedule) if schedule.rule.warm_start else schedule.spec
+    spec = _seeded(_warmed(schedule) if schedule.rule.warm_start else schedule.spec, fire_at)
     try:
         runner = _runner()
     except MissingExtra as error:
@@ -50,6 +54,26 @@ def new_sweep(service: SweepService, schedule: ScheduleRecord, roots: tuple[Path
     if sources:
         warm = take_over(Setting(spec, found.fingerprint, found.base), read_sources(service, sources))
     return NewSweep(spec, found.fingerprint, base=found.base, warm=warm)
+
+
+def is_of(sweep: SweepSpec, schedule: SweepSpec) -> bool:
+    """Whether a sweep is of a schedule's spec, but for what each night has of its own."""
+
+    def common(spec: SweepSpec) -> SweepSpec:
+        sampler = spec.sampler.model_copy(update={"seed": 0})
+        return spec.model_copy(update={"warm_start": None, "sampler": sampler})
+
+    return common(sweep) == common(schedule)
+
+
+def _seeded(spec: SweepSpec, fire_at: float) -> SweepSpec:
+    """The spec with a seed of the night's own, from 0 to 2**31 - 1.
+
+    With one seed, nights that do not learn from each other would all try the same, and train it alike.
+    """
+    digest = hashlib.sha256(f"{spec.sampler.seed}\n{fire_at:.0f}".encode()).digest()
+    sampler = spec.sampler.model_copy(update={"seed": int.from_bytes(digest[:4], "big") >> 1})
+    return spec.model_copy(update={"sampler": sampler})
 
 
 def _warmed(schedule: ScheduleRecord) -> SweepSpec:

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from sweeps.core.errors import StaleEpoch, StoreUnavailable, UserError, WrongState
 from sweeps.core.requests import RequestKind
-from sweeps.core.spec import SweepSpec
 from sweeps.core.states import SweepState
 from sweeps.liveness import is_dead
 from sweeps.records import Driver
@@ -26,7 +25,7 @@ from sweeps.store.control import SweepControl
 from sweeps.store.firings import FiringRecord, Firings
 from sweeps.store.nights import SCHEDULER, Last, Night, Nights
 from sweeps.store.schedules import ScheduleRecord, Schedules
-from sweeps.supervisor.night_sweeps import new_sweep
+from sweeps.supervisor.night_sweeps import is_of, new_sweep
 
 EVERY_S = 2.0
 """Between two ticks."""
@@ -121,9 +120,15 @@ class Scheduler:
             self._nights.close(night, now, f"{reason}, and {who} had paused it" if who else reason, hold=True)
         elif night.state is SweepState.PENDING:
             self._nights.hold(night)
-        elif night.state is SweepState.RUNNING:
+        elif night.state is SweepState.RUNNING and not self._paused_by_person(night):
             by = f"{SCHEDULER}/{night.firing.schedule}"
             self._control.ask(night.firing.sweep_id or "", RequestKind.PAUSE, by=by, now=now, reason=reason)
+
+    def _paused_by_person(self, night: Night) -> bool:
+        """Whether somebody has asked for the pause already: then it is that one's, and stays so."""
+        open_now = self._service.open_requests(night.firing.sweep_id or "")
+        asked = any(request.kind is RequestKind.PAUSE for request in open_now)
+        return asked and night.held_by_person is not None
 
     # -- nights that wait
 
@@ -160,13 +165,13 @@ class Scheduler:
         Returns:
             Whether the night is decided.
         """
-        if last is not None and not last.sweep.state.terminal and _same(last.sweep.spec, schedule.spec):
+        if last is not None and not last.sweep.state.terminal and is_of(last.sweep.spec, schedule.spec):
             if last.held_by_person is not None:
                 reason = f"{last.held_by_person} has paused sweep {last.sweep.sweep_id}, which would go on"
                 return self._nights.move(firing, FiringState.SKIPPED, now, reason)
             return self._nights.begin(firing, now, goes_on=last.sweep.sweep_id)
         try:
-            new = new_sweep(self._service, schedule, self._roots)
+            new = new_sweep(self._service, schedule, firing.fire_at, self._roots)
         except StoreUnavailable:
             raise
         except UserError as error:
@@ -227,8 +232,3 @@ def _refused(schedule: ScheduleRecord, firing: FiringRecord, now: float) -> tupl
     if window_s is not None and not whole and firing.fire_at + window_s <= now:
         return FiringState.MISSED, "its window has passed before it could begin"
     return None
-
-
-def _same(sweep: SweepSpec, schedule: SweepSpec) -> bool:
-    """Whether a sweep is of the schedule's spec, which does not name what a night starts warm from."""
-    return sweep.model_copy(update={"warm_start": None}) == schedule.model_copy(update={"warm_start": None})

@@ -8,7 +8,7 @@ from sweeps.core.states import SweepState
 from sweeps.schedules.nights import FiringState, Why
 from sweeps.schedules.rule import read_rule
 from sweeps.testing import make_spec
-from tests.contract.nights import World
+from tests.contract.nights import World, curves_spec
 
 
 @pytest.fixture
@@ -71,6 +71,8 @@ def test_at_the_windows_end_the_sweep_pauses_and_the_next_night_goes_on(world):
     third = world.night("2026-01-09 22:00")
     assert third.sweep_id != first.sweep_id
     assert world.service.warm_summary(third.sweep_id).sources == (first.sweep_id,)
+    seeds = {world.service.sweep(each.sweep_id).spec.sampler.seed for each in (first, third)}
+    assert len(seeds) == 2  # else a night that learns nothing would try the same again
 
 
 def test_a_window_that_closes_before_a_driver_came_holds_the_sweep(world):
@@ -194,6 +196,53 @@ def test_what_a_person_paused_waits_for_a_person(world, by):
         )
     else:
         assert (night.state, night.sweep_id) == (FiringState.RUNNING, sweep_id)
+
+
+def test_a_persons_pause_that_is_still_open_when_the_window_closes_stays_that_persons(world):
+    """The driver carries it out later; the next night finds who paused it."""
+    world.add(window="9h")
+    world.tick("2026-01-07 22:00")
+    sweep_id = world.night("2026-01-07 22:00").sweep_id
+    world.drive(sweep_id)
+    world.tick("2026-01-08 06:59:50")
+    world.control.ask(sweep_id, RequestKind.PAUSE, by="ann", now=world.clock())
+    world.tick("2026-01-08 07:00")
+    world.obey(sweep_id)
+    world.tick("2026-01-08 07:01")
+    assert world.nights() == ["07 22:00 CLOSED"]
+    assert world.held_by(sweep_id) == "ann"
+
+
+def test_a_sweep_of_another_spec_does_not_go_on(world):
+    """The schedule was added again, with another space: the next night begins anew."""
+    world.add(window="9h")
+    world.tick("2026-01-07 22:00")
+    first = world.night("2026-01-07 22:00").sweep_id
+    world.drive(first)
+    world.tick("2026-01-08 07:00")
+    world.obey(first)
+    world.tick("2026-01-08 07:01")
+    world.schedules.remove(world.name, by="ann", now=world.clock())
+    spec = curves_spec(space={"solver.base_lr": {"low": 0.02, "high": 0.2}})
+    rule = read_rule({"cron": "0 22 * * *"})
+    world.schedules.add(world.name, spec, rule, by="ann", now=world.clock())
+    world.tick("2026-01-08 22:00")
+    night = world.night("2026-01-08 22:00")
+    assert (night.state, night.sweep_id != first) == (FiringState.RUNNING, True)
+    assert world.state(first) is SweepState.PAUSED
+
+
+def test_a_night_starts_cold_if_the_schedule_says_so(world):
+    """It takes over nothing of the night before."""
+    world.add(warm_start=False)
+    for day in (7, 8):
+        world.tick(f"2026-01-{day:02} 22:00")
+        sweep_id = world.night(f"2026-01-{day:02} 22:00").sweep_id
+        world.drive(sweep_id)
+        world.finish(sweep_id)
+        world.tick(f"2026-01-{day:02} 23:00")
+    assert world.service.warm_summary(sweep_id) is None
+    assert world.service.sweep(sweep_id).spec.warm_start is None
 
 
 DOWN = {
