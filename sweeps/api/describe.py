@@ -27,7 +27,16 @@ from sweeps.api.problems import (
     Problem,
     problem,
 )
-from sweeps.core.errors import SpecInvalid, StaleEpoch, StoreUnavailable, UnknownSweep, WrongState
+from sweeps.api.schedule_models import BackfillIn
+from sweeps.core.errors import (
+    SpecInvalid,
+    StaleEpoch,
+    StoreUnavailable,
+    UnknownSchedule,
+    UnknownSweep,
+    WrongState,
+)
+from sweeps.schedules.rule import MOST_CAUGHT_UP, CatchUp, Overlap
 from sweeps.store.answers import KeyReused
 from sweeps.tracking.errors import MirrorUnavailable
 
@@ -96,6 +105,45 @@ SPEC_BODY = _body(
 )
 EXTENSION_BODY = _body(True, json={"schema": _EXTENSION, "example": {"trials": 20}})
 REASON_BODY = _body(False, json={"schema": Reason.model_json_schema(), "example": {"reason": "too slow"}})
+_RULE = {
+    "cron": {"type": "string", "description": "Five fields, as `0 22 * * *`."},
+    "timezone": {"type": "string", "description": "By whose clocks, as `Europe/Berlin`."},
+    "window": {"type": "string", "description": "How long a night is, as `9h`; then its sweep pauses."},
+    "jitter": {"type": "string", "description": "Begin up to that much later, as `10m`."},
+    "overlap": {"enum": [str(each) for each in Overlap]},
+    "catch_up": {"enum": [str(each) for each in CatchUp]},
+    "catch_up_limit": {"type": "integer", "minimum": 1, "maximum": MOST_CAUGHT_UP},
+    "gpu_hours": {"type": "number", "exclusiveMinimum": 0, "description": "Of a night."},
+    "warm_start": {"type": "boolean", "description": "Whether new sweeps learn from earlier nights."},
+    "priority": {"type": "integer", "minimum": -1000, "maximum": 1000},
+    "weight": {"type": "number", "exclusiveMinimum": 0, "maximum": 1000},
+}
+_SCHEDULE = {
+    "type": "object",
+    "description": "A schedule; its spec as YAML in a text, or as an object.",
+    "required": ["name", "spec", "cron"],
+    "additionalProperties": False,
+    "properties": {
+        "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"},
+        "spec": {"anyOf": [{"type": "string"}, _SPEC]},
+        **_RULE,
+    },
+}
+_SCHEDULE_EXAMPLE = {
+    "name": "nightly",
+    "spec": _SPEC_EXAMPLE,
+    "cron": "0 22 * * *",
+    "timezone": "Europe/Berlin",
+    "window": "9h",
+}
+SCHEDULE_BODY = _body(True, json={"schema": _SCHEDULE, "example": _SCHEDULE_EXAMPLE})
+BACKFILL_BODY = _body(
+    True,
+    json={
+        "schema": BackfillIn.model_json_schema(),
+        "example": {"from": "2026-01-30", "to": "2026-01-31", "dry_run": True},
+    },
+)
 TOKEN_BODY = _body(
     True,
     json={
@@ -147,7 +195,9 @@ def _kinds(path: str, method: str, operation: Mapping[str, Any]) -> Iterable[Kin
     taken = {parameter["name"] for parameter in operation.get("parameters", ())}
     if "sweep_id" in taken:
         kinds.append(KINDS[UnknownSweep])
-    if taken & {"number", "name", "fingerprint"} and "{" in path:
+    if "schedules/{name}" in path:
+        kinds.append(KINDS[UnknownSchedule])
+    elif taken & {"number", "name", "fingerprint"} and "{" in path:
         kinds.append(NOT_FOUND)
     if method != "get":
         kinds += _OF_CHANGES

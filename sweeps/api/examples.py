@@ -22,6 +22,10 @@ _KNOWN: Mapping[str, Any] = MappingProxyType(
         "host": "node1",
         "token": "msw_Zk3...",
         "token_id": "k3x9",
+        "schedule": "nightly",
+        "rule": {"cron": "0 22 * * *", "timezone": "Europe/Berlin", "window": "9h"},
+        "local": "2026-11-18 22:00 Europe/Berlin",
+        "upcoming": [_MOMENT],
         "roots": ["/data"],
         "train": "/data/parts/train.json",
         "val": "/data/parts/val.json",
@@ -52,7 +56,8 @@ def example_of(schema: Mapping[str, Any], schemas: Mapping[str, Any], name: str 
     """
     schema = _one_of(schema, schemas, name)
     known, kind = _KNOWN.get(name), schema.get("type")
-    if known is not None and "enum" not in schema and isinstance(known, list) == (kind == "array"):
+    fits = isinstance(known, list) == (kind == "array") and isinstance(known, dict) == (kind == "object")
+    if known is not None and "enum" not in schema and fits:
         return known
     for key in ("const", "default"):
         if key in schema:

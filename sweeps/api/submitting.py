@@ -133,5 +133,7 @@ def _warm_plan(core: Core, spec: SweepSpec, found: Preflight) -> WarmPlan | None
     if spec.warm_start is None:
         return None
     sweeps, _ = find_sources(core.service, spec.warm_start)
+    if not sweeps:  # a schedule whose first night has not come
+        return None
     setting = Setting(spec, found.fingerprint, found.base)
     return take_over(setting, read_sources(core.service, sweeps))

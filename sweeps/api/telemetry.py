@@ -11,7 +11,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sweeps.api.feed import Feed
 from sweeps.core.states import SweepState, TrialState
+from sweeps.schedules.nights import FiringState, ScheduleState
 from sweeps.service import SweepService
+from sweeps.store.schedule_totals import schedule_totals
 from sweeps.store.totals import totals
 
 _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -82,7 +84,26 @@ class Telemetry:
         listeners = GaugeMetricFamily(
             "masksweep_event_listeners", "Who follows the event stream.", value=self._feed.listeners
         )
-        return [by_state, trials, queue, gpu_s, best, lag, listeners]
+        return [by_state, trials, queue, gpu_s, best, lag, listeners, *self._of_schedules(now)]
+
+    def _of_schedules(self, now: float) -> Iterable[Metric]:
+        found = schedule_totals(self._service.engine, now)
+        schedules = GaugeMetricFamily("masksweep_schedules", "Schedules by state.", labels=["state"])
+        for state in ScheduleState:
+            schedules.add_metric([state.value], found.schedules.get(state, 0))
+        nights = GaugeMetricFamily(
+            "masksweep_schedule_nights",
+            "Nights by state; MISSED are fire times that passed while no service ran.",
+            labels=["state"],
+        )
+        for night_state in FiringState:
+            nights.add_metric([night_state.value], found.nights.get(night_state, 0))
+        lag = GaugeMetricFamily(
+            "masksweep_schedule_lag_seconds",
+            "For how long a fire time has been due without being decided, or a night without being begun.",
+            value=found.lag_s,
+        )
+        return [schedules, nights, lag]
 
 
 class _Stored:

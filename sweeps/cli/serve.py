@@ -23,6 +23,7 @@ from sweeps.launchers.choice import make_launcher
 from sweeps.service import SweepService
 from sweeps.settings import Settings
 from sweeps.store.tokens import Tokens
+from sweeps.supervisor.scheduler import Scheduler
 from sweeps.supervisor.supervisor import Supervisor
 
 STREAMS_S = 3
@@ -113,14 +114,21 @@ def _bound(config: uvicorn.Config) -> Any:
 
 @contextmanager
 def _supervised(service: SweepService, settings: Settings) -> Iterator[None]:
-    """Drivers of submitted sweeps are looked after meanwhile."""
+    """Schedules fire, and drivers of submitted sweeps are looked after, meanwhile."""
     launcher, name = make_launcher(settings), settings.launcher
     supervisor = Supervisor(service, launcher, launcher_name=name, pool_gpus=settings.pool_gpus)
+    scheduler = Scheduler(service, roots=settings.data_roots)
     stop = threading.Event()
-    thread = threading.Thread(target=supervisor.run, args=(stop,), name="supervisor")
-    thread.start()
+    # a night's data is read before its sweep is created, which may take longer than the supervisor's lease
+    threads = [
+        threading.Thread(target=supervisor.run, args=(stop,), name="supervisor"),
+        threading.Thread(target=scheduler.run, args=(stop,), name="scheduler"),
+    ]
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         stop.set()
-        thread.join()
+        for thread in threads:
+            thread.join()

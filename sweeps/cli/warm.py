@@ -25,6 +25,8 @@ def warm_plan(service: SweepService, spec: SweepSpec, checked: Preflight) -> War
     if spec.warm_start is None:
         return None
     sweeps, _ = find_sources(service, spec.warm_start)
+    if not sweeps:  # a schedule whose first night has not come
+        return None
     return take_over(Setting(spec, checked.fingerprint, checked.base), read_sources(service, sweeps))
 
 

@@ -14,7 +14,20 @@ if TYPE_CHECKING:
     from sweeps.client import Client
 
 REMOTE = frozenset(
-    {"submit", "ls", "show", "pause", "resume", "extend", "cancel", "events", "plan", "importance", "mirror"}
+    {
+        "submit",
+        "ls",
+        "show",
+        "pause",
+        "resume",
+        "extend",
+        "cancel",
+        "events",
+        "plan",
+        "importance",
+        "mirror",
+        "schedule",
+    }
 )
 """Commands that a service does, also where MASKSWEEP_SERVER alone names it."""
 

@@ -12,6 +12,7 @@ from sweeps.records import AttemptRecord, CurveRecord, EventRecord, SweepRecord,
 from sweeps.store import rows
 from sweeps.store.engine import Patience, impatient, reading
 from sweeps.store.find import find_sweep, held_gpu_s, open_requests, trials_of
+from sweeps.store.night_sweeps import schedule_sweeps
 from sweeps.store.submissions import notes
 from sweeps.store.tables import attempts, beginnings, curves, details, events, measurements, requests, sweeps
 from sweeps.warm.plan import WarmPlan, WarmSummary, plan_from_documents, summary_from_document
@@ -115,6 +116,11 @@ class StoreReader:
         query = sa.select(beginnings.c.base).where(beginnings.c.sweep_id == sweep_id)
         with reading(self._engine) as connection:
             return connection.execute(query).scalar_one_or_none()
+
+    def schedule_sweeps(self, name: str) -> list[SweepRecord] | None:
+        """The sweeps of a schedule's latest nights, the latest first; None if there is no such schedule."""
+        with reading(self._engine, self._patience) as connection:
+            return schedule_sweeps(connection, name)
 
     def warm_summary(self, sweep_id: str) -> WarmSummary | None:
         """What a sweep took over from earlier ones, in short; None if it began cold."""

@@ -263,6 +263,18 @@ def add_new(connection: Connection, table: sa.Table, row: Mapping[str, Any]) -> 
     return connection.execute(statement, dict(row)).first() is not None
 
 
+def add_new_rows(
+    connection: Connection, table: sa.Table, new: Sequence[Mapping[str, Any]]
+) -> set[tuple[Any, ...]]:
+    """New rows in one statement; those with a key that is there are left out. The keys of the others."""
+    if not new:
+        return set()
+    insert: Any = _INSERTS[connection.dialect.name]
+    statement = insert(table).values([dict(row) for row in new])
+    found = connection.execute(statement.on_conflict_do_nothing().returning(*table.primary_key))
+    return {tuple(row) for row in found}
+
+
 def add_trial(connection: Connection, claim: Claim, row: Mapping[str, Any]) -> None:
     """A new trial.
 

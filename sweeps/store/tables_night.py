@@ -2,6 +2,7 @@
 
 Schedule      ACTIVE <-> PAUSED;  ACTIVE, PAUSED -> REMOVED -> ACTIVE (added again; its champion stays)
 Firing        DUE -> RUNNING -> CLOSED;  DUE -> QUEUED -> RUNNING;  DUE, QUEUED -> SKIPPED | MISSED | FAILED
+              SKIPPED, MISSED, FAILED -> DUE  (a backfill asks for a night that did not take place)
 Notification  one row a thing that happened, and a delivery for each place that is to hear of it:
 Delivery      WAITING -> SENT | GIVEN_UP
 

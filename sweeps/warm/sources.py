@@ -30,7 +30,11 @@ def find_sources(store: StoreReader | None, start: WarmStart) -> tuple[list[Swee
     for place, name in enumerate(start.sources):
         path = f"warm_start.from[{place}]"
         if name.startswith(SCHEDULE):
-            issues.append(SpecIssue(path, f"no schedule named {name.removeprefix(SCHEDULE)}"))
+            schedule = name.removeprefix(SCHEDULE)
+            nights = None if store is None else store.schedule_sweeps(schedule)
+            if nights is None:
+                issues.append(SpecIssue(path, f"no schedule named {schedule}"))
+            found.update({sweep.sweep_id: sweep for sweep in nights or () if sweep.sweep_id not in found})
         elif store is None:
             issues.append(SpecIssue(path, f"no sweep {name!r}", "there is no sweep yet"))
         else:

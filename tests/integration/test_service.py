@@ -109,6 +109,27 @@ def test_what_a_sweep_showed_is_asked_of_the_service(run, url, spec, home):
     assert "scope admin" in run("--server", url, "token", "ls", fails=True).stderr
 
 
+def test_schedules_through_a_service(run, spec):
+    """Added, listed, paused, backfilled and removed as on a home, with all problems of a mistake at once."""
+
+    def schedule(*words: str):
+        return json.loads(run("schedule", *words, "--json").stdout)
+
+    made = schedule("add", "nightly", str(spec), "--cron", "0 22 * * *", "--tz", "Asia/Kolkata")
+    assert (made["created_by"], made["rule"]["timezone"]) == ("ann", "Asia/Kolkata")
+    wrong = run("schedule", "add", "a/b", str(spec), "--cron", "0 22 * *", fails=True).stderr
+    assert "schedule a/b: 2 problems" in wrong
+    asked = ("backfill", "nightly", "2026-01-05", "2026-01-06")
+    assert len(schedule(*asked, "--dry-run")["nights"]) == 2
+    assert [night["state"] for night in schedule("show", "nightly")["nights"]] == []
+    assert schedule("pause", "nightly", "--reason", "holidays")["reason"] == "holidays"
+    assert "is PAUSED: no night of it would begin" in run("schedule", *asked, fails=True).stderr
+    assert schedule("resume", "nightly")["state"] == "ACTIVE"
+    assert [each["name"] for each in schedule("ls")["schedules"]] == ["nightly"]
+    assert schedule("rm", "nightly")["state"] == "REMOVED"
+    assert "schedule nightly was removed" in run("schedule", "rm", "nightly", fails=True).stderr
+
+
 def test_mistakes_are_told_in_the_services_words(run, spec, tmp_path):
     """Every problem of a spec with its path; a token that is none; a service that is not there."""
     wrong = tmp_path / "wrong.yaml"

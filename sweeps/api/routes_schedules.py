@@ -1,0 +1,171 @@
+"""Schedules: added, listed, paused, backfilled and removed; and their nights."""
+
+import json
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, ValidationError
+from starlette.responses import Response
+
+from search_spaces.issues import SpecIssue
+from sweeps.api import schedule_models as models
+from sweeps.api.context import Body, Core, CoreHere, Made, OnceHere, Operator, Viewer
+from sweeps.api.cursors import read_cursor, write_cursor
+from sweeps.api.describe import BACKFILL_BODY, REASON_BODY, SCHEDULE_BODY
+from sweeps.api.models import Reason
+from sweeps.api.scheduling import add_schedule, backfill, event_out, night_out, schedule_out
+from sweeps.api.submitting import JSON, read_document
+from sweeps.core.errors import SpecInvalid
+from sweeps.store.firings import Firings
+from sweeps.store.schedules import ScheduleRecord, Schedules
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+router = APIRouter(prefix="/api/v1/schedules", tags=["schedules"])
+
+Name = Annotated[
+    str,
+    Path(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="The schedule's name.",
+        examples=["nightly"],
+    ),
+]
+Limit = Annotated[int, Query(ge=1, le=500, description="Items of a page.")]
+Cursor = Annotated[str | None, Query(max_length=2000, description="`next` of the page before.")]
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=models.AddedOut,
+    openapi_extra=SCHEDULE_BODY,
+    summary="Add a schedule",
+)
+def add(core: CoreHere, token: Operator, once: OnceHere, body: Body) -> Response:
+    """Checks the rule and the spec, with its data, all problems at once. The same one again changes nothing.
+
+    Relative paths start at the first of the operator's data directories.
+    """
+
+    def act() -> Made:
+        schedule, notes = add_schedule(core, _object(body), by=token.name)
+        document = models.AddedOut(schedule=schedule_out(core, schedule), notes=list(notes))
+        return Made(document, 201, {"Location": f"/api/v1/schedules/{schedule.name}"})
+
+    return once(act)
+
+
+@router.get("", summary="List schedules")
+def list_schedules(
+    core: CoreHere, _: Viewer, limit: Limit = 50, cursor: Cursor = None
+) -> models.SchedulesPage:
+    """By name, each with its next five fire times and its last five nights."""
+    after = read_cursor("schedules", cursor, (str,))
+    name = "" if after is None else str(after[0])
+    found = Schedules(core.service.engine).all(after=name, limit=limit + 1)
+    more = (found[limit - 1].name,) if len(found) > limit else None
+    shown = [schedule_out(core, each) for each in found[:limit]]
+    return models.SchedulesPage(schedules=shown, next=write_cursor("schedules", more))
+
+
+@router.get("/{name}", summary="Look at a schedule")
+def get_schedule(core: CoreHere, _: Viewer, name: Name) -> models.ScheduleOut:
+    """One that was removed is still there."""
+    return schedule_out(core, Schedules(core.service.engine).get(name))
+
+
+@router.get("/{name}/nights", summary="List a schedule's nights, the latest first")
+def list_nights(
+    core: CoreHere, _: Viewer, name: Name, limit: Limit = 50, cursor: Cursor = None
+) -> models.NightsPage:
+    """Each with its sweep, and why it is what it is."""
+    rule = Schedules(core.service.engine).get(name).rule
+    after = read_cursor("nights", cursor, (int,))
+    before = None if after is None else float(after[0])
+    found = Firings(core.service.engine).of(name, before=before, limit=limit + 1)
+    more = (int(found[limit - 1].fire_at),) if len(found) > limit else None
+    shown = [night_out(rule, each) for each in found[:limit]]
+    return models.NightsPage(nights=shown, next=write_cursor("nights", more))
+
+
+@router.get("/{name}/events", summary="Say who did what to a schedule, and when")
+def list_events(
+    core: CoreHere, _: Viewer, name: Name, limit: Limit = 50, cursor: Cursor = None
+) -> models.ScheduleEventsPage:
+    """What happened to it and to its nights, in order."""
+    schedules = Schedules(core.service.engine)
+    schedules.get(name)
+    after = read_cursor("schedule-events", cursor, (int,))
+    last = 0 if after is None else int(after[0])
+    found = schedules.events(name, after=last, limit=limit + 1)
+    more = (found[limit - 1].event_id,) if len(found) > limit else None
+    shown = [event_out(each) for each in found[:limit]]
+    return models.ScheduleEventsPage(events=shown, next=write_cursor("schedule-events", more))
+
+
+@router.post(
+    "/{name}/pause", response_model=models.ScheduleOut, openapi_extra=REASON_BODY, summary="Pause a schedule"
+)
+def pause(core: CoreHere, token: Operator, name: Name, once: OnceHere, body: Body) -> Response:
+    """It fires no more until it is resumed; a night that runs goes on."""
+
+    def act() -> Made:
+        reason = _model(Reason, _object(body)).reason
+        return _made(
+            core, Schedules(core.service.engine).pause(name, by=token.name, now=core.now, reason=reason)
+        )
+
+    return once(act)
+
+
+@router.post("/{name}/resume", response_model=models.ScheduleOut, summary="Let a schedule fire again")
+def resume(core: CoreHere, token: Operator, name: Name, once: OnceHere) -> Response:
+    """From now on: what fell into the pause is not caught up."""
+    return once(lambda: _made(core, Schedules(core.service.engine).resume(name, by=token.name, now=core.now)))
+
+
+@router.post("/{name}/remove", response_model=models.ScheduleOut, summary="Remove a schedule")
+def remove(core: CoreHere, token: Operator, name: Name, once: OnceHere) -> Response:
+    """Its nights and its champion stay, and a night that runs goes on."""
+    return once(lambda: _made(core, Schedules(core.service.engine).remove(name, by=token.name, now=core.now)))
+
+
+@router.post(
+    "/{name}/backfill",
+    response_model=models.BackfilledOut,
+    openapi_extra=BACKFILL_BODY,
+    summary="Ask for nights that did not take place",
+)
+def ask_backfill(core: CoreHere, token: Operator, name: Name, once: OnceHere, body: Body) -> Response:
+    """They come one after another, each with a whole window; `dry_run` only says which these are."""
+
+    def act() -> Made:
+        asked = _model(models.BackfillIn, _object(body))
+        return Made(backfill(core, name, asked.start, asked.to, dry_run=asked.dry_run, by=token.name))
+
+    return once(act)
+
+
+def _made(core: Core, schedule: ScheduleRecord) -> Made:
+    return Made(schedule_out(core, schedule))
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    """The object in a body that is JSON; an empty body is an empty object."""
+    data = json.loads(read_document(body, JSON[0])) if body.strip() else {}
+    if not isinstance(data, dict):
+        raise SpecInvalid([SpecIssue("", "needs a JSON object")])
+    return data
+
+
+def _model(model: type[_Model], data: dict[str, Any]) -> _Model:
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise SpecInvalid(
+            [
+                SpecIssue(".".join(str(part) for part in each["loc"]), each["msg"])
+                for each in error.errors(include_url=False)
+            ]
+        ) from None

@@ -1,0 +1,158 @@
+"""Schedules for those who ask: added, shown and backfilled, on a home and on a service alike."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from search_spaces.issues import SpecIssue, shown
+from sweeps.api import schedule_models as models
+from sweeps.api.context import Core
+from sweeps.api.submitting import checked_spec
+from sweeps.core.errors import SpecInvalid
+from sweeps.core.spec import spec_document
+from sweeps.schedules.backfill import backfilled
+from sweeps.schedules.nights import FIRING_TRANSITIONS, FiringState, ScheduleState, Why, night_text
+from sweeps.schedules.rule import Rule, read_rule
+from sweeps.schedules.times import upcoming
+from sweeps.store.firings import FiringRecord, Firings
+from sweeps.store.schedules import ScheduleEvent, ScheduleRecord, Schedules
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+SHOWN = 5
+"""Fire times to come, and nights that were, of a schedule in a list."""
+
+
+def add_schedule(
+    core: Core, document: Mapping[str, Any], *, by: str
+) -> tuple[ScheduleRecord, tuple[str, ...]]:
+    """A new schedule, and what a person should know of its data.
+
+    Args:
+        core: Of the service.
+        document: `name`, `spec` (YAML in a text, or an object), and the fields of a rule.
+        by: Who adds it.
+
+    Raises:
+        SpecInvalid: With every problem of the name, the rule, and the spec with its data.
+        WrongState: There is another schedule of that name.
+    """
+    given = dict(document)
+    name, text = given.pop("name", None), given.pop("spec", None)
+    issues: list[SpecIssue] = []
+    if not isinstance(name, str) or not re.fullmatch(NAME, name):
+        allowed = "up to 64 letters, digits and . _ -, the first a letter or digit"
+        issues.append(SpecIssue("name", f"got {shown(name)}, but needs {allowed}"))
+    rule, checked = None, None
+    try:
+        rule = read_rule(given)
+    except SpecInvalid as error:
+        issues += error.issues
+    try:
+        checked = checked_spec(core, _yaml(text))
+    except SpecInvalid as error:
+        issues += [
+            SpecIssue(f"spec.{each.path}".rstrip("."), each.problem, each.hint) for each in error.issues
+        ]
+    if issues or rule is None or checked is None:
+        raise SpecInvalid(issues)
+    made = Schedules(core.service.engine).add(str(name), checked.spec, rule, by=by, now=core.now)
+    return made, checked.notes
+
+
+def schedule_out(core: Core, schedule: ScheduleRecord) -> models.ScheduleOut:
+    """A schedule with its next fire times and its last nights."""
+    fires = schedule.state is ScheduleState.ACTIVE
+    nights = Firings(core.service.engine).of(schedule.name, limit=SHOWN)
+    return models.ScheduleOut(
+        name=schedule.name,
+        state=schedule.state,
+        reason=schedule.reason,
+        rule=schedule.rule.document(),
+        spec=json.loads(spec_document(schedule.spec)),
+        revision=schedule.revision,
+        created_by=schedule.created_by,
+        created_at=schedule.created_at,
+        upcoming=upcoming(schedule.rule, core.now, SHOWN) if fires else [],
+        nights=[night_out(schedule.rule, night) for night in nights],
+    )
+
+
+def night_out(rule: Rule, night: FiringRecord) -> models.NightOut:
+    """A night."""
+    return models.NightOut(
+        schedule=night.schedule,
+        fire_at=night.fire_at,
+        local=night_text(rule, night.fire_at),
+        state=night.state,
+        reason=night.reason,
+        why=night.why,
+        decided_at=night.decided_at,
+        sweep_id=night.sweep_id,
+        started_at=night.started_at,
+        ends_at=night.ends_at,
+        ended_at=night.ended_at,
+    )
+
+
+def event_out(event: ScheduleEvent) -> models.ScheduleEventOut:
+    """An event."""
+    return models.ScheduleEventOut(
+        event_id=event.event_id,
+        schedule=event.schedule,
+        fire_at=event.fire_at,
+        at=event.at,
+        kind=event.kind,
+        data=dict(event.data),
+        by=event.by,
+    )
+
+
+def backfill(core: Core, name: str, start: str, end: str, *, dry_run: bool, by: str) -> models.BackfilledOut:
+    """Asks for nights that did not take place, or says which these are.
+
+    Args:
+        core: Of the service.
+        name: Of the schedule.
+        start: The first day or time, by the schedule's clocks,
+        end: and the last.
+        dry_run: Only says what would be asked for.
+        by: Who asks.
+
+    Raises:
+        UnknownSchedule: There is no such schedule.
+        SpecInvalid: With every problem of the two times.
+        WrongState: The schedule is not ACTIVE.
+    """
+    schedules, firings = Schedules(core.service.engine), Firings(core.service.engine)
+    rule = schedules.living(name).rule
+    asked = backfilled(rule, start, end, core.now)
+    times = [each.fire_at for each in asked]
+    there = firings.at(name, times)
+    kept = [each for each in there.values() if FiringState.DUE not in FIRING_TRANSITIONS[each.state]]
+    if dry_run:
+        new = set(times) - {each.fire_at for each in kept}
+        nights = [
+            models.NightOut(
+                schedule=name,
+                fire_at=at,
+                local=night_text(rule, at),
+                state=FiringState.DUE,
+                why=Why.BACKFILL,
+            )
+            for at in sorted(new)
+        ]
+    else:
+        made = firings.backfill(name, asked, by=by, now=core.now)
+        nights = [night_out(rule, night) for night in made]
+    told = [night_out(rule, night) for night in sorted(kept, key=lambda night: night.fire_at)]
+    return models.BackfilledOut(dry_run=dry_run, nights=nights, kept=told)
+
+
+def _yaml(spec: object) -> str:
+    """An object as JSON in the part of it that is YAML as well."""
+    if isinstance(spec, str):
+        return spec
+    if isinstance(spec, Mapping):
+        return json.dumps(spec, ensure_ascii=False, indent=1)
+    raise SpecInvalid([SpecIssue("", "missing" if spec is None else f"got {shown(spec)}, but needs a spec")])

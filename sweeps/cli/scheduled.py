@@ -1,0 +1,185 @@
+"""What `masksweep schedule` does where the schedules are, and how it tells of them."""
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from sweeps.api import scheduling
+from sweeps.api.config import ServiceConfig
+from sweeps.api.context import Core
+from sweeps.api.paths import DataRoots
+from sweeps.bootstrap import open_service
+from sweeps.cli.columns import Column, fitted_table
+from sweeps.cli.output import data, minute, words
+from sweeps.cli.where import service_client
+from sweeps.client import Client
+from sweeps.invocation import caller
+from sweeps.settings import Settings
+from sweeps.store.firings import Firings
+from sweeps.store.schedules import Schedules
+
+NIGHTS = 30
+"""That `show` tells of."""
+
+
+class Place(Protocol):
+    """Where schedules are. What it returns are documents of the API."""
+
+    def add(self, document: Mapping[str, Any], directory: Path) -> dict[str, Any]:
+        """A new schedule with its notes; `directory`: where relative paths of its spec start, here."""
+
+    def all(self) -> list[dict[str, Any]]:
+        """All schedules by name."""
+
+    def get(self, name: str) -> dict[str, Any]:
+        """One schedule."""
+
+    def nights(self, name: str) -> list[dict[str, Any]]:
+        """Its last nights, the latest first."""
+
+    def change(self, name: str, verb: str, reason: str | None) -> dict[str, Any]:
+        """The schedule, after it was told to `pause`, `resume` or `remove`."""
+
+    def backfill(self, name: str, start: str, end: str, *, dry_run: bool) -> dict[str, Any]:
+        """What a backfill made, or would make."""
+
+
+def where(home: Path | None, *, create: bool = False) -> Place:
+    """The service or the home that is meant.
+
+    Args:
+        home: That the command line names, or None.
+        create: Make the home's store if there is none.
+    """
+    client = service_client(home)
+    return _There(client) if client is not None else _Here(Settings.load(home), create=create)
+
+
+class _Here:
+    """A home of this machine: who has the store has the machine, whose files are not kept from them."""
+
+    def __init__(self, settings: Settings, *, create: bool) -> None:
+        self._service = open_service(settings, create=create)
+        self._schedules = Schedules(self._service.engine)
+
+    def add(self, document: Mapping[str, Any], directory: Path) -> dict[str, Any]:
+        core = self._core(DataRoots((directory, Path("/"))))
+        schedule, notes = scheduling.add_schedule(core, document, by=caller())
+        out = scheduling.schedule_out(core, schedule)
+        return {"schedule": out.model_dump(mode="json"), "notes": list(notes)}
+
+    def all(self) -> list[dict[str, Any]]:
+        core = self._core()
+        return [scheduling.schedule_out(core, each).model_dump(mode="json") for each in self._schedules.all()]
+
+    def get(self, name: str) -> dict[str, Any]:
+        found = self._schedules.get(name)
+        return scheduling.schedule_out(self._core(), found).model_dump(mode="json")
+
+    def nights(self, name: str) -> list[dict[str, Any]]:
+        rule = self._schedules.get(name).rule
+        found = Firings(self._service.engine).of(name, limit=NIGHTS)
+        return [scheduling.night_out(rule, night).model_dump(mode="json") for night in found]
+
+    def change(self, name: str, verb: str, reason: str | None) -> dict[str, Any]:
+        by, now = caller(), time.time()
+        match verb:
+            case "pause":
+                self._schedules.pause(name, by=by, now=now, reason=reason)
+            case "resume":
+                self._schedules.resume(name, by=by, now=now)
+            case _:
+                self._schedules.remove(name, by=by, now=now)
+        return self.get(name)
+
+    def backfill(self, name: str, start: str, end: str, *, dry_run: bool) -> dict[str, Any]:
+        made = scheduling.backfill(self._core(), name, start, end, dry_run=dry_run, by=caller())
+        return made.model_dump(mode="json")
+
+    def _core(self, roots: DataRoots | None = None) -> Core:
+        return Core(self._service, ServiceConfig(roots or DataRoots((Path("/"),)), clock=time.time))
+
+
+class _There:
+    """A service."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def add(self, document: Mapping[str, Any], directory: Path) -> dict[str, Any]:
+        return self._client.post("/schedules", document)
+
+    def all(self) -> list[dict[str, Any]]:
+        return list(self._client.pages("/schedules", "schedules", limit=100))
+
+    def get(self, name: str) -> dict[str, Any]:
+        return self._client.get(f"/schedules/{quote(name, safe='')}")
+
+    def nights(self, name: str) -> list[dict[str, Any]]:
+        answer = self._client.get(f"/schedules/{quote(name, safe='')}/nights", limit=NIGHTS)
+        return list(answer["nights"])
+
+    def change(self, name: str, verb: str, reason: str | None) -> dict[str, Any]:
+        body = {"reason": reason} if reason else {}
+        return self._client.post(f"/schedules/{quote(name, safe='')}/{verb}", body)
+
+    def backfill(self, name: str, start: str, end: str, *, dry_run: bool) -> dict[str, Any]:
+        body = {"from": start, "to": end, "dry_run": dry_run}
+        return self._client.post(f"/schedules/{quote(name, safe='')}/backfill", body)
+
+
+def print_schedules(found: Sequence[Mapping[str, Any]]) -> None:
+    """A table: a row a schedule."""
+    cells = {
+        "schedule": [each["name"] for each in found],
+        "state": [each["state"] for each in found],
+        "next": [", ".join(_local(each, at) for at in each["upcoming"]) or "-" for each in found],
+        "last nights": [_outcomes(each["nights"]) for each in found],
+        "cron": [each["rule"]["cron"] for each in found],
+        "time zone": [each["rule"]["timezone"] for each in found],
+    }
+    ranks = (0, 0, 0, 0, 1, 1)
+    columns = [Column(n, tuple(c), rank, True) for rank, (n, c) in zip(ranks, cells.items(), strict=True)]
+    data.print(fitted_table(columns, data.width))
+
+
+def print_schedule(found: Mapping[str, Any]) -> None:
+    """Its rule, and when it fires next."""
+    rule = ", ".join(f"{name} {value}" for name, value in found["rule"].items())
+    why = f": {found['reason']}" if found["reason"] else ""
+    data.print(f"schedule {found['name']} is {found['state']}{why}", markup=False)
+    data.print(f"rule: {rule}", markup=False)
+    for at in found["upcoming"]:
+        data.print(f"next: {_local(found, at)} {found['rule']['timezone']}", markup=False)
+    if found["state"] == "ACTIVE" and not found["upcoming"]:
+        words.print("note: it has no fire time any more", markup=False)
+
+
+def print_nights(nights: Sequence[Mapping[str, Any]]) -> None:
+    """A table: a row a night, the latest first."""
+    if not nights:
+        return
+    cells = {
+        "night": [each["local"] for each in nights],
+        "state": [each["state"] for each in nights],
+        "sweep": [each["sweep_id"] or "-" for each in nights],
+        "why": [each["why"] for each in nights],
+        "began": [minute(each["started_at"]) if each["started_at"] else "-" for each in nights],
+        "reason": [each["reason"] or "-" for each in nights],
+    }
+    ranks = (0, 0, 0, 1, 1, 0)
+    columns = [Column(n, tuple(c), rank, True) for rank, (n, c) in zip(ranks, cells.items(), strict=True)]
+    data.print(fitted_table(columns, data.width))
+
+
+def _outcomes(nights: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(f"{each['local'][5:16]} {each['state']}" for each in nights) or "-"
+
+
+def _local(found: Mapping[str, Any], at: float) -> str:
+    zone = ZoneInfo(found["rule"]["timezone"])
+    return f"{datetime.fromtimestamp(at, zone):%Y-%m-%d %H:%M}"

@@ -1,0 +1,319 @@
+"""Schedules: one method is one transaction, and each leaves who did what, and when."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from sweeps.core.errors import UnknownSchedule, WrongState
+from sweeps.schedules.nights import ScheduleState
+from sweeps.schedules.rule import Rule, read_rule
+from sweeps.schedules.times import due_time, next_fire_time
+from sweeps.store import sql
+from sweeps.store.engine import reading, writing
+from sweeps.store.tables_night import schedule_events, schedules
+
+if TYPE_CHECKING:
+    from sweeps.core.spec import SweepSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleRecord:
+    """A schedule. Times are seconds since the Unix epoch.
+
+    Attributes:
+        name: Its name.
+        state: Whether it fires.
+        spec: Of its sweeps, with absolute paths.
+        rule: When it fires, and how.
+        revision: Grows with each change that somebody asked for, from 1.
+        next_at: The next fire time, or None: it has none, or does not fire.
+        due_at: The same with its jitter.
+        created_by: Who added it,
+        created_at: and when.
+        reason: Why it is PAUSED, or None.
+    """
+
+    name: str
+    state: ScheduleState
+    spec: "SweepSpec"
+    rule: Rule
+    revision: int
+    next_at: float | None
+    due_at: float | None
+    created_by: str
+    created_at: float
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleEvent:
+    """What happened to a schedule, or to one of its nights.
+
+    Attributes:
+        event_id: Ascending.
+        schedule: Its name.
+        fire_at: Of the night, or None: it happened to the schedule itself.
+        at: When, in seconds since the Unix epoch.
+        kind: Such as `schedule.added` or `night.started`.
+        data: What else is to be known.
+        by: Who did it.
+    """
+
+    event_id: int
+    schedule: str
+    fire_at: float | None
+    at: float
+    kind: str
+    data: Mapping[str, Any]
+    by: str | None
+
+
+class Schedules:
+    """Reads and changes schedules.
+
+    Args:
+        engine: Of a store whose schema is up to date.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def add(self, name: str, spec: "SweepSpec", rule: Rule, *, by: str, now: float) -> ScheduleRecord:
+        """A new ACTIVE schedule, which fires from now on. The same one again changes nothing.
+
+        A name that was removed may be taken again: its nights and its champion stay.
+
+        Args:
+            name: Checked.
+            spec: Checked, with absolute paths.
+            rule: Checked.
+            by: Who adds it.
+            now: Seconds since the Unix epoch.
+
+        Raises:
+            WrongState: There is another schedule of that name.
+        """
+        from sweeps.core.spec import spec_document  # noqa: PLC0415  (pydantic models are slow to import)
+
+        values: dict[str, Any] = {
+            "state": ScheduleState.ACTIVE.value,
+            "spec": json.loads(spec_document(spec)),
+            "rule": rule.document(),
+            "created_by": by,
+            "created_at": now,
+            "reason": None,
+            **_next(rule, name, now),
+        }
+        with writing(self._engine) as connection:
+            new = sql.add_new(connection, schedules, {"name": name, "revision": 1, **values})
+            if not new:
+                old = lock_schedule(connection, name)
+                if old.state is not ScheduleState.REMOVED:
+                    if (old.spec, old.rule) == (spec, rule):
+                        return old
+                    hint = f"remove that one first, or take another name: masksweep schedule rm {name}"
+                    raise WrongState(f"there is a schedule {name} already, and it is another one", hint)
+                _change(connection, old, values)
+            data = {"rule": values["rule"]} | ({} if new else {"again": True})
+            add_event(connection, name, "schedule.added", now, data, by=by)
+            return find_schedule(connection, name)
+
+    def pause(self, name: str, *, by: str, now: float, reason: str | None = None) -> ScheduleRecord:
+        """It fires no more until it is resumed; a night that runs goes on. PAUSED already, it stays so.
+
+        Raises:
+            UnknownSchedule: There is no such schedule.
+        """
+        with writing(self._engine) as connection:
+            old = living_schedule(connection, name)
+            if old.state is ScheduleState.PAUSED:
+                return old
+            why = reason or f"paused by {by}"
+            values = {"state": ScheduleState.PAUSED.value, "reason": why, "next_at": None, "due_at": None}
+            _change(connection, old, values)
+            add_event(connection, name, "schedule.paused", now, {"reason": why}, by=by)
+            return find_schedule(connection, name)
+
+    def resume(self, name: str, *, by: str, now: float) -> ScheduleRecord:
+        """It fires again, from now on: what fell into the pause is not caught up. ACTIVE already, it stays.
+
+        Raises:
+            UnknownSchedule: There is no such schedule.
+        """
+        with writing(self._engine) as connection:
+            old = living_schedule(connection, name)
+            if old.state is ScheduleState.ACTIVE:
+                return old
+            values = {"state": ScheduleState.ACTIVE.value, "reason": None, **_next(old.rule, name, now)}
+            _change(connection, old, values)
+            add_event(connection, name, "schedule.resumed", now, {"next_at": values["next_at"]}, by=by)
+            return find_schedule(connection, name)
+
+    def remove(self, name: str, *, by: str, now: float) -> ScheduleRecord:
+        """It fires no more; its nights and its champion stay in the store, and a night that runs goes on.
+
+        Raises:
+            UnknownSchedule: There is no such schedule.
+        """
+        with writing(self._engine) as connection:
+            old = living_schedule(connection, name)
+            values = {"state": ScheduleState.REMOVED.value, "next_at": None, "due_at": None}
+            _change(connection, old, values)
+            add_event(connection, name, "schedule.removed", now, {}, by=by)
+            return find_schedule(connection, name)
+
+    def get(self, name: str) -> ScheduleRecord:
+        """The schedule of that name, REMOVED or not.
+
+        Raises:
+            UnknownSchedule: There never was one.
+        """
+        with reading(self._engine) as connection:
+            return find_schedule(connection, name)
+
+    def living(self, name: str) -> ScheduleRecord:
+        """The same; one that was removed is unknown.
+
+        Raises:
+            UnknownSchedule: There is none.
+        """
+        return _not_removed(self.get(name))
+
+    def all(self, *, after: str = "", limit: int | None = None) -> list[ScheduleRecord]:
+        """Schedules by name, without those that were removed; `after`: behind that name."""
+        query = sa.select(schedules).order_by(schedules.c.name).limit(limit)
+        query = query.where(schedules.c.state != ScheduleState.REMOVED.value, schedules.c.name > after)
+        with reading(self._engine) as connection:
+            return [schedule_record(row) for row in connection.execute(query).mappings()]
+
+    def events(self, name: str, *, after: int = 0, limit: int = 1000) -> list[ScheduleEvent]:
+        """What happened to a schedule and its nights, in order."""
+        t = schedule_events
+        query = sa.select(t).where(t.c.schedule == name, t.c.event_id > after).order_by(t.c.event_id)
+        with reading(self._engine) as connection:
+            return [ScheduleEvent(**row) for row in connection.execute(query.limit(limit)).mappings()]
+
+
+def schedule_record(row: Any) -> ScheduleRecord:
+    """From a row of `schedules`."""
+    return ScheduleRecord(
+        name=row["name"],
+        state=ScheduleState(row["state"]),
+        spec=_spec(json.dumps(row["spec"], sort_keys=True)),
+        rule=rule_of(row["rule"]),
+        revision=row["revision"],
+        next_at=row["next_at"],
+        due_at=row["due_at"],
+        created_by=row["created_by"],
+        created_at=row["created_at"],
+        reason=row["reason"],
+    )
+
+
+def rule_of(document: Mapping[str, Any]) -> Rule:
+    """The rule of a row; many schedules have one rule."""
+    return _rule(json.dumps(document, sort_keys=True))
+
+
+@lru_cache(maxsize=4096)
+def _rule(text: str) -> Rule:
+    return read_rule(json.loads(text))
+
+
+@lru_cache(maxsize=256)
+def _spec(text: str) -> "SweepSpec":
+    from sweeps.core.spec import spec_from_document  # noqa: PLC0415  (pydantic models are slow to import)
+
+    return spec_from_document(text)
+
+
+def find_schedule(connection: Connection, name: str) -> ScheduleRecord:
+    """The schedule of that name, REMOVED or not.
+
+    Raises:
+        UnknownSchedule: There never was one.
+    """
+    row = connection.execute(sa.select(schedules).where(schedules.c.name == name)).mappings().one_or_none()
+    if row is None:
+        raise _unknown(connection, name)
+    return schedule_record(row)
+
+
+def lock_schedule(connection: Connection, name: str) -> ScheduleRecord:
+    """The same, and nobody else changes it, or begins one of its nights, before the transaction ends.
+
+    On SQLite every writer has the whole store to itself.
+
+    Raises:
+        UnknownSchedule: There never was one.
+    """
+    connection.execute(sa.select(schedules.c.name).where(schedules.c.name == name).with_for_update())
+    return find_schedule(connection, name)
+
+
+def living_schedule(connection: Connection, name: str) -> ScheduleRecord:
+    """The same; one that was removed is unknown.
+
+    Raises:
+        UnknownSchedule: There is none.
+    """
+    return _not_removed(lock_schedule(connection, name))
+
+
+def _not_removed(found: ScheduleRecord) -> ScheduleRecord:
+    if found.state is ScheduleState.REMOVED:
+        hint = "add it again: masksweep schedule add"
+        raise UnknownSchedule(f"schedule {found.name} was removed", hint)
+    return found
+
+
+def add_event(
+    connection: Connection,
+    name: str,
+    kind: str,
+    now: float,
+    data: Mapping[str, Any],
+    *,
+    by: str,
+    fire_at: float | None = None,
+) -> None:
+    """Writes down what happened, in the transaction in which it happened."""
+    add_events(connection, [event_row(name, kind, now, data, by=by, fire_at=fire_at)])
+
+
+def add_events(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The same for many, each a row of `event_row`."""
+    if rows:
+        connection.execute(sa.insert(schedule_events), list(map(dict, rows)))
+
+
+def event_row(
+    name: str, kind: str, now: float, data: Mapping[str, Any], *, by: str, fire_at: float | None = None
+) -> dict[str, Any]:
+    """A row of `schedule_events`."""
+    return {"schedule": name, "fire_at": fire_at, "at": now, "kind": kind, "data": dict(data), "by": by}
+
+
+def _change(connection: Connection, old: ScheduleRecord, values: Mapping[str, Any]) -> None:
+    """The caller holds the row."""
+    change = sa.update(schedules).where(schedules.c.name == old.name, schedules.c.revision == old.revision)
+    connection.execute(change.values(revision=old.revision + 1, **values))
+
+
+def _next(rule: Rule, name: str, now: float) -> dict[str, float | None]:
+    next_at = next_fire_time(rule, now)
+    return {"next_at": next_at, "due_at": due_time(rule, name, next_at)}
+
+
+def _unknown(connection: Connection, name: str) -> UnknownSchedule:
+    living = sa.select(schedules.c.name).where(schedules.c.state != ScheduleState.REMOVED.value)
+    known = list(connection.execute(living.order_by(schedules.c.name)).scalars())
+    near = get_close_matches(name, known, n=3, cutoff=0.5) or known[:3]
+    hint = "did you mean " + ", ".join(near) + "?" if near else "there is no schedule yet"
+    return UnknownSchedule(f"no schedule {name!r}", hint)
