@@ -12,6 +12,7 @@ from sweeps.core.errors import (
     SpecInvalid,
     StaleEpoch,
     StoreUnavailable,
+    UnknownSchedule,
     UnknownSweep,
     UserError,
     WrongState,
@@ -84,6 +85,7 @@ _HTTP = Kind("http", HTTPStatus.BAD_REQUEST, "The request cannot be answered")
 KINDS: Mapping[type[MasksweepError], Kind] = {
     SpecInvalid: Kind("spec-invalid", HTTPStatus.UNPROCESSABLE_ENTITY, "The spec has problems"),
     UnknownSweep: Kind("unknown-sweep", HTTPStatus.NOT_FOUND, "There is no such sweep"),
+    UnknownSchedule: Kind("unknown-schedule", HTTPStatus.NOT_FOUND, "There is no such schedule"),
     WrongState: Kind("wrong-state", HTTPStatus.CONFLICT, "Its state does not allow this"),
     StaleEpoch: Kind("lost-race", HTTPStatus.CONFLICT, "Somebody else was faster"),
     KeyReused: Kind("key-reused", HTTPStatus.UNPROCESSABLE_ENTITY, "The idempotency key is taken"),

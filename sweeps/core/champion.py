@@ -1,13 +1,31 @@
 """Whether a night's best takes a champion's place: decided from a difference and its bounds, in words."""
 
 import math
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any
 
+from search_spaces.parameters import Value
 from sweeps.core.budget import Goal
+from sweeps.core.inference import InferenceSettings
 
 CONFIDENCE = 0.95
 """Of a schedule whose rule names none."""
+
+_BY_IMAGE = re.compile(r"(segm|bbox|boundary)/AP(50|75|s|m|l|-.+)?|segm/AP_.+(?<!_low)(?<!_high)")
+"""Metrics that can be measured again on images drawn at random: AP in all its kinds."""
+
+
+def unsupported(metric: str) -> str | None:
+    """Why a real model cannot be judged by a metric, or None if it can."""
+    if _BY_IMAGE.fullmatch(metric):
+        return None
+    return (
+        f"{metric} cannot be measured again on images drawn at random: a champion's first objective has to be"
+        " an AP of masks, boxes or boundaries"
+    )
 
 
 class Decision(StrEnum):
@@ -95,3 +113,57 @@ def _signed(value: float) -> str:
 
 def _count(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Portrait:
+    """What a champion is, beside its files.
+
+    Attributes:
+        metric: What it was judged by: the first objective of its sweep.
+        goal: Which way that is better.
+        value: When it became champion, on the validation set of that night; the mean over its runs.
+        runs: Of it that are kept and compared, from 1.
+        params: Its training parameters, by knob.
+        settings: How to read it, in use; None for a synthetic base.
+        categories: What its classes are called, by class; empty for a synthetic base.
+        fingerprint: Of the data that it was trained and validated on.
+        iterations: Of its training.
+    """
+
+    metric: str
+    goal: Goal
+    value: float
+    runs: int
+    params: Mapping[str, Value]
+    settings: InferenceSettings | None
+    categories: tuple[str, ...]
+    fingerprint: str
+    iterations: int
+
+
+def portrait_document(portrait: Portrait) -> dict[str, Any]:
+    """The portrait as JSON holds it."""
+    return asdict(portrait)
+
+
+def portrait_from(document: Mapping[str, Any]) -> Portrait:
+    """The inverse of `portrait_document`."""
+    settings = document["settings"]
+    return Portrait(
+        **{
+            **document,
+            "goal": Goal(document["goal"]),
+            "settings": None if settings is None else InferenceSettings(**settings),
+            "categories": tuple(document["categories"]),
+        }
+    )
+
+
+def comparison_document(comparison: Comparison) -> dict[str, Any]:
+    """The comparison as JSON holds it, which has no infinity: a bound that is none is left out as null."""
+    document = asdict(comparison)
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in document.items()
+    }

@@ -4,6 +4,7 @@ MasksweepError
 ├── UserError            the user can mend it: exit code 2, no traceback
 │   ├── SpecInvalid      every problem of a spec at once
 │   ├── UnknownSweep     no sweep, or more than one, answers to that id
+│   ├── UnknownSchedule  no schedule has that name
 │   ├── WrongState       the sweep or trial is not in a state that allows this
 │   │   └── DataChanged  the data set is not what it was when the sweep was created
 │   ├── StoreUnavailable the store cannot be read or written as things are: locked, full, gone
@@ -43,6 +44,10 @@ class SpecInvalid(UserError):
 
 class UnknownSweep(UserError):
     """No sweep, or more than one, answers to the given id or prefix."""
+
+
+class UnknownSchedule(UserError):
+    """No schedule has that name, or it was removed."""
 
 
 class WrongState(UserError):
