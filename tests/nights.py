@@ -64,9 +64,9 @@ class Nights:
             self.trial(claim, number, rate, seed=1000 * self.nights + number)
         return claim
 
-    def trial(self, claim, number, rate, seed, outcome=COMPLETED):
+    def trial(self, claim, number, rate, seed, outcome=COMPLETED, **more):
         params = {"solver.base_lr": rate}
-        self.service.add_trial(claim, Suggestion(number, params, seed), {}, self.clock.tick())
+        self.service.add_trial(claim, Suggestion(number, params, seed), {}, self.clock.tick(), **more)
         metrics = self.objective.metrics(params, seed, 300)
         iteration = 300 if outcome is COMPLETED else 75
         report = make_report(number, 1, iteration, metrics=metrics, checkpoint="/gone")
@@ -78,15 +78,19 @@ class Nights:
 
     def judge(self, claim, left=SweepState.COMPLETED):
         if left.terminal:
-            self.service.finish(claim, SweepState.STOPPING, "done", self.clock.tick(), limit=Limit.TRIALS)
+            self.stop(claim)
         return judge(self.bench(claim), left)
+
+    def stop(self, claim):
+        self.service.finish(claim, SweepState.STOPPING, "done", self.clock.tick(), limit=Limit.TRIALS)
 
     def kept(self):
         there = self.settings.champion_directory(SCHEDULE).iterdir()
         return sorted(path.name for path in there if path.name != ".lock")
 
-    def rates(self):
-        """A bad and a good learning rate in this landscape."""
+    def rates(self, count=2):
+        """Learning rates from a bad one to a good one in this landscape, each better than the one before."""
         tried = [10 ** (-4 + 3 * k / 10) for k in range(11)]
         worth = {rate: self.objective.metrics({"solver.base_lr": rate}, 1, 300)["segm/AP"] for rate in tried}
-        return min(tried, key=worth.get), max(tried, key=worth.get)
+        ordered = sorted(tried, key=worth.get)
+        return [ordered[k * (len(ordered) - 1) // (count - 1)] for k in range(count)]

@@ -54,7 +54,7 @@ def candidate_of(
         return "no trial was trained in full"
     able = [standing for standing in full if not violation(standing.metrics, finals.bounds)]
     if not able:
-        return f"none of {len(full)} trials that were trained in full keeps the constraints"
+        return f"of {len(full)} trained in full none keeps the constraints"
     firm = [each for each in able if settled and each.result is not None and len(each.result.runs) > 1]
     best = (firm or able)[0]
     if len(finals.objectives) > 1:

@@ -264,7 +264,7 @@ def _check_schedule(connection: Connection, name: str) -> None:
         return
     some = sa.select(schedules.c.name).order_by(schedules.c.name).limit(_SOME)
     there = ", ".join(connection.execute(some).scalars())
-    hint = f"among others there are {there}" if there else "there is no schedule yet"
+    hint = f"there is {there}" if there else "there is no schedule yet"
     raise UnknownSchedule(f"no schedule {name!r}", hint)
 
 

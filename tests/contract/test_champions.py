@@ -53,4 +53,4 @@ def test_the_api_tells_of_champions_and_verdicts(nights):
             answer = api("GET", f"/schedules/other/{path}")
             assert answer.status_code == 404
             assert answer.json()["type"] == "urn:masksweep:problem:unknown-schedule"
-            assert answer.json()["hint"] == f"among others there are {SCHEDULE}"
+            assert answer.json()["hint"] == f"there is {SCHEDULE}"

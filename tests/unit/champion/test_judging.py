@@ -9,6 +9,7 @@ from runners.champion import files
 from runners.champion.contest import hold
 from runners.champion.judging import judge
 from sweeps.core.champion import Decision
+from sweeps.core.replicates import replicate_number
 from sweeps.core.requests import RequestKind
 from sweeps.core.states import SweepState
 from sweeps.core.stops import Limit
@@ -106,7 +107,7 @@ def test_a_candidate_breaks_no_constraint(world):
     spec = make_spec(base=CURVES, space=SPACE, dataset=None, constraints=["segm/AP >= 99.9"])
     verdict = world.judge(world.night(*world.rates(), spec=spec))
     assert verdict.decision is Decision.NO_CANDIDATE
-    assert verdict.reason == "none of 2 trials that were trained in full keeps the constraints"
+    assert verdict.reason == "of 2 trained in full none keeps the constraints"
 
 
 def test_a_sweep_of_no_schedule_is_not_judged(world):
@@ -200,3 +201,23 @@ def test_a_real_model_is_judged_by_what_can_be_drawn_again(world):
     report = make_report(0, 1, 300, metrics={"segm/AR100": 50.0}, checkpoint="/gone")
     world.service.record(claim, report, outcome=COMPLETED, sampler_attrs=None, now=world.clock.tick())
     assert world.judge(claim).decision is Decision.FAILED
+
+
+def test_replicates_of_both_sides_are_compared(world):
+    """A champion keeps all its runs, and the reason says how many there were on either side."""
+    bad, good = world.rates()
+    spec = make_spec(base=CURVES, space=SPACE, dataset=None, replicates={"runs": 2, "finalists": 1})
+
+    def night(rate):
+        claim = world.night(rate, spec=spec)
+        seed = 1000 * world.nights + 500
+        world.trial(claim, replicate_number(0, 1), rate, seed, replicate_of=0)
+        return world.judge(claim)
+
+    assert night(bad).decision is Decision.FIRST
+    champion = world.champions.champion(SCHEDULE)
+    assert champion.portrait.runs == 2
+    assert [run.seed for run in files.read(Path(champion.directory)).runs] in ([1000, 1500], [1500, 1000])
+    promoted = night(good)
+    assert promoted.decision is Decision.PROMOTED
+    assert promoted.reason.endswith("1 candidate, 2 against 2 runs")
