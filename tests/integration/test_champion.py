@@ -1,10 +1,14 @@
 """Nights that are judged by their drivers, on a real Ray cluster."""
 
+import os
+import signal
+import threading
 import time
 from functools import partial
 
 import pytest
 
+from runners.champion import on_ray
 from runners.driver import drive
 from runners.plugin import make_worker
 from sweeps.bootstrap import open_service
@@ -32,13 +36,16 @@ class Home:
         add_schedule(self.service.engine, spec)
 
     def night(self, spec, address):
-        """Drives a night's sweep to its end; its verdict, and the sweep."""
+        """Drives a new night's sweep to its end; its verdict, and the sweep."""
         sweep = self.service.create(spec, fingerprint="0" * 64, now=time.time())
         add_night(self.service.engine, sweep.sweep_id, time.time())
+        return self.drive(sweep, address)
+
+    def drive(self, sweep, address):
         order = DriveOrder(
             self.service, self.settings, sweep.sweep_id, address, lambda _: None, self.notes.append
         )
-        drive(order, partial(make_worker, spec_document(spec)))
+        drive(order, partial(make_worker, spec_document(sweep.spec)))
         return self.champions.verdicts(SCHEDULE)[0], self.service.sweep(sweep.sweep_id)
 
 
@@ -64,3 +71,31 @@ def test_a_driver_judges_its_night_before_its_sweep_ends(tmp_path, mlflow_uri, r
     assert (again.decision, again.against) == (Decision.KEPT, 1)
     assert home.notes[-1] == f"schedule {SCHEDULE}: kept: {again.reason}"
     assert home.champions.champion(SCHEDULE).version == 1
+
+
+def test_a_driver_that_is_stopped_while_it_judges_leaves_that_to_the_next(
+    tmp_path, mlflow_uri, ray_address, monkeypatch
+):
+    """The sweep is not over before its night is judged; one signal ends the contest and its process."""
+    spec, begun = curves(0.001, 0.01), tmp_path / "begun"
+    home = Home(tmp_path, mlflow_uri, spec)
+    first, _ = home.night(spec, ray_address)
+
+    def never_ends(_):
+        begun.touch()
+        signal.pause()
+
+    def interrupt():
+        while not begun.exists():
+            over.wait(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    over = threading.Event()
+    with monkeypatch.context() as patched:
+        patched.setattr(on_ray, "hold", never_ends)
+        threading.Thread(target=interrupt, daemon=True).start()
+        verdict, sweep = home.night(spec, ray_address)
+    assert (verdict, sweep.state) == (first, SweepState.STOPPING)
+    assert home.notes[-1] == "the night was not judged: the next driver does that, and ends the sweep"
+    verdict, sweep = home.drive(sweep, ray_address)
+    assert (verdict.decision, verdict.against, sweep.state) == (Decision.KEPT, 1, SweepState.COMPLETED)
