@@ -5,11 +5,14 @@ import os
 import shutil
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
+from runners.champion.judging import Bench
+from runners.champion.judging import judge as judge_night
 from runners.cluster import Pool, node_resources, plan_pool, ray_cluster, vital_addresses
 from runners.display import Display
 from runners.guard import Guard
@@ -30,6 +33,8 @@ from sweeps.patience import Waiting
 from sweeps.records import Claim
 from sweeps.search import Search
 from sweeps.service import SweepService
+from sweeps.store.champions import Champions
+from sweeps.store.engine import Patience
 from sweeps.tracking.mirror import Mirror
 from sweeps.tracking.thread import MirrorThread
 
@@ -53,7 +58,8 @@ def drive(order: DriveOrder, factory: WorkerFactory) -> None:
     """
     settings, display = order.settings, Display(order.on_progress, order.on_note)
     interrupts = Interrupts()
-    service = SweepService(order.service.engine, Waiting(time.monotonic, interrupts.nap, display.note))
+    patience = Waiting(time.monotonic, interrupts.nap, display.note)
+    service = SweepService(order.service.engine, patience)
     sweep_id = service.sweep(order.sweep_id).sweep_id
     mirror = MirrorThread(
         lambda: Mirror(order.service, settings.tracking_uri, artifact_root=settings.artifact_root), sweep_id
@@ -68,8 +74,10 @@ def drive(order: DriveOrder, factory: WorkerFactory) -> None:
                 claim = _claim(service, sweep_id, display)
                 mirror.start()
                 try:
-                    while _run(_Epoch(order, service, claim, factory, pool, mirror, display), interrupts):
+                    epoch = _Epoch(order, service, patience, claim, factory, pool, mirror, display)
+                    while _run(epoch, interrupts):
                         claim = _claim(service, sweep_id, display)
+                        epoch = replace(epoch, claim=claim)
                 except KeyboardInterrupt:  # nothing runs yet
                     interrupts.ignore()
                     with contextlib.suppress(WrongState):  # it was STOPPING: the next driver ends it
@@ -88,11 +96,27 @@ class _Epoch:
 
     order: DriveOrder
     service: SweepService
+    patience: Patience
     claim: Claim
     factory: WorkerFactory
     pool: Pool
     mirror: MirrorThread
     display: Display
+
+    def bench(self, interrupts: Interrupts, guard: Guard) -> Bench:
+        """What judging the night needs, which the first signal breaks off."""
+        from runners.champion.on_ray import hold_on_ray  # noqa: PLC0415 - imports Ray
+
+        asked = threading.Event()
+        interrupts.listen(asked.set, lambda: None)
+
+        def stopped() -> bool:
+            return asked.is_set() or guard.error is not None
+
+        champions = Champions(self.order.service.engine, self.patience)
+        hold = partial(hold_on_ray, pool=self.pool, stopped=stopped)
+        settings, gpus = self.order.settings, self.pool.gpus
+        return Bench(self.service, champions, self.claim, settings, gpus, time.time, hold)
 
 
 def _pool(order: DriveOrder, sweep_id: str, display: Display) -> Pool:
@@ -142,16 +166,9 @@ def _run(epoch: _Epoch, interrupts: Interrupts) -> bool:
         note = "stopping at the next checkpoint; interrupt again to stop at once"
         threading.Thread(target=display.note, args=(note,), daemon=True).start()
 
-    def ray_is_gone() -> None:
-        search.pause()
-        state, reason = _outcome(search.ending(), cut_short="Ray was stopped, or killed")
-        with contextlib.suppress(Exception):
-            epoch.order.service.finish(claim, state, reason, time.time())
-        again = resume_command(epoch.order.settings, claim.sweep_id, epoch.order.ray_address)
-        display.note(f"Ray was stopped, or killed; go on with: {again}")
-        _quit()
+    judging = threading.Event()
 
-    watch = RayWatch(vital_addresses(), ray_is_gone)
+    watch = RayWatch(vital_addresses(), lambda: _ray_is_gone(epoch, search, judging))
     heartbeat.start()
     watch.start()
     cut_short = None
@@ -159,6 +176,7 @@ def _run(epoch: _Epoch, interrupts: Interrupts) -> bool:
         interrupts.listen(pause, search.abandon)
         scratch = directory / f"tune-e{claim.epoch}"
         execute(search, epoch.factory, pool=epoch.pool, scratch=scratch, guard=guard)
+        _judge(epoch, search, judging, epoch.bench(interrupts, guard))
     except KeyboardInterrupt:
         cut_short = "interrupted"
     except StaleEpoch:
@@ -171,6 +189,9 @@ def _run(epoch: _Epoch, interrupts: Interrupts) -> bool:
         interrupts.ignore()
         watch.stop()
         heartbeat.stop()
+    if judging.is_set() and search.ending().state is not SweepState.PAUSED:
+        display.note("the night was not judged: the next driver does that, and ends the sweep")
+        return False
     if not cut_short:
         retention.sweep(search.progress())
     state, reason = _outcome(search.ending(), cut_short=cut_short)
@@ -179,6 +200,26 @@ def _run(epoch: _Epoch, interrupts: Interrupts) -> bool:
         return False
     interrupts.let_go()
     return True
+
+
+def _judge(epoch: _Epoch, search: Search, judging: threading.Event, bench: Bench) -> None:
+    """Holds a night's best against its schedule's champion, before its sweep comes to its end."""
+    judging.set()
+    judge_night(bench, search.ending().state, epoch.display.note)
+    judging.clear()
+
+
+def _ray_is_gone(epoch: _Epoch, search: Search, judging: threading.Event) -> None:
+    """Leaves the sweep, and the process, from another thread than the one that waits for Ray."""
+    search.pause()
+    claim, order = epoch.claim, epoch.order
+    state, reason = _outcome(search.ending(), cut_short="Ray was stopped, or killed")
+    if not judging.is_set():  # else the next driver judges, and ends the sweep
+        with contextlib.suppress(Exception):
+            order.service.finish(claim, state, reason, time.time())
+    again = resume_command(order.settings, claim.sweep_id, order.ray_address)
+    epoch.display.note(f"Ray was stopped, or killed; go on with: {again}")
+    _quit()
 
 
 def _directory(epoch: _Epoch) -> Path:
@@ -193,7 +234,12 @@ def _directory(epoch: _Epoch) -> Path:
 
 
 def _search(epoch: _Epoch, directory: Path) -> tuple[Search, Retention]:
-    retention = Retention(directory / "trials", lambda number: search.checkpoint(number))  # noqa: PLW0108
+    scheduled = Champions(epoch.service.engine, epoch.patience).is_scheduled(epoch.claim.sweep_id)
+    retention = Retention(
+        directory / "trials",
+        lambda number: search.checkpoint(number),  # noqa: PLW0108
+        every_run=scheduled,
+    )
 
     def on_change(progress: Progress) -> None:
         retention(progress)

@@ -17,7 +17,7 @@ from search_spaces.parameters import Value
 from sweeps.core.plan import Probe, Slots
 from sweeps.core.spec import WEIGHT_WORDS, SweepSpec, spec_document, spec_from_document
 from sweeps.core.trial import TrialWorker
-from sweeps.launchers.runner import DriveOrder, Evaluation, IouType, Preflight
+from sweeps.launchers.runner import DriveOrder, Evaluation, IouType, Predicted, Preflight
 
 CHECKPOINT_S = 60.0
 """Seconds of training that a lost worker may cost."""
@@ -77,6 +77,12 @@ class DetectronRunner:
         from runners.evaluation.evaluate_file import evaluate_file  # noqa: PLC0415 - only this needs hotcoco
 
         return evaluate_file(annotations, predictions, iou_type, max_detections=max_detections)
+
+    def predict(self, champion: Path, images: Sequence[Path], out: Path) -> Predicted:
+        """Segments images on a GPU if there is one, else on the CPU."""
+        from runners.detectron.predict import predict  # noqa: PLC0415 - imports torch
+
+        return predict(champion, images, out)
 
     def write_dataset(self, directory: Path, *, train: int, val: int, size: int, seed: int) -> None:
         """Writes the synthetic data set and a spec for it."""

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 from runners.checkpoints import SCRAP
@@ -18,10 +19,13 @@ class Retention:
     Args:
         directory: Holds one directory a trial, named by its number in five digits or more.
         checkpoint_of: The directory of a trial's last checkpoint that the store has, or None.
+        every_run: Whether all runs of a finalist keep theirs: a schedule holds them against its champion's.
     """
 
-    def __init__(self, directory: Path, checkpoint_of: Callable[[int], str | None]) -> None:
-        self._directory, self._checkpoint_of = directory, checkpoint_of
+    def __init__(
+        self, directory: Path, checkpoint_of: Callable[[int], str | None], *, every_run: bool = False
+    ) -> None:
+        self._directory, self._checkpoint_of, self._every_run = directory, checkpoint_of, every_run
         self._dropped: set[int] = set()
         self._trimmed: set[int] = set()
 
@@ -52,8 +56,9 @@ class Retention:
                     shutil.rmtree(scrap, ignore_errors=True)
 
     def _kept(self, progress: Progress) -> set[int]:
-        groups = (next(filter(self._there, group), None) for group in progress.kept)
-        return {number for number in groups if number is not None} | progress.cut_off
+        most = None if self._every_run else 1
+        groups = (islice(filter(self._there, group), most) for group in progress.kept)
+        return {number for group in groups for number in group} | progress.cut_off
 
     def _trim(self, number: int) -> None:
         last, place = self._checkpoint_of(number), self._of(number)

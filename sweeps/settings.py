@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from sweeps.core.errors import UserError
 
@@ -72,6 +72,11 @@ class Settings:
     def sweep_directory(self, sweep_id: str) -> Path:
         """The directory of a sweep's checkpoints; workers on other machines must see it under this path."""
         return self.home / "sweeps" / sweep_id
+
+    def champion_directory(self, schedule: str) -> Path:
+        """The directory of a schedule's champions, `v1`, `v2`, ...; nothing deletes what is in it."""
+        name = quote(schedule, safe="")
+        return self.home / "champions" / (name if name.strip(".") else name.replace(".", "%2E"))
 
 
 def secret(environ: Mapping[str, str], name: str) -> str | None:

@@ -113,6 +113,28 @@ class Objective:
         )
         return ImageScores(ids, tuple(round(min(100.0, max(0.0, score)), 3) for score in scores))
 
+    def image_values(self, metric: str, params: Params, seed: int, iteration: int) -> tuple[float, ...]:
+        """A metric's share of each image, IMAGES of them, whose mean is what an evaluation measures.
+
+        As with real images some are hard for all trials, and a trial has some luck with each.
+
+        Raises:
+            ValueError: It is no metric, or the parameters are not of this space.
+        """
+        try:
+            mean = self.metrics(params, seed, iteration)[metric]
+        except KeyError as error:
+            raise ValueError(f"not measured here: {error.args[0]}") from error
+        unit = self._metrics[metric].end / 100 if metric not in COSTS else mean / 100
+        images = range(1, IMAGES + 1)
+        offsets = [
+            15 * normal(self._landscape_number, "difficulty", image)
+            + 3 * self._noise * normal(seed, iteration, metric, "image", image)
+            for image in images
+        ]
+        middle = sum(offsets) / IMAGES
+        return tuple(mean + unit * (offset - middle) for offset in offsets)
+
     def loss(self, params: Params, seed: int, iteration: int) -> float:
         """The training loss after so many iterations."""
         (final,) = self.landscape.values([MAIN], params).values()

@@ -6,10 +6,11 @@ from typing import Any
 
 from torch import nn
 
-from runners.evaluation.aim import aim_of
+from runners.evaluation.aim import Aim, aim_of
 from runners.evaluation.choice import Choice, choose
 from runners.evaluation.coco import MAX_DETECTIONS
-from runners.evaluation.inference_pass import BATCH_SIZE, TIMED_IMAGES, run_pass
+from runners.evaluation.detections import Detections
+from runners.evaluation.inference_pass import BATCH_SIZE, TIMED_IMAGES, Pass, run_pass
 from runners.evaluation.judge import judge
 from runners.evaluation.metrics import evaluate_detections
 from runners.evaluation.settings_grid import GridScorer
@@ -68,17 +69,10 @@ def evaluate(
     """
     timed_images = TIMED_IMAGES if cost else 0
     done = run_pass(model, val.truth, val.inputs, grid, batch_size=batch_size, timed_images=timed_images)
-    limit = max(MAX_DETECTIONS, *grid.detections_per_image, grid.default.detections_per_image)
+    limit = limit_of(grid)
     metrics = dict(done.cost)
     aimed, aim = aim_of(objective, val.truth.names, size_bins)
-    judged_by: Mapping[int, InferenceSettings] = {}
-    choice: Choice | None = None
-    if len(grid.combinations()) > 1:
-        scorer = GridScorer(done, len(val.truth.names), aim, max_detections=limit)
-        choice = choose(scorer, grid, [image.image_id for image in done.images])
-        judged_by = choice.judged_by
-    only = grid.combinations()[0]
-    detections = [done.detections(image, judged_by.get(image.image_id, only)) for image in done.images]
+    choice, detections = judged_detections(done, val.truth, grid, aim, limit)
     metrics |= evaluate_detections(val.truth, detections, max_detections=limit, size_bins=size_bins)
     worth, details = judge(val.truth, detections, masks=done.calibration)
     metrics |= worth
@@ -87,6 +81,36 @@ def evaluate(
         details = replace(details, settings=settings)
         metrics |= _settings_metrics(choice, metrics.get(aimed))
     return Evaluation(metrics, details)
+
+
+def limit_of(grid: SettingsGrid) -> int:
+    """Detections an image and category that count: COCO's 100, or the grid's, if it has more."""
+    return max(MAX_DETECTIONS, *grid.detections_per_image, grid.default.detections_per_image)
+
+
+def judged_detections(
+    done: Pass, truth: GroundTruth, grid: SettingsGrid, aim: Aim, limit: int
+) -> tuple[Choice | None, list[Detections]]:
+    """What a model says of each image at settings that were chosen on others.
+
+    Args:
+        done: A pass.
+        truth: The annotations of its images.
+        grid: What may be chosen.
+        aim: What it is chosen by.
+        limit: As `limit_of` has it.
+
+    Returns:
+        The choice, None where there is none; and one item an image.
+    """
+    judged_by: Mapping[int, InferenceSettings] = {}
+    choice: Choice | None = None
+    if len(grid.combinations()) > 1:
+        scorer = GridScorer(done, len(truth.names), aim, max_detections=limit)
+        choice = choose(scorer, grid, [image.image_id for image in done.images])
+        judged_by = choice.judged_by
+    only = grid.combinations()[0]
+    return choice, [done.detections(image, judged_by.get(image.image_id, only)) for image in done.images]
 
 
 def _settings_metrics(choice: Choice, judged: float | None) -> dict[str, float]:

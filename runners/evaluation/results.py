@@ -11,7 +11,16 @@ from runners.evaluation.run_lengths import broken_run_lengths
 from runners.evaluation.truth import GroundTruth
 from sweeps.launchers.runner import IouType
 
-__all__ = ["BoxTable", "IouType", "Results", "box_table", "check", "have_masks", "mask_results"]
+__all__ = [
+    "BoxTable",
+    "IouType",
+    "Results",
+    "box_results",
+    "box_table",
+    "check",
+    "have_masks",
+    "mask_results",
+]
 
 BoxTable: TypeAlias = NDArray[np.float64]
 """(N, 7) COCO results of boxes: image id, x, y, width, height, score, category id."""
@@ -86,6 +95,14 @@ def box_table(truth: GroundTruth, detections: Sequence[Detections]) -> BoxTable:
         for item in detections
     ]
     return np.concatenate([np.zeros((0, 7)), *rows])
+
+
+def box_results(truth: GroundTruth, detections: Sequence[Detections]) -> Results:
+    """The boxes as COCO results."""
+    return [
+        {"image_id": int(image), "category_id": int(category), "score": score, "bbox": tuple(box)}
+        for image, *box, score, category in box_table(truth, detections).tolist()
+    ]
 
 
 def _check_item(truth: GroundTruth, item: Detections) -> None:

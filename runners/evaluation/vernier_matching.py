@@ -1,9 +1,9 @@
-"""Masks, and their boundaries, matched with the truth through vernier."""
+"""Masks, their boundaries, and boxes, matched with the truth through vernier."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from vernier._core import EvalGrid, evaluate_boundary_grid, evaluate_segm_grid
+from vernier._core import EvalGrid, evaluate_bbox_grid, evaluate_boundary_grid, evaluate_segm_grid
 from vernier.instance import Breakdown
 
 from runners.evaluation.coco import COCO_AREAS, MAX_DETECTIONS, Accumulated, limits_of
@@ -17,7 +17,7 @@ DILATION_RATIO = 0.02
 def match(
     truth: GroundTruth,
     results: Results,
-    kind: Literal["segm", "boundary"],
+    kind: Literal["segm", "boundary", "bbox"],
     *,
     areas: Mapping[str, tuple[float, float]] = COCO_AREAS,
     max_detections: int = MAX_DETECTIONS,
@@ -27,7 +27,7 @@ def match(
 
     Args:
         truth: The annotations.
-        results: Checked COCO results with masks.
+        results: Checked COCO results with masks, or with boxes for `bbox`.
         kind: What IoU is taken of.
         areas: Name -> range of area in px², both ends included.
         max_detections: An image's and category's best detections that count, at least 1.
@@ -35,18 +35,21 @@ def match(
     """
     ranges = Breakdown.from_ranges("area", [(name, low, high) for name, (low, high) in areas.items()])
     # the box is asked for, and not read where areas are those of the masks
-    records: Any = [{**result, "bbox": (0.0, 0.0, 1.0, 1.0)} for result in results]
+    boxed = kind == "bbox"
+    records: Any = results if boxed else [{**result, "bbox": (0.0, 0.0, 1.0, 1.0)} for result in results]
     shared: dict[str, Any] = {
         "parity_mode": "strict",  # its other mode corrects what pycocotools does
         "max_dets_per_image": limits_of(max_detections)[-1],
         "use_cats": True,
         "area_ranges": ranges,
-        "dt_area": "mask",
+        "dt_area": "bbox" if boxed else "mask",
         "num_threads": 1,
         "retain_meta": keep_matches,
     }
     if kind == "boundary":
         return evaluate_boundary_grid(truth.dataset, records, dilation_ratio=DILATION_RATIO, **shared)
+    if boxed:
+        return evaluate_bbox_grid(truth.dataset, records, **shared)
     return evaluate_segm_grid(truth.dataset, records, **shared)
 
 

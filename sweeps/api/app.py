@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from sweeps.api import (
     routes_catalog,
+    routes_champions,
     routes_events,
     routes_findings,
     routes_health,
@@ -75,6 +76,7 @@ def create_app(service: SweepService, config: ServiceConfig | None = None) -> Fa
         routes_trials,
         routes_findings,
         routes_schedules,
+        routes_champions,
         routes_events,
         routes_catalog,
         routes_tokens,

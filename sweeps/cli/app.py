@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sweeps.bootstrap import open_service
-from sweeps.cli import remote, remote_findings, schedule, team, token
+from sweeps.cli import champion, remote, remote_findings, schedule, team, token
 from sweeps.cli.options import HomeOption, JsonOption, RayOption, WaitOption
 from sweeps.cli.output import data, print_error, print_json, words
 from sweeps.cli.where import choose_server, done_there, service_client
@@ -27,6 +27,7 @@ dataset_app = typer.Typer(help="Data sets.", no_args_is_help=True)
 app.add_typer(dataset_app, name="dataset")
 app.add_typer(token.app, name="token")
 app.add_typer(schedule.app, name="schedule")
+app.add_typer(champion.app, name="champion")
 
 
 def _print_version(wanted: bool) -> None:

@@ -15,18 +15,8 @@ if TYPE_CHECKING:
 
 REMOTE = frozenset(
     {
-        "submit",
-        "ls",
-        "show",
-        "pause",
-        "resume",
-        "extend",
-        "cancel",
-        "events",
-        "plan",
-        "importance",
-        "mirror",
-        "schedule",
+        *("submit", "ls", "show", "pause", "resume", "extend", "cancel"),
+        *("events", "plan", "importance", "mirror", "champion", "schedule"),
     }
 )
 """Commands that a service does, also where MASKSWEEP_SERVER alone names it."""
@@ -61,6 +51,11 @@ def choose_server(url: str | None, command: str | None) -> None:
             f"--server: {command} works on this machine: {LOCAL[command]}", f"a service does {there}"
         )
     _server.set(url)
+
+
+def named_server() -> str | None:
+    """The URL that `--server` names, or None."""
+    return _server.get()
 
 
 def service_client(home: Path | None, *, if_named: bool = False) -> "Client | None":

@@ -73,6 +73,34 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
+class PredictedImage:
+    """What a model found in an image.
+
+    Attributes:
+        image: The file.
+        overlay: A PNG of the image with masks, boxes and names drawn over it.
+        instances: Found.
+    """
+
+    image: Path
+    overlay: Path
+    instances: int
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What a model found in some images.
+
+    Attributes:
+        images: In the order in which they were given.
+        predictions: A COCO file: images, categories, and annotations with a score and a mask as RLE.
+    """
+
+    images: tuple[PredictedImage, ...]
+    predictions: Path
+
+
+@dataclass(frozen=True, slots=True)
 class DriveOrder:
     """One epoch of a sweep, to be driven in this process.
 
@@ -146,6 +174,19 @@ class Runner(Protocol):
 
         Raises:
             SpecInvalid: With everything that is wrong with the files, under `gt` and `predictions`.
+        """
+
+    def predict(self, champion: Path, images: Sequence[Path], out: Path) -> Predicted:
+        """Segments images with a champion, as it is to be used.
+
+        Args:
+            champion: Its directory.
+            images: Files that Pillow reads.
+            out: Directory for what comes out; made if absent.
+
+        Raises:
+            SpecInvalid: With every image that cannot be read.
+            UserError: The champion's files are not whole, or `out` cannot be written.
         """
 
     def drive(self, order: DriveOrder) -> None:

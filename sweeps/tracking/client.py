@@ -20,6 +20,9 @@ from sweeps.tracking.picture import ATTEMPT_TAG, SWEEP_TAG, TRIAL_TAG, DatasetPi
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+CHAMPION_TAG = "masksweep.champion"
+"""Of a registered model's version: which champion of its schedule it is, from 1."""
+
 MAX_METRICS = 1000  # in one batch, and entities in all
 MAX_PARAMS = 100
 _PAGE = 1000
@@ -168,6 +171,59 @@ class Tracker:
                     for each in datasets
                 ],
             )
+
+    def put_file(self, run_id: str, path: Path, place: str) -> None:
+        """Stores a file as an artifact in the directory `place`, in the place of one of its name there."""
+        with self._guarded():
+            self._client.log_artifact(run_id, str(path), place)
+
+    def model_versions(self, name: str) -> dict[str, str]:
+        """The versions of a registered model, MLflow's by ours; none if there is no such model.
+
+        A version that was not made by `register` is left out.
+        """
+        found: dict[str, str] = {}
+        token: str | None = None
+        while True:
+            with self._guarded():
+                page = self._client.search_model_versions(f"name = '{name}'", page_token=token)
+            for each in page:
+                if CHAMPION_TAG in each.tags:
+                    found.setdefault(each.tags[CHAMPION_TAG], str(each.version))
+            token = page.token
+            if not token:
+                return found
+
+    def register(self, name: str, run_id: str, place: str, version: int, tags: Mapping[str, str]) -> str:
+        """A new version of a registered model, which is made if need be; MLflow's number of it.
+
+        Args:
+            name: The model's; see `sweeps.tracking.names.model_name`.
+            run_id: The run that has its files,
+            place: in that directory of its artifacts.
+            version: Our own number, by which `model_versions` finds it.
+            tags: What else it is tagged with.
+        """
+        with self._guarded():
+            if not self._client.search_registered_models(f"name = '{name}'", max_results=1):
+                self._make_model(name)
+            root = self._client.get_run(run_id).info.artifact_uri
+            all_tags = {**tags, CHAMPION_TAG: str(version)}
+            source = f"{root}/{place}"
+            made = self._client.create_model_version(name, source, run_id, tags=all_tags)
+            return str(made.version)
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        """Lets an alias of a registered model name a version; nothing if it does already."""
+        with self._guarded():
+            self._client.set_registered_model_alias(name, alias, version)
+
+    def _make_model(self, name: str) -> None:
+        try:
+            self._client.create_registered_model(name)
+        except Exception as error:
+            if getattr(error, "error_code", "") != "RESOURCE_ALREADY_EXISTS":  # another mirror was faster
+                raise
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:

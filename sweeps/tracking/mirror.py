@@ -19,6 +19,7 @@ from sweeps.core.spec import spec_document
 from sweeps.core.states import AttemptState
 from sweeps.records import AttemptRecord, TrialRecord
 from sweeps.service import SweepService
+from sweeps.store.champions import Champions
 from sweeps.store.marks import (
     SWEEP,
     Mark,
@@ -45,6 +46,7 @@ from sweeps.tracking.picture import (
     measured_points,
     sweep_picture,
 )
+from sweeps.tracking.registry import Registry
 
 Step = Callable[[str], None]
 
@@ -170,6 +172,7 @@ class _Sync:
                 self._show(trials[attempt.number], attempt, mark, parent)
         self._compare(list(trials.values()))
         self._finish(list(trials.values()), parent)
+        self._crown(trials)
         if self._refused is not None:
             raise self._refused
         return MirrorState(
@@ -299,6 +302,16 @@ class _Sync:
 
         measured = self._service.measurements(self._sweep.sweep_id)
         return self._put(parent.run_id, importance_files(self._sweep.spec, trials, measured))
+
+    def _crown(self, trials: Mapping[int, TrialRecord]) -> None:
+        """Registers the champions that came of the sweep."""
+        runs = {n: self._marks[item_of(n, trial.attempt)].run_id for n, trial in trials.items()}
+        registry = Registry(Champions(self._engine), self._tracker, self._step)
+        try:
+            for mark in registry.registered(self._sweep.sweep_id, self._marks, runs):
+                self._save(mark)
+        except MirrorUnavailable as error:
+            self._refused = error
 
     # -- what a run shows
 

@@ -33,6 +33,11 @@ def legal_names(names: Iterable[str]) -> dict[str, str]:
     return {name: to if to == name or uses[to] == 1 else _marked(to, name) for name, to in legal.items()}
 
 
+def model_name(schedule: str) -> str:
+    """The registered model of a schedule; MLflow takes neither slashes nor colons there, nor we quotes."""
+    return f"masksweep-{re.sub(r'[^A-Za-z0-9_.-]', '_', schedule)}"
+
+
 def param_text(value: Value) -> str:
     """A parameter's value as MLflow shows it; a value beyond 6000 characters is cut and ends in its hash."""
     return clipped(str(value), MAX_PARAM_VALUE)

@@ -52,3 +52,10 @@ def test_of_a_finalists_runs_the_best_that_has_checkpoints_is_kept(trials):
     """The others go."""
     retention(trials)(replace(NOTHING, ended=frozenset({0, 1, 2, 3}), kept=((3, 2, 1),)))
     assert there(trials) == ["00002/e1a1i0000075"]
+
+
+def test_all_runs_of_a_schedules_finalist_are_kept(trials):
+    """Its champion is compared with each."""
+    every = Retention(trials, lambda number: str(trials / f"{number:05d}" / "e1a1i0000075"), every_run=True)
+    every(replace(NOTHING, ended=frozenset({0, 1, 2, 3}), kept=((3, 2, 1),)))
+    assert there(trials) == ["00001/e1a1i0000075", "00002/e1a1i0000075"]

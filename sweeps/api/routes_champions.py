@@ -1,0 +1,57 @@
+"""Champions, and what was decided of each night; read only: drivers make them."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from sweeps.api import models_champions as models
+from sweeps.api.context import CoreHere, Viewer
+from sweeps.api.cursors import read_cursor, write_cursor
+from sweeps.champions import champion_document, verdict_document
+from sweeps.store.champions import Champions
+
+router = APIRouter(prefix="/api/v1", tags=["champions"])
+
+ScheduleName = Annotated[
+    str,
+    Path(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="The schedule's name.",
+        examples=["nightly"],
+    ),
+]
+
+
+@router.get("/champions", summary="List champions")
+def champions(core: CoreHere, _: Viewer) -> models.ChampionsOut:
+    """Each schedule's champion, by name; schedules that have none yet are left out."""
+    found = [champion_document(each) for each in Champions(core.service.engine).reigning()]
+    return models.ChampionsOut.model_validate({"champions": found})
+
+
+@router.get("/schedules/{name}/champion", summary="Show a schedule's champion")
+def champion(core: CoreHere, _: Viewer, name: ScheduleName) -> models.ReigningOut:
+    """The best model so far, with its parameters and how to read it; null before the first."""
+    found = Champions(core.service.engine).champion(name)
+    document = None if found is None else champion_document(found)
+    return models.ReigningOut.model_validate({"champion": document})
+
+
+@router.get("/schedules/{name}/verdicts", summary="Say what was decided of each night")
+def verdicts(
+    core: CoreHere,
+    _: Viewer,
+    name: ScheduleName,
+    limit: Annotated[int, Query(ge=1, le=500, description="Items of a page.")] = 100,
+    cursor: Annotated[str | None, Query(max_length=2000, description="`next` of the page before.")] = None,
+) -> models.VerdictsOut:
+    """Whether a night's best became champion, and why, the latest night first."""
+    before = read_cursor("verdicts", cursor, (float,))
+    kept = Champions(core.service.engine)
+    found = kept.verdicts(name, before=float(before[0]) if before else None, limit=limit + 1)
+    shown, more = found[:limit], len(found) > limit
+    document = {
+        "verdicts": [verdict_document(each) for each in shown],
+        "next": write_cursor("verdicts", (shown[-1].fire_at,)) if more else None,
+    }
+    return models.VerdictsOut.model_validate(document)

@@ -1,0 +1,187 @@
+"""What the commands of `masksweep champion` do."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from sweeps.bootstrap import open_service
+from sweeps.champions import champion_document, verdict_document
+from sweeps.cli.columns import Column, fitted_table
+from sweeps.cli.output import data, minute, print_error, print_json, stdout_kept_clean, words
+from sweeps.cli.where import named_server
+from sweeps.core.errors import SpecInvalid, UserError
+from sweeps.settings import Settings
+from sweeps.store.champions import Champion, Champions
+
+if TYPE_CHECKING:
+    from sweeps.client import Client
+
+_SHOWN = 20
+"""Verdicts that are shown; `--json` has all of a home, and as many of a service."""
+
+
+def list_champions(home: Path | None, client: "Client | None", *, as_json: bool) -> None:
+    """Prints each schedule's champion."""
+    if client is not None:
+        rows = client.get("/champions")["champions"]
+    else:
+        rows = [champion_document(each) for each in _champions(home).reigning()]
+    if as_json:
+        print_json({"champions": rows})
+    elif rows:
+        columns = [
+            Column("schedule", tuple(row["schedule"] for row in rows), left=True),
+            Column("version", tuple(f"v{row['version']}" for row in rows)),
+            Column("value", tuple(_value(row) for row in rows), left=True),
+            Column("since", tuple(minute(row["promoted_at"]) for row in rows), left=True),
+            Column("sweep", tuple(row["sweep_id"] for row in rows), 1, left=True),
+            Column("trial", tuple(str(row["number"]) for row in rows)),
+        ]
+        data.print(fitted_table(columns, data.width))
+    else:
+        words.print("no champions yet")
+
+
+def show_champion(name: str, home: Path | None, client: "Client | None", *, as_json: bool) -> None:
+    """Prints a champion with the verdicts of its schedule.
+
+    Raises:
+        UnknownSchedule: There is no such schedule.
+    """
+    champion: Mapping[str, Any] | None
+    if client is not None:
+        answer = client.get(f"/schedules/{quote(name, safe='')}/champion")
+        champion = answer["champion"]
+        verdicts = client.get(f"/schedules/{quote(name, safe='')}/verdicts", limit=_SHOWN)["verdicts"]
+    else:
+        kept = _champions(home)
+        found = kept.champion(name)
+        champion = None if found is None else champion_document(found)
+        verdicts = [verdict_document(each) for each in kept.verdicts(name)]
+    if as_json:
+        print_json({"champion": champion, "verdicts": verdicts})
+        return
+    if champion is None:
+        words.print(f"schedule {name} has no champion yet", markup=False)
+    else:
+        _print_champion(champion)
+    _print_verdicts(verdicts[:_SHOWN])
+
+
+def _print_champion(champion: Mapping[str, Any]) -> None:
+    runs = f", the mean of {champion['runs']} runs" if champion["runs"] > 1 else ""
+    lines = {
+        "champion": f"v{champion['version']} of {champion['schedule']}, since"
+        f" {minute(champion['promoted_at'])}",
+        "value": f"{_value(champion)} when it was promoted{runs}",
+        "from": f"trial {champion['number']} of {champion['sweep_id']}",
+        "params": _pairs(champion["params"]) or "none",
+        "settings": _pairs(champion["settings"] or {}) or "none: it has no model",
+        "categories": ", ".join(champion["categories"]) or "none",
+        "files": champion["directory"],
+    }
+    for name, value in lines.items():
+        data.print(f"{name:<11} {value}", markup=False, soft_wrap=True)
+
+
+def _print_verdicts(verdicts: Sequence[Mapping[str, Any]]) -> None:
+    if not verdicts:
+        words.print("no night was judged yet")
+        return
+    columns = [
+        Column("night", tuple(minute(row["fire_at"]) for row in verdicts), left=True),
+        Column("verdict", tuple(row["decision"] for row in verdicts), left=True),
+        Column("reason", tuple(row["reason"] for row in verdicts), left=True),
+    ]
+    data.print(fitted_table(columns, data.width))
+
+
+def export_champion(name: str, directory: Path, home: Path | None, *, as_json: bool) -> None:
+    """Copies a champion's files; what only comparisons need stays.
+
+    Raises:
+        UserError: There is no champion, the directory is there, or it cannot be written.
+    """
+    champion = _here(name, home, "export")
+    if directory.exists():
+        raise UserError(f"{directory} is there already", "name a directory that is not")
+    try:
+        shutil.copytree(
+            champion.directory, directory, ignore=shutil.ignore_patterns("run*-*", "contents.json")
+        )
+    except (OSError, shutil.Error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"champion v{champion.version} cannot be copied to {directory}: {reason}") from error
+    files = sorted(path.name for path in directory.iterdir())
+    if as_json:
+        print_json({"directory": str(directory), "files": files, "champion": champion_document(champion)})
+    else:
+        data.print(f"{directory}: {', '.join(files)}", markup=False, soft_wrap=True)
+
+
+def predict_images(name: str, images: Sequence[Path], out: Path, home: Path | None, *, as_json: bool) -> int:
+    """Segments images and prints what was found; returns the exit code.
+
+    Raises:
+        UserError: There is no champion, or it is of a synthetic base.
+    """
+    from sweeps.launchers.runner import load_runner  # noqa: PLC0415 - only this needs the runner
+
+    champion = _here(name, home, "predict")
+    if champion.portrait.settings is None:
+        raise UserError(f"the champion of {name} is of a synthetic base: it is no model of images")
+    try:
+        with stdout_kept_clean():
+            found = load_runner().predict(Path(champion.directory), images, out)
+    except SpecInvalid as error:
+        print_error(error, "images")
+        return 2
+    rows = [
+        {"image": str(each.image), "overlay": str(each.overlay), "instances": each.instances}
+        for each in found.images
+    ]
+    if as_json:
+        print_json({"version": champion.version, "predictions": str(found.predictions), "images": rows})
+        return 0
+    for row in rows:
+        data.print(
+            f"{row['image']}: {row['instances']} found, {row['overlay']}", markup=False, soft_wrap=True
+        )
+    words.print(f"COCO annotations in {found.predictions}", markup=False)
+    return 0
+
+
+def _champions(home: Path | None) -> Champions:
+    return Champions(open_service(Settings.load(home)).engine)
+
+
+def _here(name: str, home: Path | None, command: str) -> Champion:
+    """A champion whose files are on this machine."""
+    if named_server():
+        raise UserError(
+            f"--server: champion {command} works on this machine, where the champion's files are",
+            "leave --server out, and name the home with --home",
+        )
+    champion = _champions(home).champion(name)
+    if champion is None:
+        raise UserError(f"schedule {name} has no champion yet", f"masksweep champion show {name} tells why")
+    if not Path(champion.directory).is_dir():
+        raise UserError(
+            f"champion v{champion.version} of {name} is not here: no such directory: {champion.directory}",
+            "its files are where its sweep ran",
+        )
+    return champion
+
+
+def _value(row: Mapping[str, Any]) -> str:
+    return f"{row['metric']} {row['value']:.4g}"
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {_short(value)}" for name, value in values.items())
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,281 @@
+"""Champions and verdicts in the store.
+
+A night is judged once: its verdict's key decides, and the champion that comes of it, the verdict and the
+events are one transaction, fenced by the epoch of the driver that judged. A champion is never changed: the
+next one has the next version.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from sweeps.core.champion import CONFIDENCE, Decision, Portrait, portrait_document, portrait_from
+from sweeps.core.errors import UnknownSchedule
+from sweeps.core.requests import RequestKind
+from sweeps.records import Claim
+from sweeps.store import sql
+from sweeps.store.engine import Patience, impatient, reading
+from sweeps.store.find import open_requests
+from sweeps.store.tables_night import champions, firings, schedule_events, schedules, verdicts
+from sweeps.store.write import write
+
+_T = TypeVar("_T")
+
+SCHEDULER = "masksweep-scheduler"
+"""Who asks a sweep to pause when its night is over, with a slash and the schedule's name."""
+
+_SOME = 5  # names that a hint has
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """A night that waits for its verdict. Times are seconds since the Unix epoch.
+
+    Attributes:
+        schedule: The schedule's name.
+        fire_at: Which night of it.
+        closed: Whether it is over, or its scheduler has asked its sweep to pause, as for its GPU-hours; the
+            sweep may go on in another one.
+        ends_at: When its window ends; None: it is open.
+        confidence: At which a champion is to be better, 0.5 to 1.
+    """
+
+    schedule: str
+    fire_at: float
+    closed: bool
+    ends_at: float | None
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """A champion that a schedule has or had.
+
+    Attributes:
+        schedule: The schedule's name.
+        version: From 1; the highest reigns.
+        sweep_id: The sweep,
+        number: and the trial that it was.
+        promoted_at: In seconds since the Unix epoch.
+        directory: Absolute, with its config, settings and weights.
+        portrait: What it is.
+    """
+
+    schedule: str
+    version: int
+    sweep_id: str
+    number: int
+    promoted_at: float
+    directory: str
+    portrait: Portrait
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was decided of a night's best.
+
+    Attributes:
+        schedule: The schedule's name.
+        fire_at: Which night of it, in seconds since the Unix epoch.
+        decision: What was decided,
+        reason: and why, in a line.
+        sweep_id: The night's sweep.
+        number: The trial that was judged, or None.
+        against: The version of the champion that it was held against, or None.
+        at: When, in seconds since the Unix epoch.
+        document: The comparison in numbers; empty where there was none.
+    """
+
+    schedule: str
+    fire_at: float
+    decision: Decision
+    reason: str
+    sweep_id: str
+    number: int | None
+    against: int | None
+    at: float
+    document: Mapping[str, Any]
+
+
+class Champions:
+    """Reads what schedules have for champions, and writes what a driver decided.
+
+    Args:
+        engine: Of a store whose schema is up to date.
+        patience: What is done while the store does not answer. A write that is tried again takes effect once.
+    """
+
+    def __init__(self, engine: Engine, patience: Patience = impatient) -> None:
+        self._engine, self._patience = engine, patience
+
+    def night_of(self, sweep_id: str) -> Night | None:
+        """The newest night of a sweep, if it waits for a verdict; None for a sweep that no schedule has."""
+        query = (
+            sa.select(firings, schedules.c.rule, verdicts.c.decision)
+            .join(schedules, schedules.c.name == firings.c.schedule)
+            .outerjoin(
+                verdicts,
+                sa.and_(verdicts.c.schedule == firings.c.schedule, verdicts.c.fire_at == firings.c.fire_at),
+            )
+            .where(firings.c.sweep_id == sweep_id)
+            .order_by(firings.c.fire_at.desc())
+            .limit(1)
+        )
+        with reading(self._engine, self._patience) as connection:
+            row = connection.execute(query).mappings().one_or_none()
+            if row is None or row["decision"] is not None:
+                return None
+            asked = any(
+                request.kind is RequestKind.PAUSE and request.by.startswith(f"{SCHEDULER}/")
+                for request in open_requests(connection, sweep_id)
+            )
+        confidence = float(row["rule"].get("confidence") or CONFIDENCE)
+        closed = asked or row["state"] == "CLOSED"
+        return Night(row["schedule"], row["fire_at"], closed, row["ends_at"], confidence)
+
+    def is_scheduled(self, sweep_id: str) -> bool:
+        """Whether a sweep is a schedule's."""
+        query = sa.select(sa.exists().where(firings.c.sweep_id == sweep_id))
+        with reading(self._engine, self._patience) as connection:
+            return bool(connection.execute(query).scalar())
+
+    def reigning(self) -> list[Champion]:
+        """Each schedule's champion, by name; schedules without one are left out."""
+        newest = sa.select(champions.c.schedule, sa.func.max(champions.c.version).label("newest"))
+        last = newest.group_by(champions.c.schedule).subquery()
+        same = sa.and_(last.c.schedule == champions.c.schedule, last.c.newest == champions.c.version)
+        query = sa.select(champions).join(last, same).order_by(champions.c.schedule)
+        with reading(self._engine, self._patience) as connection:
+            return [_champion(row) for row in connection.execute(query).mappings()]
+
+    def champion(self, schedule: str) -> Champion | None:
+        """The champion of a schedule, or None if it has none yet.
+
+        Raises:
+            UnknownSchedule: There never was such a schedule.
+        """
+        with reading(self._engine, self._patience) as connection:
+            _check_schedule(connection, schedule)
+            return newest(connection, schedule)
+
+    def champions(self, schedule: str) -> list[Champion]:
+        """All that a schedule has had, the newest first.
+
+        Raises:
+            UnknownSchedule: There never was such a schedule.
+        """
+        query = sa.select(champions).where(champions.c.schedule == schedule)
+        with reading(self._engine, self._patience) as connection:
+            _check_schedule(connection, schedule)
+            found = connection.execute(query.order_by(champions.c.version.desc())).mappings()
+            return [_champion(row) for row in found]
+
+    def of_sweep(self, sweep_id: str) -> list[Champion]:
+        """Champions that came of a sweep, by schedule and version."""
+        query = sa.select(champions).where(champions.c.sweep_id == sweep_id)
+        with reading(self._engine, self._patience) as connection:
+            found = connection.execute(query.order_by(champions.c.schedule, champions.c.version)).mappings()
+            return [_champion(row) for row in found]
+
+    def verdicts(
+        self, schedule: str, *, before: float | None = None, limit: int | None = None
+    ) -> list[Verdict]:
+        """What was decided of a schedule's nights, the latest first.
+
+        Args:
+            schedule: Its name.
+            before: Only nights with an earlier fire time, in seconds since the Unix epoch.
+            limit: At most so many.
+
+        Raises:
+            UnknownSchedule: There never was such a schedule.
+        """
+        query = sa.select(verdicts).where(verdicts.c.schedule == schedule)
+        if before is not None:
+            query = query.where(verdicts.c.fire_at < before)
+        with reading(self._engine, self._patience) as connection:
+            _check_schedule(connection, schedule)
+            found = connection.execute(query.order_by(verdicts.c.fire_at.desc()).limit(limit)).mappings()
+            return [_verdict(row) for row in found]
+
+    def judge(
+        self, claim: Claim, verdict: Verdict, champion: Champion | None, *, reigning: int | None
+    ) -> bool:
+        """Writes a verdict, and the champion that comes of it, all or nothing.
+
+        Args:
+            claim: The driver's licence.
+            verdict: On a night of its sweep.
+            champion: The next version, where the decision crowns one.
+            reigning: The version that was champion when this was decided, or None.
+
+        Returns:
+            False, with nothing changed, if the night has a verdict already, or another champion has come in
+            between: then it is to be judged again.
+
+        Raises:
+            StaleEpoch: Another driver has taken the sweep over.
+        """
+
+        def body(connection: Connection) -> bool:
+            sql.fence(connection, claim, verdict.at)
+            reigns = newest(connection, verdict.schedule, locked=True)
+            if (reigns.version if reigns else None) != reigning:
+                return False
+            row = {**_row(verdict), "decision": verdict.decision.value}
+            if not sql.add_new(connection, verdicts, row):
+                return False
+            data: dict[str, Any] = {"decision": verdict.decision.value, "reason": verdict.reason}
+            data |= {"sweep_id": verdict.sweep_id, "number": verdict.number, "against": verdict.against}
+            if champion is not None:
+                document = portrait_document(champion.portrait)
+                values = {**_row(champion), "document": document}
+                del values["portrait"]
+                connection.execute(sa.insert(champions), values)
+                data["version"] = champion.version
+            told = {"schedule": verdict.schedule, "fire_at": verdict.fire_at, "at": verdict.at}
+            told |= {"kind": "firing.judged", "data": data, "by": None}
+            connection.execute(sa.insert(schedule_events), told)
+            of_sweep = {"schedule": verdict.schedule, "fire_at": verdict.fire_at, **data}
+            sql.add_sweep_event(connection, claim, "sweep.judged", verdict.at, of_sweep)
+            return True
+
+        return self._write(body)
+
+    def _write(self, body: Callable[[Connection], _T]) -> _T:
+        return write(self._engine, self._patience, body)
+
+
+def newest(connection: Connection, schedule: str, *, locked: bool = False) -> Champion | None:
+    """The champion of a schedule; `locked`: nobody else makes one until the transaction is over."""
+    if locked:  # on SQLite whoever writes is alone
+        hold = sa.select(schedules.c.name).where(schedules.c.name == schedule).with_for_update()
+        connection.execute(hold)
+    query = sa.select(champions).where(champions.c.schedule == schedule)
+    row = connection.execute(query.order_by(champions.c.version.desc()).limit(1)).mappings().one_or_none()
+    return None if row is None else _champion(row)
+
+
+def _check_schedule(connection: Connection, name: str) -> None:
+    if connection.execute(sa.select(sa.exists().where(schedules.c.name == name))).scalar():
+        return
+    some = sa.select(schedules.c.name).order_by(schedules.c.name).limit(_SOME)
+    there = ", ".join(connection.execute(some).scalars())
+    hint = f"there is {there}" if there else "there is no schedule yet"
+    raise UnknownSchedule(f"no schedule {name!r}", hint)
+
+
+def _champion(row: Any) -> Champion:
+    values = dict(row)
+    return Champion(portrait=portrait_from(values.pop("document")), **values)
+
+
+def _verdict(row: Any) -> Verdict:
+    return Verdict(**{**row, "decision": Decision(row["decision"])})
+
+
+def _row(record: Champion | Verdict) -> dict[str, Any]:
+    return {each.name: getattr(record, each.name) for each in fields(record)}

@@ -1,0 +1,223 @@
+"""A night's best is held against the champion: what is written, once, and what stays when a driver dies."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from runners.champion import files
+from runners.champion.contest import hold
+from runners.champion.judging import judge
+from sweeps.core.champion import Decision
+from sweeps.core.replicates import replicate_number
+from sweeps.core.requests import RequestKind
+from sweeps.core.states import SweepState
+from sweeps.core.stops import Limit
+from sweeps.core.trial import Suggestion
+from sweeps.store.champions import SCHEDULER, Champions
+from sweeps.store.control import SweepControl
+from sweeps.testing import COMPLETED, PRUNED, make_report, make_spec
+from tests.nights import CURVES, SCHEDULE, SPACE, Nights
+
+
+@pytest.fixture
+def world(tmp_path):
+    return Nights(tmp_path)
+
+
+def test_the_first_nights_best_is_champion(world):
+    """It has a directory of its own, a row, a verdict with its reason, and events of schedule and sweep."""
+    bad, good = world.rates()
+    verdict = world.judge(world.night(bad, good))
+    assert (verdict.decision, verdict.number, verdict.against) == (Decision.FIRST, 1, None)
+    champion = world.champions.champion(SCHEDULE)
+    assert (champion.version, champion.number, champion.portrait.params) == (1, 1, {"solver.base_lr": good})
+    told = json.loads((Path(champion.directory) / "champion.json").read_text())
+    assert (told["schedule"], told["version"], told["runs"][0]["seed"]) == (SCHEDULE, 1, 1001)
+    assert world.champions.verdicts(SCHEDULE) == [verdict]
+    assert world.service.events(champion.sweep_id)[-1].kind == "sweep.judged"
+    assert world.champions.reigning() == [champion]
+
+
+def test_what_is_better_is_promoted_and_what_is_not_is_not(world):
+    """Three nights: a champion, one that is no better, one that is."""
+    bad, good = world.rates()
+    world.judge(world.night(bad))
+    kept = world.judge(world.night(bad * 1.01, bad))
+    assert (kept.decision, kept.against) == (Decision.KEPT, 1)
+    promoted = world.judge(world.night(good, bad))
+    assert (promoted.decision, promoted.number, promoted.against) == (Decision.PROMOTED, 0, 1)
+    assert "at 95% confidence over 40 images, 2 candidates" in promoted.reason
+    assert promoted.document["low"] > 0
+    assert [each.version for each in world.champions.champions(SCHEDULE)] == [2, 1]
+    assert world.kept() == ["v1", "v2"]
+
+
+def test_the_confidence_is_the_schedules_own(tmp_path):
+    """A rule's `confidence` is what the reason names."""
+    world = Nights(tmp_path, confidence=0.8)
+    bad, good = world.rates()
+    world.judge(world.night(bad))
+    assert "at 80% confidence" in world.judge(world.night(good)).reason
+
+
+def test_a_night_is_judged_once(world):
+    """Another driver that ends the sweep finds the verdict, and changes nothing."""
+    claim = world.night(world.rates()[1])
+    assert world.judge(claim) is not None
+    again = world.service.claim(claim.sweep_id, world.clock())
+    assert judge(world.bench(again), SweepState.COMPLETED) is None
+    assert len(world.champions.champions(SCHEDULE)) == 1
+
+
+def test_a_paused_night_is_judged_when_its_window_is_over(world):
+    """A sweep that somebody paused goes on tonight; one whose window closed has a best by then."""
+    _, good = world.rates()
+    open_one = world.night(good, ends_at=world.clock() + 2 * 86_400)
+    assert world.judge(open_one, SweepState.PAUSED) is None
+    world.clock.tick(3 * 86_400)
+    assert world.judge(open_one, SweepState.PAUSED).decision is Decision.FIRST
+    closed = world.night(good, state="CLOSED")
+    assert world.judge(closed, SweepState.CANCELLED) is None
+
+
+def test_a_night_that_its_scheduler_ends_early_is_judged(world):
+    """As for its GPU-hours: the window is open, and the request says that the night is over."""
+    claim = world.night(world.rates()[1], ends_at=world.clock() + 2 * 86_400)
+    control = SweepControl(world.engine, is_dead=lambda _: False)
+    control.ask(claim.sweep_id, RequestKind.PAUSE, by="ann", now=world.clock.tick())
+    assert world.judge(claim, SweepState.PAUSED) is None
+    other = world.night(world.rates()[1], ends_at=world.clock() + 2 * 86_400)
+    asker = f"{SCHEDULER}/{SCHEDULE}"
+    control.ask(other.sweep_id, RequestKind.PAUSE, by=asker, now=world.clock.tick(), reason="GPU-hours")
+    assert world.judge(other, SweepState.PAUSED).decision is Decision.FIRST
+
+
+def test_a_paused_night_without_a_full_trial_waits_for_the_next(world):
+    """Nothing is said of it: the sweep goes on in another night. At a sweep's end it has no candidate."""
+    claim = world.night(ends_at=0.0)
+    world.trial(claim, 0, 0.01, 5, PRUNED)
+    assert world.judge(claim, SweepState.PAUSED) is None
+    verdict = world.judge(claim, SweepState.COMPLETED)
+    assert (verdict.decision, verdict.reason) == (Decision.NO_CANDIDATE, "no trial was trained in full")
+
+
+def test_a_candidate_breaks_no_constraint(world):
+    """The best that keeps them is judged, or nobody is."""
+    spec = make_spec(base=CURVES, space=SPACE, dataset=None, constraints=["segm/AP >= 99.9"])
+    verdict = world.judge(world.night(*world.rates(), spec=spec))
+    assert verdict.decision is Decision.NO_CANDIDATE
+    assert verdict.reason == "of 2 trained in full none keeps the constraints"
+
+
+def test_a_sweep_of_no_schedule_is_not_judged(world):
+    """Nothing happens."""
+    sweep_id = world.service.create(world.spec, fingerprint="f", now=world.clock()).sweep_id
+    claim = world.service.claim(sweep_id, world.clock())
+    assert world.judge(claim, SweepState.COMPLETED) is None
+
+
+def test_a_driver_that_dies_in_between_leaves_nothing_double(world, monkeypatch):
+    """Before the copy, after it, and before and after the commit: the next driver ends with one champion."""
+
+    class Died(BaseException):
+        pass
+
+    def dies(*_, **__):
+        raise Died
+
+    written = Champions.judge
+
+    def dies_after(*arguments, **named):
+        written(*arguments, **named)
+        raise Died
+
+    places = [(files, "keep", dies), (Champions, "judge", dies), (Champions, "judge", dies_after)]
+    for count, (where, name, fault) in enumerate(places):
+        bad, good = world.rates()
+        claim = world.night(good if count else bad, bad)
+        with monkeypatch.context() as patched:
+            patched.setattr(where, name, fault)
+            with pytest.raises(Died):
+                world.judge(claim)
+        again = world.service.claim(claim.sweep_id, world.clock.tick())
+        judge(world.bench(again), SweepState.COMPLETED)
+        assert len(world.champions.verdicts(SCHEDULE)) == count + 1
+        versions = sorted(each.version for each in world.champions.champions(SCHEDULE))
+        assert world.kept() == [f"v{version}" for version in versions]
+
+
+def test_a_driver_that_lost_its_sweep_writes_nothing(world):
+    """Fenced: the verdict is the new driver's to write, and no directory stays."""
+    from sweeps.core.errors import StaleEpoch
+
+    claim = world.night(world.rates()[1])
+    world.service.claim(claim.sweep_id, world.clock())
+    with pytest.raises(StaleEpoch):
+        judge(world.bench(claim), SweepState.COMPLETED)
+    assert world.champions.verdicts(SCHEDULE) == []
+
+
+def test_who_comes_second_is_held_against_the_new_champion(world):
+    """Two nights judged at once: the second one's verdict is against what the first one made."""
+    bad, good = world.rates()
+    world.judge(world.night(bad))
+    first, second = world.night(good), world.night(good)
+
+    def hold_late(contest):
+        if world.champions.champion(SCHEDULE).version == 1:
+            world.judge(first)
+        return hold(contest)
+
+    world.service.finish(second, SweepState.STOPPING, "done", world.clock.tick(), limit=Limit.TRIALS)
+    verdict = judge(world.bench(second, hold=hold_late), SweepState.COMPLETED)
+    assert (verdict.decision, verdict.against) == (Decision.KEPT, 2)
+
+
+def test_what_cannot_be_compared_leaves_the_champion(world):
+    """A champion whose files are gone, or another objective: FAILED, with the reason."""
+    _, good = world.rates()
+    world.judge(world.night(good))
+    champion = world.champions.champion(SCHEDULE)
+    (Path(champion.directory) / "champion.json").unlink()
+    verdict = world.judge(world.night(good))
+    assert (verdict.decision, verdict.against) == (Decision.FAILED, 1)
+    assert "trial 0 cannot be compared with champion v1: " in verdict.reason
+    assert "champion.json" in verdict.reason
+    assert world.champions.champion(SCHEDULE) == champion
+
+
+def test_a_real_model_is_judged_by_what_can_be_drawn_again(world):
+    """Recall, latency and the like are refused in words; AP in all its kinds is not."""
+    from sweeps.core.champion import unsupported
+
+    for metric in ("segm/AP", "segm/AP50", "segm/AP_tiny", "segm/AP-gear", "bbox/APs", "boundary/AP"):
+        assert unsupported(metric) is None
+    for metric in ("segm/AR100", "latency/ms_per_image", "segm/AP_tiny_low", "overlap/AP_crowded"):
+        assert unsupported(metric).startswith(f"{metric} cannot be measured again")
+    spec = make_spec(objectives=[{"metric": "segm/AR100"}])
+    claim = world.night(spec=spec)
+    world.service.add_trial(claim, Suggestion(0, {}, 1), {}, world.clock.tick())
+    report = make_report(0, 1, 300, metrics={"segm/AR100": 50.0}, checkpoint="/gone")
+    world.service.record(claim, report, outcome=COMPLETED, sampler_attrs=None, now=world.clock.tick())
+    assert world.judge(claim).decision is Decision.FAILED
+
+
+def test_replicates_of_both_sides_are_compared(world):
+    """A champion keeps all its runs, and the reason says how many there were on either side."""
+    bad, good = world.rates()
+    spec = make_spec(base=CURVES, space=SPACE, dataset=None, replicates={"runs": 2, "finalists": 1})
+
+    def night(rate):
+        claim = world.night(rate, spec=spec)
+        seed = 1000 * world.nights + 500
+        world.trial(claim, replicate_number(0, 1), rate, seed, replicate_of=0)
+        return world.judge(claim)
+
+    assert night(bad).decision is Decision.FIRST
+    champion = world.champions.champion(SCHEDULE)
+    assert champion.portrait.runs == 2
+    assert [run.seed for run in files.read(Path(champion.directory)).runs] in ([1000, 1500], [1500, 1000])
+    promoted = night(good)
+    assert promoted.decision is Decision.PROMOTED
+    assert promoted.reason.endswith("1 candidate, 2 against 2 runs")
