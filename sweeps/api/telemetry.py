@@ -10,9 +10,10 @@ from prometheus_client.metrics_core import Metric
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sweeps.api.feed import Feed
+from sweeps.core.notices import DeliveryState
 from sweeps.core.states import SweepState, TrialState
 from sweeps.service import SweepService
-from sweeps.store.totals import totals
+from sweeps.store.totals import Totals, totals
 
 _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -82,7 +83,18 @@ class Telemetry:
         listeners = GaugeMetricFamily(
             "masksweep_event_listeners", "Who follows the event stream.", value=self._feed.listeners
         )
-        return [by_state, trials, queue, gpu_s, best, lag, listeners]
+        return [by_state, trials, queue, gpu_s, best, lag, listeners, *_notifications(found)]
+
+
+def _notifications(found: Totals) -> Iterable[Metric]:
+    waiting = found.deliveries.get(DeliveryState.WAITING, 0)
+    yield GaugeMetricFamily(
+        "masksweep_notifications_waiting", "Messages that no place has taken yet.", value=waiting
+    )
+    failed = found.deliveries.get(DeliveryState.GIVEN_UP, 0)
+    yield GaugeMetricFamily(
+        "masksweep_notifications_failed", "Messages that were given up after a day.", value=failed
+    )
 
 
 class _Stored:
