@@ -251,7 +251,7 @@ def _row(notice: Notice) -> dict[str, object]:
 def _delivery(row: RowMapping | Mapping[str, object]) -> Delivery:
     values = dict(row)
     values |= {"state": DeliveryState(str(row["state"])), "kind": NoticeKind(str(row["kind"]))}
-    return Delivery(**values)  # type: ignore[arg-type]  # the columns are the attributes
+    return Delivery(**values)
 
 
 def _slices(all_of: Sequence[str], size: int = 500) -> Iterable[Sequence[str]]:
