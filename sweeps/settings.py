@@ -79,23 +79,29 @@ class Settings:
         return self.home / "champions" / (name if name.strip(".") else name.replace(".", "%2E"))
 
 
-def secret(environ: Mapping[str, str], name: str) -> str | None:
+def secret(environ: Mapping[str, str], name: str, *, file_name: str | None = None) -> str | None:
     """A variable that may hold a password: `NAME`, or what is in the file that `NAME_FILE` names.
+
+    Args:
+        environ: The environment.
+        name: Of the variable.
+        file_name: Of the one that names the file, where it is not `NAME_FILE`.
 
     Raises:
         UserError: That file cannot be read or is empty: a secret that is not there must not turn into the
             default, a store of its own.
     """
-    file = environ.get(f"{name}_FILE")
+    file_name = file_name or f"{name}_FILE"
+    file = environ.get(file_name)
     if not file or environ.get(name):
         return environ.get(name) or None
     try:
         held = Path(file).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
-        raise UserError(f"{name}_FILE: {file} cannot be read: {reason}") from error
+        raise UserError(f"{file_name}: {file} cannot be read: {reason}") from error
     if not held:
-        raise UserError(f"{name}_FILE: {file} is empty", f"write into it what {name} would be")
+        raise UserError(f"{file_name}: {file} is empty", f"write into it what {name} would be")
     return held
 
 

@@ -33,6 +33,27 @@ class ImportanceOut(BaseModel):
     objectives: list[ObjectiveImportanceOut]
 
 
+class NightOut(BaseModel):
+    """A night of a schedule. Times are seconds since the Unix epoch."""
+
+    schedule: str
+    fire_at: float = Field(description="Which night of it.")
+    state: str
+    started_at: float | None
+    ended_at: float | None
+    decision: str | None = Field(description="What was decided of its best, or null.")
+    verdict: str | None = Field(description="Why, in words.")
+    compare_url: str | None = Field(description="MLflow's comparison of the best trials that ran in it.")
+
+
+class NightsOut(BaseModel):
+    """The nights of a sweep, first to last; none of one that no schedule fired."""
+
+    sweep_id: str
+    compare_url: str | None = Field(description="MLflow's comparison of the sweep's best trials, or null.")
+    nights: list[NightOut]
+
+
 class MirroredOut(BaseModel):
     """Where MLflow shows a sweep."""
 

@@ -1,7 +1,7 @@
 """What a sweep has shown: which knobs mattered, and its picture in MLflow."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
@@ -9,6 +9,7 @@ from starlette.responses import Response
 from sweeps.api import models_findings as models
 from sweeps.api.context import Core, CoreHere, Made, OnceHere, Operator, SweepId, Viewer
 from sweeps.core.errors import WrongState
+from sweeps.store.sweep_nights import sweep_nights
 
 router = APIRouter(prefix="/api/v1/sweeps/{sweep_id}", tags=["findings"])
 
@@ -29,6 +30,24 @@ def importance(
     sweep, found = importances_of(core.service, sweep_id, iterations)
     document = {"sweep_id": sweep.sweep_id, "objectives": importance_document(found)}
     return models.ImportanceOut.model_validate(document)
+
+
+@router.get("/nights", summary="Say which nights a sweep was of")
+def nights(core: CoreHere, _: Viewer, sweep_id: SweepId) -> models.NightsOut:
+    """The nights of schedules, each with the link to MLflow's comparison of its finalists."""
+    from sweeps.tracking.mirror import Mirror  # noqa: PLC0415 - imports matplotlib
+    from sweeps.tracking.nights import night_documents  # noqa: PLC0415 - the same
+
+    sweep = core.service.sweep(sweep_id)
+    found = sweep_nights(core.service.engine, sweep.sweep_id)
+    document: dict[str, Any] = {"sweep_id": sweep.sweep_id}
+    if core.config.tracking_uri is None:
+        without = [{**asdict(night), "compare_url": None} for night in found]
+        return models.NightsOut.model_validate({**document, "compare_url": None, "nights": without})
+    mirror = Mirror(core.service, core.config.tracking_uri, artifact_root=core.config.artifact_root)
+    document["compare_url"] = mirror.links(sweep.sweep_id).compare_url
+    document["nights"] = night_documents(mirror, sweep.sweep_id, found)
+    return models.NightsOut.model_validate(document)
 
 
 @router.post("/mirror", response_model=models.MirroredOut, summary="Bring MLflow up to the store")

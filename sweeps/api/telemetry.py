@@ -10,11 +10,12 @@ from prometheus_client.metrics_core import Metric
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sweeps.api.feed import Feed
+from sweeps.core.notices import DeliveryState
 from sweeps.core.states import SweepState, TrialState
 from sweeps.schedules.nights import FiringState, ScheduleState
 from sweeps.service import SweepService
 from sweeps.store.schedule_totals import schedule_totals
-from sweeps.store.totals import totals
+from sweeps.store.totals import Totals, totals
 
 _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -84,7 +85,8 @@ class Telemetry:
         listeners = GaugeMetricFamily(
             "masksweep_event_listeners", "Who follows the event stream.", value=self._feed.listeners
         )
-        return [by_state, trials, queue, gpu_s, best, lag, listeners, *self._of_schedules(now)]
+        mine = [by_state, trials, queue, gpu_s, best, lag, listeners]
+        return [*mine, *self._of_schedules(now), *_notifications(found)]
 
     def _of_schedules(self, now: float) -> Iterable[Metric]:
         found = schedule_totals(self._service.engine, now)
@@ -104,6 +106,17 @@ class Telemetry:
             value=found.lag_s,
         )
         return [schedules, nights, lag]
+
+
+def _notifications(found: Totals) -> Iterable[Metric]:
+    waiting = found.deliveries.get(DeliveryState.WAITING, 0)
+    yield GaugeMetricFamily(
+        "masksweep_notifications_waiting", "Messages that no place has taken yet.", value=waiting
+    )
+    failed = found.deliveries.get(DeliveryState.GIVEN_UP, 0)
+    yield GaugeMetricFamily(
+        "masksweep_notifications_failed", "Messages that were given up after a day.", value=failed
+    )
 
 
 class _Stored:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sweeps.bootstrap import open_service
-from sweeps.cli import champion, remote, remote_findings, schedule, team, token
+from sweeps.cli import champion, notify, remote, remote_findings, schedule, team, token
 from sweeps.cli.options import HomeOption, JsonOption, RayOption, WaitOption
 from sweeps.cli.output import data, print_error, print_json, words
 from sweeps.cli.where import choose_server, done_there, service_client
@@ -28,6 +28,7 @@ app.add_typer(dataset_app, name="dataset")
 app.add_typer(token.app, name="token")
 app.add_typer(schedule.app, name="schedule")
 app.add_typer(champion.app, name="champion")
+app.add_typer(notify.app, name="notify")
 
 
 def _print_version(wanted: bool) -> None:
@@ -254,6 +255,24 @@ def importance(
     from sweeps.cli.importance import show_importance  # noqa: PLC0415 - imports Optuna
 
     show_importance(open_service(Settings.load(home)), sweep_id, iterations, as_json=as_json)
+
+
+@app.command()
+def compare(
+    names: Annotated[
+        list[str],
+        typer.Argument(help="Two or more: SWEEP for its best trial, or SWEEP/TRIAL.", show_default=False),
+    ],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show sweeps or trials side by side: metrics, parameters, what differs in their specs."""
+    from sweeps.cli.compare import compare_here, compare_there  # noqa: PLC0415 - only this compares
+
+    if done_there(home, lambda client: compare_there(client, names, as_json=as_json)):
+        return
+    settings = Settings.load(home)
+    compare_here(open_service(settings), settings, names, as_json=as_json)
 
 
 @app.command()

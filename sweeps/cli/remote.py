@@ -62,7 +62,7 @@ def show_sweep(client: "Client", sweep_id: str, *, as_json: bool) -> None:
         front = client.get(f"{path}/pareto")["standings"]
         print_json({**document, "trials": trials, "front": [each["number"] for each in front]})
         return
-    sweep, records = _sweep_record(document), [_trial_record(trial) for trial in trials]
+    sweep, records = sweep_record(document), [trial_record(trial) for trial in trials]
     data.print(leaderboard_table(sweep, records, data.width))
     failures = trouble(records)
     if failures:
@@ -162,7 +162,8 @@ def print_event(event: Mapping[str, Any], *, as_json: bool) -> None:
     data.print(line.rstrip(), markup=False, soft_wrap=True)
 
 
-def _sweep_record(document: Mapping[str, Any]) -> SweepRecord:
+def sweep_record(document: Mapping[str, Any]) -> SweepRecord:
+    """A sweep from the service's document of it."""
     spec = spec_from_document(json.dumps(document["spec"]))
     return SweepRecord(
         sweep_id=document["sweep_id"],
@@ -182,7 +183,8 @@ def _sweep_record(document: Mapping[str, Any]) -> SweepRecord:
     )
 
 
-def _trial_record(document: Mapping[str, Any]) -> TrialRecord:
+def trial_record(document: Mapping[str, Any]) -> TrialRecord:
+    """A trial from the service's document of it; what it leaves out is empty."""
     return TrialRecord(
         number=document["number"],
         state=TrialState(document["state"]),

@@ -1,10 +1,11 @@
 """`masksweep serve`: the service that a team shares."""
 
 import logging
+import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +21,14 @@ from sweeps.cli.output import words
 from sweeps.core.errors import UserError
 from sweeps.invocation import command
 from sweeps.launchers.choice import make_launcher
+from sweeps.notify.notifier import Notifier
+from sweeps.notify.places import Place, read_places
 from sweeps.service import SweepService
 from sweeps.settings import Settings
 from sweeps.store.tokens import Tokens
 from sweeps.supervisor.scheduler import Scheduler
 from sweeps.supervisor.supervisor import Supervisor
+from sweeps.tracking.mirror import Mirror
 
 STREAMS_S = 3
 """Seconds that open event streams get when the service stops."""
@@ -51,8 +55,9 @@ def serve(settings: Settings, listening: Listening, *, supervise: bool) -> None:
     """Answers requests until it is told to stop (Ctrl-C or SIGTERM).
 
     Raises:
-        UserError: The store cannot be opened, or the address is taken.
+        UserError: The store cannot be opened, the address is taken, or places to notify are wrong.
     """
+    places = read_places()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # what it loads, at each start
     service = open_service(settings, create=True)
@@ -84,10 +89,16 @@ def serve(settings: Settings, listening: Listening, *, supervise: bool) -> None:
         words.print(f"\nhint: nobody has a token yet: {hint}", markup=False)
     if not settings.data_roots:
         words.print("hint: MASKSWEEP_DATA_ROOTS is not set: specs can name no data", markup=False)
+    for place in places:
+        told = ", ".join(sorted(place.kinds))
+        words.print(f"it notifies {place.place_id} of: {told}", markup=False)
     # uvicorn raises the signal that stopped it once more at its end, before the supervisor has stopped
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stopped_already)
-    with _supervised(service, settings) if supervise else nullcontext():
+    with (
+        _notifying(service, settings, places) if places else nullcontext(),
+        _supervised(service, settings) if supervise else nullcontext(),
+    ):
         uvicorn.Server(config).run(sockets=[bound])
 
 
@@ -132,3 +143,16 @@ def _supervised(service: SweepService, settings: Settings) -> Iterator[None]:
         stop.set()
         for thread in threads:
             thread.join()
+
+
+@contextmanager
+def _notifying(service: SweepService, settings: Settings, places: Sequence[Place]) -> Iterator[None]:
+    """People are told meanwhile what happens."""
+    mirror = Mirror(service, settings.tracking_uri, artifact_root=settings.artifact_root)
+    by = f"{socket.gethostname()}/{os.getpid()}"
+    notifier = Notifier(service, places, lambda sweep_id: mirror.links(sweep_id).compare_url, by=by)
+    notifier.start()
+    try:
+        yield
+    finally:
+        notifier.stop()

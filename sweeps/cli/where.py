@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 REMOTE = frozenset(
     {
-        *("submit", "ls", "show", "pause", "resume", "extend", "cancel"),
-        *("events", "plan", "importance", "mirror", "champion", "schedule"),
+        *("submit", "ls", "show", "pause", "resume", "extend", "cancel", "events"),
+        *("plan", "compare", "importance", "mirror", "champion", "schedule"),
     }
 )
 """Commands that a service does, also where MASKSWEEP_SERVER alone names it."""
@@ -32,6 +32,7 @@ LOCAL = MappingProxyType(
         "evaluate": "it scores files of this machine with the runner installed here",
         "dataset": "it writes files on this machine",
         "serve": "it is the service",
+        "notify": "it sends from this machine, and lists what the store here has",
     }
 )
 """Commands that no service does, each with why."""

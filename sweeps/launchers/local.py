@@ -108,6 +108,7 @@ def driver_environment(settings: Settings) -> dict[str, str]:
         environment["MASKSWEEP_STORE_URL"] = settings.store_url
     if settings.artifact_root is None:
         environment["MLFLOW_TRACKING_URI"] = settings.tracking_uri
+    environment.pop("MASKSWEEP_NOTIFY_URLS", None)  # secrets that drivers and workers have no use for
     return environment
 
 

@@ -46,6 +46,7 @@ firings = sa.Table(  # the nights
     sa.Column("gpu_s_before", sa.Double),  # what its sweep had held when this night began
     sa.Index(None, "state", "ends_at"),
     sa.Index(None, "sweep_id"),
+    sa.Index(None, "ended_at"),  # whoever tells of nights asks for those that ended lately
 )
 
 schedule_events = sa.Table(  # what was done to a schedule, by whom and when
@@ -89,6 +90,16 @@ verdicts = sa.Table(  # what was decided of a night's best, once
     sa.ForeignKeyConstraint(["schedule", "fire_at"], ["firings.schedule", "firings.fire_at"]),
 )
 
+places = sa.Table(  # who is to hear of what happens: one row a URL of a service's settings
+    "places",
+    metadata,
+    sa.Column("place", sa.Text, primary_key=True),  # scheme and digest of the URL, which holds secrets
+    sa.Column("kinds", Json, nullable=False),  # what is told there
+    sa.Column("since", sa.Double, nullable=False),  # what happened before is not told there
+    sa.Column("changed_at", sa.Double, nullable=False),
+    sa.Column("changed_by", sa.Text, nullable=False),  # the service that first had it so in its settings
+)
+
 notifications = sa.Table(
     "notifications",
     metadata,
@@ -97,8 +108,11 @@ notifications = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("title", sa.Text, nullable=False),
     sa.Column("body", sa.Text, nullable=False),
-    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),  # when it happened
+    sa.Column("found_at", sa.Double, nullable=False),
+    sa.Column("found_by", sa.Text, nullable=False),  # the service
     sa.Index(None, "subject", unique=True),
+    sa.Index(None, "at"),
 )
 
 deliveries = sa.Table(
@@ -111,12 +125,14 @@ deliveries = sa.Table(
         primary_key=True,
         autoincrement=False,
     ),
-    sa.Column("place", sa.Text, primary_key=True),  # the digest of a URL, which holds secrets
+    sa.Column("place", sa.Text, sa.ForeignKey("places.place"), primary_key=True),
     sa.Column("state", sa.Text, nullable=False),
-    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("made_at", sa.Double, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),  # the fence: moves on with each
     sa.Column("next_at", sa.Double, nullable=False),
     sa.Column("held_until", sa.Double),  # whoever sends it has it until then
-    sa.Column("sent_at", sa.Double),
+    sa.Column("by", sa.Text),  # the service that made the last attempt
+    sa.Column("ended_at", sa.Double),  # when it was SENT or GIVEN_UP
     sa.Column("error", sa.Text),  # of the last attempt
     sa.Index(None, "state", "next_at"),
 )

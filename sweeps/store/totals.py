@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
+from sweeps.core.notices import DeliveryState
 from sweeps.core.states import SweepState, TrialState
 from sweeps.records import SweepRecord
 from sweeps.store import rows
 from sweeps.store.engine import reading
 from sweeps.store.find import held_gpu_s
+from sweeps.store.outbox import count_deliveries
 from sweeps.store.tables import events, mirrored, sweeps, trial_values, trials
 
 SHOWN_S = 24 * 3600.0
@@ -40,11 +42,12 @@ class SweepTotals:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The store's numbers: all sweeps and trials by state, and the sweeps that are of interest now."""
+    """The store's numbers: counts by state, and the sweeps that are of interest now."""
 
     sweeps: Mapping[SweepState, int]
     trials: Mapping[TrialState, int]
     shown: Sequence[SweepTotals]
+    deliveries: Mapping[DeliveryState, int]
 
 
 def totals(engine: Engine, now: float) -> Totals:
@@ -63,6 +66,7 @@ def totals(engine: Engine, now: float) -> Totals:
             {SweepState(state): count for state, count in connection.execute(by_state)},
             {TrialState(state): count for state, count in connection.execute(of_trials)},
             [_of(connection, sweep) for sweep in shown],
+            count_deliveries(connection),
         )
 
 

@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from types import MappingProxyType
 
 from sweeps.core.details import details_document
@@ -34,7 +33,8 @@ from sweeps.tracking.client import MAX_METRICS, MAX_PARAMS, Tracker
 from sweeps.tracking.errors import MirrorUnavailable, RunGone
 from sweeps.tracking.figures import pictures
 from sweeps.tracking.finalists import finalist_points, winner_points
-from sweeps.tracking.links import MAX_COMPARED, MlflowLinks, compare_url, redacted
+from sweeps.tracking.find_links import find_links
+from sweeps.tracking.links import MlflowLinks, redacted
 from sweeps.tracking.picture import (
     Point,
     RunPicture,
@@ -125,21 +125,16 @@ class Mirror:
                     f"a run was deleted while sweep {sweep_id} was being mirrored: {gone}", "mirror it again"
                 ) from None
 
-    def links(self, sweep_id: str) -> MlflowLinks:
-        """Where to find the sweep, as far as it was mirrored. Asks the store only, and imports no MLflow."""
-        sweep = self._service.sweep(sweep_id)
-        marks = self._marks.load(sweep.sweep_id)
-        parent = marks.get(SWEEP)
-        if parent is None:
-            return MlflowLinks(redacted(self._uri), None, None, None)
-        finals, trials = Finals(sweep.spec), self._service.trials(sweep.sweep_id)
-        order = finals.ranked(trials, settled=sweep.state.terminal)
-        attempts = {trial.number: trial for trial in trials}
-        best = [attempts[number] for standing in order for number in finals.runs_of(standing)]
-        shown = (marks.get(item_of(trial.number, trial.attempt)) for trial in best)
-        runs = list(islice((mark.run_id for mark in shown if mark and mark.run_id), MAX_COMPARED))
-        link = compare_url(self._uri, parent.experiment_id, runs)
-        return MlflowLinks(redacted(self._uri), parent.experiment_id, parent.run_id, link)
+    def links(self, sweep_id: str, *, since: float | None = None, until: float | None = None) -> MlflowLinks:
+        """Where to find the sweep, as far as it was mirrored. Asks the store only, and imports no MLflow.
+
+        Args:
+            sweep_id: The sweep.
+            since: Only trials are compared that ran after that moment, in seconds since the Unix epoch; None:
+                all that had begun by the other one.
+            until: Only those that had begun by then; None: whenever.
+        """
+        return find_links(self._service, self._marks, self._uri, sweep_id, between=(since, until))
 
 
 class _Sync:

@@ -9,9 +9,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 import yaml
 
+from sweeps.bootstrap import open_service
 from sweeps.client import Client
+from sweeps.core.spec import parse_spec
+from sweeps.core.trial import Suggestion
+from sweeps.service import SweepService
+from sweeps.settings import Settings
+from sweeps.store.engine import writing
+from sweeps.store.tables_night import firings, schedules
+from sweeps.testing import GOES_ON, make_report
+from sweeps.tracking.mirror import Mirror
 from tests.service_client import CURVES
 
 CLI = [sys.executable, "-m", "sweeps.cli"]
@@ -154,3 +164,50 @@ def test_a_stream_tells_what_happens_while_it_is_open(run, url, token, spec):
     run("cancel", sweep_id)
     told = [next(followed)["kind"] for _ in range(3)]
     assert told == ["sweep.submitted", "sweep.cancel_asked", "sweep.cancelled"]
+
+
+def test_sweeps_are_compared_side_by_side(run, home):
+    """Metrics with differences, parameters, specs, nights: the same from the home and from the service."""
+    settings = Settings.load(home, environ={})
+    service = open_service(settings)
+    first, second = (_measured(service, lr, trials) for lr, trials in ((0.001, 20), (0.002, 40)))
+    night = {"schedule": "parts", "why": "time", "decided_at": 1.0, "state": "CLOSED"}
+    with writing(service.engine) as connection:
+        row = {"name": "parts", "state": "ACTIVE", "spec": {}, "rule": {}, "revision": 1}
+        connection.execute(sa.insert(schedules), {**row, "created_by": "ann", "created_at": 1.0})
+        for fire_at, began, ended in ((10.0, 10.0, 20.0), (30.0, 105.0, 200.0)):
+            held = {"fire_at": fire_at, "started_at": began, "ended_at": ended, "sweep_id": second}
+            connection.execute(sa.insert(firings), {**night, **held})
+    Mirror(service, settings.tracking_uri, artifact_root=settings.artifact_root).sync(second)
+    service.engine.dispose()
+    there = run("compare", first, f"{second}/0", "--json")
+    assert there.stdout == run("compare", first, f"{second}/0", "--json", "--home", str(home)).stdout
+    found = json.loads(there.stdout)
+    assert [each["name"] for each in found["compared"]] == [first, f"{second}/0"]
+    assert found["spec"] == [{"name": "budget.trials", "values": [20, 40]}]
+    assert found["params"] == [{"name": "solver.base_lr", "values": [0.001, 0.002]}]
+    (ap,) = found["metrics"]
+    assert (ap["name"], ap["values"], ap["differences"]) == ("segm/AP", [1.0, 2.0], [0.0, 1.0])
+    assert (ap["goal"], ap["better"]) == ("maximize", [1])
+    empty, full = found["compared"][1]["nights"]
+    assert (empty["fire_at"], empty["compare_url"]) == (10.0, None)
+    assert full["compare_url"] == found["compared"][1]["compare_url"]
+    assert full["compare_url"].startswith("http://127.0.0.1:5000/#/compare-runs?runs=")
+    for told in (run("compare", first, second), run("compare", first, second, "--home", str(home))):
+        assert "* 2.00 (+1.00)" in told.stdout
+        assert full["compare_url"] in told.stdout
+    wrong = run("compare", "nobody", f"{first}/9", first, fails=True).stderr
+    assert "no sweep 'nobody'" in wrong
+    assert f"sweep {first} has no trial 9" in wrong
+    assert "got 1 to compare, but needs two or more" in run("compare", first, fails=True).stderr
+
+
+def _measured(service: SweepService, lr: float, trials: int) -> str:
+    """A sweep with one trial that was measured, from second 100 on; its id."""
+    spec = parse_spec(yaml.safe_dump({**CURVES, "budget": {"trials": trials}}), Path("/nowhere"))
+    sweep_id = service.create(spec, fingerprint="", now=1.0).sweep_id
+    claim = service.claim(sweep_id, 90.0, stale_after_s=60.0)
+    service.add_trial(claim, Suggestion(0, {"solver.base_lr": lr}, 1), {}, 100.0)
+    report = make_report(iteration=100, at=110.0, metrics={"segm/AP": lr * 1000.0})
+    service.record(claim, report, outcome=GOES_ON, sampler_attrs=None, now=110.0)
+    return sweep_id

@@ -47,6 +47,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_firings_state_ends_at", "firings", ["state", "ends_at"])
     op.create_index("ix_firings_sweep_id", "firings", ["sweep_id"])
+    op.create_index("ix_firings_ended_at", "firings", ["ended_at"])
     op.create_table(
         "schedule_events",
         sa.Column("event_id", sa.Integer, nullable=False),
@@ -92,6 +93,15 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
+        "places",
+        sa.Column("place", sa.Text, nullable=False),
+        sa.Column("kinds", sa.Text, nullable=False),
+        sa.Column("since", sa.Double, nullable=False),
+        sa.Column("changed_at", sa.Double, nullable=False),
+        sa.Column("changed_by", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("place", name="pk_places"),
+    )
+    op.create_table(
         "notifications",
         sa.Column("notification_id", sa.Integer, nullable=False),
         sa.Column("subject", sa.Text, nullable=False),
@@ -99,22 +109,28 @@ def upgrade() -> None:
         sa.Column("title", sa.Text, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
         sa.Column("at", sa.Double, nullable=False),
+        sa.Column("found_at", sa.Double, nullable=False),
+        sa.Column("found_by", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("notification_id", name="pk_notifications"),
     )
+    op.create_index("ix_notifications_at", "notifications", ["at"])
     op.create_index("ix_notifications_subject", "notifications", ["subject"], unique=True)
     op.create_table(
         "deliveries",
         sa.Column("notification_id", sa.Integer, nullable=False),
         sa.Column("place", sa.Text, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
+        sa.Column("made_at", sa.Double, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("next_at", sa.Double, nullable=False),
         sa.Column("held_until", sa.Double),
-        sa.Column("sent_at", sa.Double),
+        sa.Column("by", sa.Text),
+        sa.Column("ended_at", sa.Double),
         sa.Column("error", sa.Text),
         sa.PrimaryKeyConstraint("notification_id", "place", name="pk_deliveries"),
         sa.ForeignKeyConstraint(
             ["notification_id"], ["notifications.notification_id"], name="fk_deliveries_notifications"
         ),
+        sa.ForeignKeyConstraint(["place"], ["places.place"], name="fk_deliveries_places"),
     )
     op.create_index("ix_deliveries_state_next_at", "deliveries", ["state", "next_at"])

@@ -1,0 +1,1 @@
+"""Tells people what happened, at the places that a service's settings name."""
