@@ -49,7 +49,7 @@ def add_schedule(
     except SpecInvalid as error:
         issues += error.issues
     try:
-        checked = checked_spec(core, _yaml(text))
+        checked = checked_spec(core, _yaml(text), adding=name if isinstance(name, str) else None)
     except SpecInvalid as error:
         issues += [
             SpecIssue(f"spec.{each.path}".rstrip("."), each.problem, each.hint) for each in error.issues

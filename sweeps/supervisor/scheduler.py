@@ -176,6 +176,10 @@ class Scheduler:
             raise
         except UserError as error:
             return self._nights.move(firing, FiringState.FAILED, now, f"its sweep cannot be created: {error}")
+        except Exception as error:  # of one schedule's data: the other schedules go on
+            _log.exception("schedule %s: its data cannot be checked", schedule.name)
+            reason = f"its sweep cannot be created: {type(error).__name__}: {error}"
+            return self._nights.move(firing, FiringState.FAILED, now, reason)
         return self._nights.begin(firing, now, new=new)
 
     def _overlap(

@@ -56,6 +56,23 @@ def test_every_problem_of_name_rule_and_spec_is_told_at_once(api):
     assert {issue["path"] for issue in missing} == {"name", "cron", "spec"}
 
 
+def test_a_spec_may_start_warm_from_a_schedule(api, name):
+    """From its own, which is about to be added; from another before its first night, which gives nothing."""
+    start = {"from": [f"schedule:{name}"], "trials": "best 5"}
+    unknown = problem(api("POST", "/sweeps", json={**CURVES, "warm_start": start}), 422, "spec-invalid")
+    assert [issue["problem"] for issue in unknown["issues"]] == [f"no schedule named {name}"]
+    answer = api("POST", "/schedules", json=body(name, spec={**CURVES, "warm_start": start}))
+    assert answer.status_code == 201, answer.text
+    cold = api.submit(warm_start=start)
+    assert api("GET", f"/sweeps/{cold}").json()["warm_start"] is None
+    api("POST", f"/schedules/{name}/backfill", json={"from": "2026-01-05", "to": "2026-01-05"})
+    scheduler = Scheduler(api.core, api.clock)
+    scheduler.tick()
+    (night,) = api("GET", f"/schedules/{name}/nights").json()["nights"]
+    warm = api.submit(warm_start=start)
+    assert api.core.warm_summary(warm).sources == (night["sweep_id"],)
+
+
 def test_a_schedule_is_paused_resumed_and_removed(api, name):
     """By whom and when is told; one that was removed is still there, and is changed no more."""
     api("POST", "/schedules", json=body(name))
