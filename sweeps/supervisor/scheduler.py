@@ -119,7 +119,7 @@ class Scheduler:
             who = night.held_by_person
             self._nights.close(night, now, f"{reason}, and {who} had paused it" if who else reason, hold=True)
         elif night.state is SweepState.PENDING:
-            self._nights.hold(night)
+            self._nights.hold(night, now)
         elif night.state is SweepState.RUNNING and not self._paused_by_person(night):
             by = f"{SCHEDULER}/{night.firing.schedule}"
             self._control.ask(night.firing.sweep_id or "", RequestKind.PAUSE, by=by, now=now, reason=reason)
