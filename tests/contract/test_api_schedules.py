@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 import yaml
 
+from sweeps.store.engine import writing
 from sweeps.store.firings import Firings
+from sweeps.store.tables_night import verdicts
 from sweeps.supervisor.scheduler import Scheduler
 from tests.contract.test_api import pages, problem
 from tests.service_client import CURVES, Service, served
@@ -113,6 +116,16 @@ def test_nights_that_did_not_take_place_are_backfilled_once(api, name):
     nights = pages(api, f"/schedules/{name}/nights", "nights")
     assert [night["state"] for night in nights] == ["QUEUED", "QUEUED", "RUNNING"]
     assert [night["why"] for night in nights] == ["backfill"] * 3
+    verdict = {"schedule": name, "fire_at": nights[-1]["fire_at"], "sweep_id": nights[-1]["sweep_id"]}
+    verdict |= {"decision": "KEPT", "reason": "not proved better", "at": 1.0, "document": {}}
+    with writing(api.core.engine) as connection:
+        connection.execute(sa.insert(verdicts), verdict)
+    judged = api("GET", f"/schedules/{name}").json()["nights"]
+    assert [(each["verdict"], each["verdict_reason"]) for each in judged] == [
+        (None, None),
+        (None, None),
+        ("KEPT", "not proved better"),
+    ]
     assert Firings(api.core.engine).of(name)[-1].sweep_id == nights[-1]["sweep_id"]
 
 
