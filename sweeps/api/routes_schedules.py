@@ -13,7 +13,7 @@ from sweeps.api.context import Body, Core, CoreHere, Made, OnceHere, Operator, V
 from sweeps.api.cursors import read_cursor, write_cursor
 from sweeps.api.describe import BACKFILL_BODY, REASON_BODY, SCHEDULE_BODY
 from sweeps.api.models import Reason
-from sweeps.api.scheduling import add_schedule, backfill, event_out, night_out, schedule_out
+from sweeps.api.scheduling import add_schedule, backfill, event_out, nights_out, schedule_out
 from sweeps.api.submitting import JSON, read_document
 from sweeps.core.errors import SpecInvalid
 from sweeps.store.firings import Firings
@@ -83,9 +83,10 @@ def list_nights(
     rule = Schedules(core.service.engine).get(name).rule
     after = read_cursor("nights", cursor, (int,))
     before = None if after is None else float(after[0])
-    found = Firings(core.service.engine).of(name, before=before, limit=limit + 1)
+    firings = Firings(core.service.engine)
+    found = firings.of(name, before=before, limit=limit + 1)
     more = (int(found[limit - 1].fire_at),) if len(found) > limit else None
-    shown = [night_out(rule, each) for each in found[:limit]]
+    shown = nights_out(firings, rule, found[:limit])
     return models.NightsPage(nights=shown, next=write_cursor("nights", more))
 
 

@@ -23,6 +23,8 @@ class NightOut(BaseModel):
     started_at: float | None = Field(default=None, description=_TIME)
     ends_at: float | None = Field(default=None, description="When its window closes. " + _TIME)
     ended_at: float | None = Field(default=None, description=_TIME)
+    verdict: str | None = Field(default=None, description="What was decided of its best: PROMOTED, KEPT, ...")
+    verdict_reason: str | None = Field(default=None, description="Why that was decided.")
 
 
 class ScheduleOut(BaseModel):

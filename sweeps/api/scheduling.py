@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from search_spaces.issues import SpecIssue, shown
@@ -49,7 +49,7 @@ def add_schedule(
     except SpecInvalid as error:
         issues += error.issues
     try:
-        checked = checked_spec(core, _yaml(text))
+        checked = checked_spec(core, _yaml(text), adding=name if isinstance(name, str) else None)
     except SpecInvalid as error:
         issues += [
             SpecIssue(f"spec.{each.path}".rstrip("."), each.problem, each.hint) for each in error.issues
@@ -63,7 +63,7 @@ def add_schedule(
 def schedule_out(core: Core, schedule: ScheduleRecord) -> models.ScheduleOut:
     """A schedule with its next fire times and its last nights."""
     fires = schedule.state is ScheduleState.ACTIVE
-    nights = Firings(core.service.engine).of(schedule.name, limit=SHOWN)
+    firings = Firings(core.service.engine)
     return models.ScheduleOut(
         name=schedule.name,
         state=schedule.state,
@@ -74,12 +74,19 @@ def schedule_out(core: Core, schedule: ScheduleRecord) -> models.ScheduleOut:
         created_by=schedule.created_by,
         created_at=schedule.created_at,
         upcoming=upcoming(schedule.rule, core.now, SHOWN) if fires else [],
-        nights=[night_out(schedule.rule, night) for night in nights],
+        nights=nights_out(firings, schedule.rule, firings.of(schedule.name, limit=SHOWN)),
     )
 
 
-def night_out(rule: Rule, night: FiringRecord) -> models.NightOut:
-    """A night."""
+def nights_out(firings: Firings, rule: Rule, nights: Sequence[FiringRecord]) -> list[models.NightOut]:
+    """Nights of one schedule, each with its verdict if there is one."""
+    if not nights:
+        return []
+    told = firings.verdicts(nights[0].schedule, [night.fire_at for night in nights])
+    return [_night_out(rule, night, told.get(night.fire_at)) for night in nights]
+
+
+def _night_out(rule: Rule, night: FiringRecord, verdict: tuple[str, str] | None) -> models.NightOut:
     return models.NightOut(
         schedule=night.schedule,
         fire_at=night.fire_at,
@@ -92,6 +99,8 @@ def night_out(rule: Rule, night: FiringRecord) -> models.NightOut:
         started_at=night.started_at,
         ends_at=night.ends_at,
         ended_at=night.ended_at,
+        verdict=None if verdict is None else verdict[0],
+        verdict_reason=None if verdict is None else verdict[1],
     )
 
 
@@ -144,8 +153,8 @@ def backfill(core: Core, name: str, start: str, end: str, *, dry_run: bool, by: 
         ]
     else:
         made = firings.backfill(name, asked, by=by, now=core.now)
-        nights = [night_out(rule, night) for night in made]
-    told = [night_out(rule, night) for night in sorted(kept, key=lambda night: night.fire_at)]
+        nights = nights_out(firings, rule, made)
+    told = nights_out(firings, rule, sorted(kept, key=lambda night: night.fire_at))
     return models.BackfilledOut(dry_run=dry_run, nights=nights, kept=told)
 
 

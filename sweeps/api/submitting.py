@@ -84,8 +84,13 @@ def _no_constant(name: str) -> object:
     raise SpecInvalid([SpecIssue("", f"{name} is not JSON")])
 
 
-def checked_spec(core: Core, text: str) -> Checked:
+def checked_spec(core: Core, text: str, *, adding: str | None = None) -> Checked:
     """The spec in a text, checked as far as this service can.
+
+    Args:
+        core: Of the service.
+        text: YAML.
+        adding: The schedule that it is for, which may not be there yet and may be named in it.
 
     Raises:
         SpecInvalid: With every problem of the spec, of the paths in it, of its data and its sources.
@@ -94,7 +99,7 @@ def checked_spec(core: Core, text: str) -> Checked:
     if issues:
         raise SpecInvalid(issues)
     if spec.warm_start is not None:
-        issues = list(find_sources(core.service, spec.warm_start)[1])
+        issues = list(find_sources(core.service, spec.warm_start, adding=adding)[1])
     try:
         runner = load_runner()
     except MissingExtra as error:

@@ -82,8 +82,9 @@ class _Here:
 
     def nights(self, name: str) -> list[dict[str, Any]]:
         rule = self._schedules.get(name).rule
-        found = Firings(self._service.engine).of(name, limit=NIGHTS)
-        return [scheduling.night_out(rule, night).model_dump(mode="json") for night in found]
+        firings = Firings(self._service.engine)
+        found = scheduling.nights_out(firings, rule, firings.of(name, limit=NIGHTS))
+        return [night.model_dump(mode="json") for night in found]
 
     def change(self, name: str, verb: str, reason: str | None) -> dict[str, Any]:
         by, now = caller(), time.time()
@@ -169,15 +170,22 @@ def print_nights(nights: Sequence[Mapping[str, Any]]) -> None:
         "sweep": [each["sweep_id"] or "-" for each in nights],
         "why": [each["why"] for each in nights],
         "began": [minute(each["started_at"]) if each["started_at"] else "-" for each in nights],
-        "reason": [each["reason"] or "-" for each in nights],
+        "verdict": [each["verdict"] or "-" for each in nights],
+        "reason": [_why(each) for each in nights],
     }
-    ranks = (0, 0, 0, 1, 1, 0)
+    ranks = (0, 0, 0, 1, 1, 0, 0)
     columns = [Column(n, tuple(c), rank, True) for rank, (n, c) in zip(ranks, cells.items(), strict=True)]
     data.print(fitted_table(columns, data.width))
 
 
 def _outcomes(nights: Sequence[Mapping[str, Any]]) -> str:
-    return ", ".join(f"{each['local'][5:16]} {each['state']}" for each in nights) or "-"
+    told = (f"{each['local'][5:16]} {each['verdict'] or each['state']}" for each in nights)
+    return ", ".join(told) or "-"
+
+
+def _why(night: Mapping[str, Any]) -> str:
+    """Why the night is what it is, and why its best was judged as it was."""
+    return "; ".join(reason for reason in (night["reason"], night["verdict_reason"]) if reason) or "-"
 
 
 def _local(found: Mapping[str, Any], at: float) -> str:

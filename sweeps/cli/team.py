@@ -56,7 +56,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any that is free.")] = 8757,
     supervise: Annotated[
-        bool, typer.Option("--supervise/--no-supervise", help="Whether to drive what is submitted, too.")
+        bool, typer.Option("--supervise/--no-supervise", help="Whether to fire schedules and drive sweeps.")
     ] = True,
     certificate: Annotated[
         Path | None, typer.Option("--tls-certificate", help="PEM file; then it is HTTPS.", exists=True)

@@ -17,7 +17,7 @@ from sweeps.schedules.times import due_time
 from sweeps.store import sql
 from sweeps.store.engine import reading, writing
 from sweeps.store.schedules import add_event, add_events, event_row, living_schedule, rule_of
-from sweeps.store.tables_night import firings, schedules
+from sweeps.store.tables_night import firings, schedules, verdicts
 
 PAGE = 500
 """Schedules that one transaction fires."""
@@ -143,6 +143,14 @@ class Firings:
         """Nights of a schedule by fire time, as far as they are decided."""
         query = sa.select(firings).where(firings.c.schedule == name, firings.c.fire_at.in_(fire_ats))
         return {each.fire_at: each for each in self._read(query)}
+
+    def verdicts(self, name: str, fire_ats: Sequence[float]) -> dict[float, tuple[str, str]]:
+        """What was decided of the best of nights, and why, by fire time; absent where nothing was."""
+        t = verdicts
+        query = sa.select(t.c.fire_at, t.c.decision, t.c.reason)
+        query = query.where(t.c.schedule == name, t.c.fire_at.in_(fire_ats))
+        with reading(self._engine) as connection:
+            return {row.fire_at: (row.decision, row.reason) for row in connection.execute(query)}
 
     def _read(self, query: sa.Select[Any]) -> list[FiringRecord]:
         with reading(self._engine) as connection:

@@ -10,9 +10,10 @@ from sqlalchemy.engine import Connection, Engine
 
 from sweeps.core.states import SweepState
 from sweeps.core.supervision import LaunchState
-from sweeps.records import SweepRecord
+from sweeps.records import Claim, SweepRecord
 from sweeps.schedules.nights import FiringState, ScheduleState, window_end
 from sweeps.schedules.rule import Rule
+from sweeps.store import sql
 from sweeps.store import submissions as asked
 from sweeps.store.creating import create_sweep
 from sweeps.store.engine import reading, writing
@@ -216,25 +217,25 @@ class Nights:
             hold: Keeps the sweep where it is; if it has begun to run in the meantime, nothing is done.
         """
         with writing(self._engine) as connection:
-            if hold and not self._held(connection, night.firing.sweep_id or "", night.firing.schedule):
+            if hold and not self._held(connection, night.firing, now):
                 return False
             return move(connection, night.firing, FiringState.CLOSED, now, by=self._by, reason=reason)
 
-    def hold(self, night: Night) -> None:
+    def hold(self, night: Night, now: float) -> None:
         """A sweep that waits for a driver is to be started no more; one on its way is paused when it runs."""
         with writing(self._engine) as connection:
-            _hold(connection, night.firing.sweep_id or "", night.firing.schedule)
+            _hold(connection, lock_sweep(connection, night.firing.sweep_id or ""), night.firing.schedule, now)
 
     def let_go(self, night: Night, now: float) -> None:
         """What the scheduler held goes on: another night has taken it over since."""
         with writing(self._engine) as connection:
             self._let_go(connection, night.firing.sweep_id or "", now)
 
-    def _held(self, connection: Connection, sweep_id: str, name: str) -> bool:
-        sweep = lock_sweep(connection, sweep_id)
+    def _held(self, connection: Connection, firing: FiringRecord, now: float) -> bool:
+        sweep = lock_sweep(connection, firing.sweep_id or "")
         if sweep.state not in (SweepState.PENDING, SweepState.PAUSED):
             return False
-        _hold(connection, sweep_id, name)
+        _hold(connection, sweep, firing.schedule, now)
         return True
 
     def _let_go(self, connection: Connection, sweep_id: str, now: float) -> None:
@@ -339,10 +340,13 @@ def _runs(connection: Connection, name: str) -> bool:
     return bool(connection.execute(sa.select(running)).scalar())
 
 
-def _hold(connection: Connection, sweep_id: str, name: str) -> None:
-    """Unless somebody else holds it."""
-    free = sa.update(submissions).where(submissions.c.sweep_id == sweep_id, submissions.c.held_by.is_(None))
-    connection.execute(free.values(held_by=f"{SCHEDULER}/{name}"))
+def _hold(connection: Connection, sweep: SweepRecord, name: str, now: float) -> None:
+    """Unless somebody holds it already; the caller holds the sweep's row."""
+    by = f"{SCHEDULER}/{name}"
+    mine = submissions.c.sweep_id == sweep.sweep_id
+    free = sa.update(submissions).where(mine, submissions.c.held_by.is_(None)).values(held_by=by)
+    if connection.execute(free).rowcount == 1:
+        sql.add_sweep_event(connection, Claim(sweep.sweep_id, sweep.epoch), "sweep.held", now, {"by": by})
 
 
 def _gpus(sweep: SweepRecord) -> float:

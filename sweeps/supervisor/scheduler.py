@@ -119,7 +119,7 @@ class Scheduler:
             who = night.held_by_person
             self._nights.close(night, now, f"{reason}, and {who} had paused it" if who else reason, hold=True)
         elif night.state is SweepState.PENDING:
-            self._nights.hold(night)
+            self._nights.hold(night, now)
         elif night.state is SweepState.RUNNING and not self._paused_by_person(night):
             by = f"{SCHEDULER}/{night.firing.schedule}"
             self._control.ask(night.firing.sweep_id or "", RequestKind.PAUSE, by=by, now=now, reason=reason)
@@ -176,6 +176,10 @@ class Scheduler:
             raise
         except UserError as error:
             return self._nights.move(firing, FiringState.FAILED, now, f"its sweep cannot be created: {error}")
+        except Exception as error:  # of one schedule's data: the other schedules go on
+            _log.exception("schedule %s: its data cannot be checked", schedule.name)
+            reason = f"its sweep cannot be created: {type(error).__name__}: {error}"
+            return self._nights.move(firing, FiringState.FAILED, now, reason)
         return self._nights.begin(firing, now, new=new)
 
     def _overlap(

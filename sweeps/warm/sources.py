@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from sweeps.store.reader import StoreReader
 
 
-def find_sources(store: StoreReader | None, start: WarmStart) -> tuple[list[SweepRecord], list[SpecIssue]]:
+def find_sources(
+    store: StoreReader | None, start: WarmStart, *, adding: str | None = None
+) -> tuple[list[SweepRecord], list[SpecIssue]]:
     """The sweeps, each once, and what is wrong with the names of others.
 
     Args:
         store: None where there is none yet.
         start: From a spec.
+        adding: A schedule that is about to be added: it counts as one that had no night.
     """
     found: dict[str, SweepRecord] = {}
     issues = []
@@ -32,7 +35,7 @@ def find_sources(store: StoreReader | None, start: WarmStart) -> tuple[list[Swee
         if name.startswith(SCHEDULE):
             schedule = name.removeprefix(SCHEDULE)
             nights = None if store is None else store.schedule_sweeps(schedule)
-            if nights is None:
+            if nights is None and schedule != adding:
                 issues.append(SpecIssue(path, f"no schedule named {schedule}"))
             found.update({sweep.sweep_id: sweep for sweep in nights or () if sweep.sweep_id not in found})
         elif store is None:

@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 import yaml
 
+from sweeps.store.engine import writing
 from sweeps.store.firings import Firings
+from sweeps.store.tables_night import verdicts
 from sweeps.supervisor.scheduler import Scheduler
 from tests.contract.test_api import pages, problem
 from tests.service_client import CURVES, Service, served
@@ -56,6 +59,23 @@ def test_every_problem_of_name_rule_and_spec_is_told_at_once(api):
     assert {issue["path"] for issue in missing} == {"name", "cron", "spec"}
 
 
+def test_a_spec_may_start_warm_from_a_schedule(api, name):
+    """From its own, which is about to be added; from another before its first night, which gives nothing."""
+    start = {"from": [f"schedule:{name}"], "trials": "best 5"}
+    unknown = problem(api("POST", "/sweeps", json={**CURVES, "warm_start": start}), 422, "spec-invalid")
+    assert [issue["problem"] for issue in unknown["issues"]] == [f"no schedule named {name}"]
+    answer = api("POST", "/schedules", json=body(name, spec={**CURVES, "warm_start": start}))
+    assert answer.status_code == 201, answer.text
+    cold = api.submit(warm_start=start)
+    assert api("GET", f"/sweeps/{cold}").json()["warm_start"] is None
+    api("POST", f"/schedules/{name}/backfill", json={"from": "2026-01-05", "to": "2026-01-05"})
+    scheduler = Scheduler(api.core, api.clock)
+    scheduler.tick()
+    (night,) = api("GET", f"/schedules/{name}/nights").json()["nights"]
+    warm = api.submit(warm_start=start)
+    assert api.core.warm_summary(warm).sources == (night["sweep_id"],)
+
+
 def test_a_schedule_is_paused_resumed_and_removed(api, name):
     """By whom and when is told; one that was removed is still there, and is changed no more."""
     api("POST", "/schedules", json=body(name))
@@ -96,6 +116,16 @@ def test_nights_that_did_not_take_place_are_backfilled_once(api, name):
     nights = pages(api, f"/schedules/{name}/nights", "nights")
     assert [night["state"] for night in nights] == ["QUEUED", "QUEUED", "RUNNING"]
     assert [night["why"] for night in nights] == ["backfill"] * 3
+    verdict = {"schedule": name, "fire_at": nights[-1]["fire_at"], "sweep_id": nights[-1]["sweep_id"]}
+    verdict |= {"decision": "KEPT", "reason": "not proved better", "at": 1.0, "document": {}}
+    with writing(api.core.engine) as connection:
+        connection.execute(sa.insert(verdicts), verdict)
+    judged = api("GET", f"/schedules/{name}").json()["nights"]
+    assert [(each["verdict"], each["verdict_reason"]) for each in judged] == [
+        (None, None),
+        (None, None),
+        ("KEPT", "not proved better"),
+    ]
     assert Firings(api.core.engine).of(name)[-1].sweep_id == nights[-1]["sweep_id"]
 
 

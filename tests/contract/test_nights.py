@@ -83,6 +83,8 @@ def test_a_window_that_closes_before_a_driver_came_holds_the_sweep(world):
     world.tick("2026-01-07 23:00")
     assert world.nights() == ["07 22:00 CLOSED"]
     assert world.held_by(night.sweep_id) is not None
+    *_, event = world.service.events(night.sweep_id)
+    assert (event.kind, event.by) == ("sweep.held", f"masksweep-scheduler/{world.name}")
     world.tick("2026-01-08 22:00")
     assert world.night("2026-01-08 22:00").sweep_id == night.sweep_id
     assert world.held_by(night.sweep_id) is None
