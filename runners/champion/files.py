@@ -11,9 +11,10 @@ A synthetic base has neither config nor weights: its runs are their parameters a
 """
 
 import fcntl
+import itertools
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -76,11 +77,18 @@ def held(directory: Path) -> Iterator[None]:
 
 
 def keep(
-    directory: Path, version: int, entrant: Entrant, portrait: Portrait, about: Mapping[str, Any]
+    directory: Path,
+    version: int,
+    entrant: Entrant,
+    portrait: Portrait,
+    about: Mapping[str, Any],
+    *,
+    is_ours: Callable[[str], bool],
 ) -> Path:
     """Copies a model into a champion's directory, which appears all at once.
 
-    What a driver left there that died before its store knew of it is replaced. The directory is `held`.
+    What a driver left there that died before its store knew of it is replaced. What is there of another
+    store, as before a move to another database, is put aside. The directory is `held`.
 
     Args:
         directory: Of the schedule's champions.
@@ -88,6 +96,7 @@ def keep(
         entrant: The model.
         portrait: What it is.
         about: What else `champion.json` tells.
+        is_ours: Whether the store knows the sweep of that id.
 
     Raises:
         DiskFull: There is no room for it.
@@ -96,7 +105,7 @@ def keep(
     for scrap in directory.glob(f"{SCRAP}*"):
         shutil.rmtree(scrap, ignore_errors=True)
     name = f"v{version}"
-    shutil.rmtree(directory / name, ignore_errors=True)
+    _clear(directory / name, is_ours)
 
     def write(place: Path) -> None:
         runs: list[dict[str, Any]] = []
@@ -114,6 +123,22 @@ def keep(
             _put(place / SETTINGS, asdict(portrait.settings))
 
     return write_checkpoint(directory, name, write)
+
+
+def _clear(path: Path, is_ours: Callable[[str], bool]) -> None:
+    """Makes room where a champion is to be: only what this store's own driver left is deleted."""
+    if not path.is_dir():
+        return
+    try:
+        left = json.loads((path / CHAMPION).read_text(encoding="utf-8"))
+        ours = is_ours(str(left["sweep_id"]))
+    except (OSError, ValueError, TypeError, KeyError):
+        ours = False
+    if ours:
+        shutil.rmtree(path)
+        return
+    aside = (path.with_name(f"{path.name}-other{n}") for n in itertools.count(1))
+    path.rename(next(each for each in aside if not each.exists()))
 
 
 def drop(path: Path) -> None:

@@ -6,6 +6,7 @@ by the next driver if this one dies; what was left behind is deleted then.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from runners.champion import files
@@ -23,6 +24,7 @@ from sweeps.core.champion import (
     decide,
     unsupported,
 )
+from sweeps.core.errors import UnknownSweep
 from sweeps.core.finals import Finals
 from sweeps.core.spec import spec_document
 from sweeps.core.states import SweepState
@@ -147,7 +149,7 @@ def _judged(bench: Bench, case: _Case) -> Verdict | None:
     if decision.crowns:
         try:
             return verdict if _crowned(bench, case, verdict) else None
-        except OSError as error:  # a full disk; the sweep is done all the same
+        except (OSError, ValueError) as error:  # a full disk, data that is gone
             reason = f"{reason}; but the model cannot be kept: {error}"
             verdict = replace(verdict, decision=Decision.FAILED, reason=reason)
     return verdict if _written(bench, verdict, reigning) else None
@@ -210,7 +212,8 @@ def _crowned(bench: Bench, case: _Case, verdict: Verdict) -> bool:
         version = reigning.version + 1 if reigning else 1
         portrait = _portrait(case)
         about = {"schedule": verdict.schedule, "sweep_id": sweep.sweep_id, "number": best.number}
-        directory = files.keep(place, version, case.entrant, portrait, about)
+        known = partial(_is_known, bench.service)
+        directory = files.keep(place, version, case.entrant, portrait, about, is_ours=known)
         crowned = Champion(
             verdict.schedule, version, sweep.sweep_id, best.number, verdict.at, str(directory), portrait
         )
@@ -218,6 +221,13 @@ def _crowned(bench: Bench, case: _Case, verdict: Verdict) -> bool:
             return True
         files.drop(directory)
     return False
+
+
+def _is_known(service: SweepService, sweep_id: str) -> bool:
+    try:
+        return service.sweep(sweep_id).sweep_id == sweep_id
+    except UnknownSweep:
+        return False
 
 
 def _entrant(sweep: SweepRecord, best: Candidate[TrialRecord]) -> Entrant:

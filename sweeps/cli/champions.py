@@ -112,6 +112,7 @@ def export_champion(name: str, directory: Path, home: Path | None, *, as_json: b
             champion.directory, directory, ignore=shutil.ignore_patterns("run*-*", "contents.json")
         )
     except (OSError, shutil.Error) as error:
+        shutil.rmtree(directory, ignore_errors=True)  # half a model is none
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"champion v{champion.version} cannot be copied to {directory}: {reason}") from error
     files = sorted(path.name for path in directory.iterdir())

@@ -1,6 +1,7 @@
 """Nights that are judged by their drivers, on a real Ray cluster."""
 
 import os
+import shutil
 import signal
 import threading
 import time
@@ -99,3 +100,24 @@ def test_a_driver_that_is_stopped_while_it_judges_leaves_that_to_the_next(
     assert home.notes[-1] == "the night was not judged: the next driver does that, and ends the sweep"
     verdict, sweep = home.drive(sweep, ray_address)
     assert (verdict.decision, verdict.against, sweep.state) == (Decision.KEPT, 1, SweepState.COMPLETED)
+
+
+def test_nights_of_real_models_are_judged_on_ray(tmp_path, mlflow_uri, ray_address, parts):
+    """The first night's model is champion; the same search again ties with it, image by image."""
+    half = {"images": str(parts / "images")}
+    spec = make_spec(
+        dataset={name: {**half, "annotations": str(parts / f"{name}.json")} for name in ("train", "val")},
+        space={"solver.base_lr": {"choices": [0.002]}},
+        fidelity={"iterations": 12, "rungs": [12]},
+        budget={"trials": 1},
+        pruner={"type": "none"},
+    )
+    home = Home(tmp_path, mlflow_uri, spec)
+    first, sweep = home.night(spec, ray_address)
+    assert first.decision is Decision.FIRST, first.reason
+    shutil.rmtree(home.settings.sweep_directory(sweep.sweep_id))
+    second, _ = home.night(spec, ray_address)
+    assert (second.decision, second.against) == (Decision.KEPT, 1), second.reason
+    value = home.champions.champion(SCHEDULE).portrait.value
+    assert second.document["champion"] == pytest.approx(value, abs=1e-6)
+    assert second.document["candidate"] == pytest.approx(value, abs=1e-6)  # one seed, one machine

@@ -16,6 +16,7 @@ from sweeps.core.stops import Limit
 from sweeps.core.trial import Suggestion
 from sweeps.store.champions import SCHEDULER, Champions
 from sweeps.store.control import SweepControl
+from sweeps.store.engine import open_engine
 from sweeps.testing import COMPLETED, PRUNED, make_report, make_spec
 from tests.nights import CURVES, SCHEDULE, SPACE, Nights
 
@@ -221,3 +222,16 @@ def test_replicates_of_both_sides_are_compared(world):
     promoted = night(good)
     assert promoted.decision is Decision.PROMOTED
     assert promoted.reason.endswith("1 candidate, 2 against 2 runs")
+
+
+def test_a_champion_of_another_store_in_the_same_home_is_put_aside(world, tmp_path):
+    """After a move to another database versions begin anew; what was proved best before is not deleted."""
+    _, good = world.rates()
+    world.judge(world.night(good))
+    other = Nights(tmp_path, engine=open_engine(f"sqlite:///{tmp_path / 'other.db'}"))
+    other.clock.tick(5.0)
+    before = (Path(world.champions.champion(SCHEDULE).directory) / "champion.json").read_bytes()
+    assert other.judge(other.night(good)).decision is Decision.FIRST
+    assert other.kept() == ["v1", "v1-other1"]
+    aside = other.settings.champion_directory(SCHEDULE) / "v1-other1" / "champion.json"
+    assert aside.read_bytes() == before
