@@ -84,7 +84,7 @@ def terminals(tmp_path) -> Iterator[Terminals]:
 
 @pytest.mark.timeout(1200)
 def test_the_page_leads_to_a_champion_that_is_replaced_by_a_better_one(terminals):
-    """Three nights keep the first night's champion; a wider space brings a better one, which is told."""
+    """Three nights keep the first night's champion; a looser bound brings a better one, which is told."""
     hook, serve, add, show, better, last = terminals.blocks
     told = terminals.start(hook, until="the webhook listens")
     terminals.start(serve, until="masksweep serves")
