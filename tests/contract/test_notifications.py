@@ -275,7 +275,7 @@ def test_nights_champions_failures_and_deadlines_are_told_from_their_rows(servic
         against=1, at=now - 100.0, document={}, **about,
     )  # fmt: skip
     insert(
-        engine, champions, version=2, promoted_at=now - 100.0, directory="/home/champions/parts/v2",
+        engine, champions, version=2, promoted_at=now - 100.0, directory="/champions/parts/v2",
         document={}, **about,
     )  # fmt: skip
     with writing(engine) as connection:
