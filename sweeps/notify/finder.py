@@ -18,6 +18,9 @@ NEW_PLACE_S = 3 * 3600.0
 LOOK_BACK_S = 3 * 24 * 3600.0
 """Seconds after which nobody is told any more, for services that were away."""
 
+VERDICT_S = 300.0
+"""Seconds that the verdict on a night has, whose sweep was paused, to be told with it."""
+
 _OVERLAP_S = 900.0  # a row may be committed that much later than the time in it: drivers wait for a store
 _THOROUGH_S = 3600.0  # between two looks at all that counts, whatever the clocks did
 
@@ -69,7 +72,7 @@ class Finder:
 
     def _new(self, found: Happened, now: float) -> list[Notice]:
         """What nobody was told of yet. What a notice says of a sweep is read for these alone."""
-        closed = [night for night in found.nights if night.state == "CLOSED"]
+        closed = [night for night in found.nights if night.state == "CLOSED" and _is_settled(night, now)]
         not_held = [night for night in found.nights if night.state in ("SKIPPED", "MISSED")]
         # by subject, which does not depend on what is looked up
         builders: dict[str, Callable[[], Notice]] = {
@@ -117,6 +120,11 @@ class Finder:
             best=best,
             link=self._link(sweep_id),
         )
+
+
+def _is_settled(night: EndedNight, now: float) -> bool:
+    """Whether its verdict is there, or will not come, or was waited for."""
+    return night.decision is not None or not night.goes_on or now - night.ended_at >= VERDICT_S
 
 
 def _itself(notice: Notice) -> Notice:

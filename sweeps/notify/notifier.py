@@ -90,21 +90,23 @@ class Notifier:
         outbox = Outbox(service.engine, by)
         finder = Finder(service, outbox, places, link)
         self._stop, self._every_s = threading.Event(), every_s
-        self._wake = [threading.Event() for _ in places]
+        wakes = [threading.Event() for _ in places]
 
-        def find() -> None:
+        def find(_: threading.Event) -> None:
             if finder.look(clock()):
-                for wake in self._wake:
+                for wake in wakes:
                     wake.set()
 
         senders = [Sender(place, outbox, clock, send) for place in places]
-        self._threads = [
-            threading.Thread(target=self._run, args=(sender.send_due, wake), name="sender", daemon=True)
-            for sender, wake in zip(senders, self._wake, strict=True)
+        works: list[tuple[Callable[[threading.Event], object], threading.Event]] = [
+            (sender.send_due, wake) for sender, wake in zip(senders, wakes, strict=True)
         ]
         if places:
-            work = self._run, (lambda _: find(), self._stop)
-            self._threads.append(threading.Thread(target=work[0], args=work[1], name="notifier", daemon=True))
+            works.append((find, threading.Event()))
+        self._wake = [wake for _, wake in works]
+        self._threads = [
+            threading.Thread(target=self._run, args=work, name="notifier", daemon=True) for work in works
+        ]
 
     def start(self) -> None:
         """Begins."""
@@ -121,8 +123,7 @@ class Notifier:
 
     def _run(self, work: Callable[[threading.Event], object], wake: threading.Event) -> None:
         while not self._stop.is_set():
-            if wake is not self._stop:
-                wake.clear()
+            wake.clear()
             try:
                 work(self._stop)
             except StoreUnavailable as error:  # restarted, or away: it is asked again

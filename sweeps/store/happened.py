@@ -29,6 +29,7 @@ class EndedNight:
         timezone: Of the schedule, a name of the IANA database.
         decision: What was decided of its best, or None,
         verdict: and why, in words.
+        goes_on: Whether its sweep has not ended: a driver that pauses judges the night a little later.
     """
 
     schedule: str
@@ -40,6 +41,7 @@ class EndedNight:
     timezone: str
     decision: str | None
     verdict: str | None
+    goes_on: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +127,15 @@ def happened(engine: Engine, since: float) -> Happened:
 def _nights(connection: Connection, since: float) -> list[EndedNight]:
     same = sa.and_(verdicts.c.schedule == firings.c.schedule, verdicts.c.fire_at == firings.c.fire_at)
     query = (
-        sa.select(firings, schedules.c.rule, verdicts.c.decision, verdicts.c.reason.label("verdict"))
+        sa.select(
+            firings,
+            schedules.c.rule,
+            verdicts.c.decision,
+            verdicts.c.reason.label("verdict"),
+            sweeps.c.state.label("sweep_state"),
+        )
         .join(schedules, schedules.c.name == firings.c.schedule)
+        .outerjoin(sweeps, sweeps.c.sweep_id == firings.c.sweep_id)
         .outerjoin(verdicts, same)
         .where(firings.c.ended_at >= since, firings.c.state.in_(_ENDS))
         .order_by(firings.c.schedule, firings.c.fire_at)
@@ -135,6 +144,7 @@ def _nights(connection: Connection, since: float) -> list[EndedNight]:
         EndedNight(
             row["schedule"], row["fire_at"], row["state"], row["reason"], row["sweep_id"], row["ended_at"],
             _timezone(row["rule"]), row["decision"], row["verdict"],
+            row["sweep_state"] in _GOES_ON,
         )
         for row in connection.execute(query).mappings()
     ]  # fmt: skip

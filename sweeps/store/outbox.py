@@ -82,7 +82,7 @@ class Outbox:
             Since when the place that goes back furthest is told, or None without places.
         """
         with writing(self._engine) as connection:
-            for place, kinds in kinds_of.items():
+            for place, kinds in sorted(kinds_of.items()):
                 row = {"kinds": sorted(kind.value for kind in kinds), "since": now - back_s}
                 row |= {"changed_at": now, "changed_by": self._by}
                 if not sql.add_new(connection, places, {"place": place, **row}):
@@ -97,7 +97,8 @@ class Outbox:
         if not notices:
             return 0
         with writing(self._engine) as connection:
-            rows = [_row(notice) | {"found_at": now, "found_by": self._by} for notice in notices]
+            in_order = sorted(notices, key=lambda notice: notice.subject)  # so that no two services deadlock
+            rows = [_row(notice) | {"found_at": now, "found_by": self._by} for notice in in_order]
             return sum(sql.add_new(connection, notifications, row) for row in rows)
 
     def unknown(self, subjects: Iterable[str]) -> set[str]:

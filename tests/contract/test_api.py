@@ -472,6 +472,7 @@ def test_prometheus_reads_the_numbers(api, measured):
     pending = next(line for line in lines if line.startswith('masksweep_sweeps{state="PENDING"}'))
     assert float(pending.split()[1]) >= 1
     assert any(line.startswith("masksweep_sweep_gpu_seconds{") for line in lines)
+    assert {"masksweep_notifications_waiting 0.0", "masksweep_notifications_failed 0.0"} < set(lines)
     assert any('route="/api/v1/sweeps",status="201"' in line for line in lines)
 
 

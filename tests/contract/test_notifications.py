@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sweeps.core.notices import DeliveryState, Notice, NoticeKind
 from sweeps.core.states import SweepState
 from sweeps.core.trial import Suggestion
-from sweeps.notify.finder import LOOK_BACK_S, NEW_PLACE_S, Finder
+from sweeps.notify.finder import LOOK_BACK_S, NEW_PLACE_S, VERDICT_S, Finder
 from sweeps.notify.notifier import HOLD_S, Notifier, Sender
 from sweeps.notify.places import read_places
 from sweeps.notify.send import send_apart, send_here
@@ -246,6 +246,27 @@ def test_places_hear_of_their_kinds(service, hook, clock):
         assert [each.kind for each in desk.outbox.last(1)] == [NoticeKind.FAILED]
 
 
+def test_a_night_whose_sweep_was_paused_is_told_with_its_verdict(service, engine, hook, clock):
+    """The driver judges it once it has paused; without a verdict it is told after some minutes."""
+    schedule = {"name": "parts", "state": "ACTIVE", "spec": {}, "rule": {}, "revision": 1}
+    insert(engine, schedules, **schedule, created_by="ann", created_at=clock())
+    night = {"schedule": "parts", "why": "time", "decided_at": clock(), "state": "CLOSED"}
+    for fire_at in (1.0, 2.0):
+        sweep_id = service.create(make_spec(), fingerprint="", now=clock()).sweep_id
+        service.claim(sweep_id, clock(), stale_after_s=60.0)
+        insert(engine, firings, fire_at=fire_at, sweep_id=sweep_id, ended_at=clock(), **night)
+    desk = Desk(service, clock, hook.url)
+    assert desk.look() == 0
+    verdict = {"schedule": "parts", "fire_at": 2.0, "sweep_id": sweep_id, "at": clock(), "document": {}}
+    insert(engine, verdicts, decision="KEPT", reason="not surely better", **verdict)
+    clock.tick(60.0)
+    assert (desk.look(), desk.send()) == (1, 1)
+    assert hook.next()["message"].splitlines()[4] == "Verdict: KEPT: not surely better."
+    clock.tick(VERDICT_S)
+    assert (desk.look(), desk.send()) == (1, 1)
+    assert "Verdict" not in hook.next()["message"]
+
+
 def test_nights_champions_failures_and_deadlines_are_told_from_their_rows(service, engine, hook, clock):
     """Each in words with its ids; what is found again is not told again."""
     now = clock()
@@ -275,7 +296,7 @@ def test_nights_champions_failures_and_deadlines_are_told_from_their_rows(servic
         against=1, at=now - 100.0, document={}, **about,
     )  # fmt: skip
     insert(
-        engine, champions, version=2, promoted_at=now - 100.0, directory="champions/parts/v2",
+        engine, champions, version=2, promoted_at=now - 100.0, directory="/champions/parts/v2",
         document={}, **about,
     )  # fmt: skip
     with writing(engine) as connection:
