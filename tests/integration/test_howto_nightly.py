@@ -1,5 +1,6 @@
 """`docs/howto/nightly.md`, as a new user follows it: block by block, in terminals."""
 
+import json
 import os
 import re
 import signal
@@ -74,6 +75,10 @@ def wait_for(true, seconds=420.0):
         pause.wait(0.3)
 
 
+def states(terminals) -> list[str]:
+    return [sweep["state"] for sweep in json.loads(terminals.run("masksweep ls --json"))["sweeps"]]
+
+
 @pytest.fixture
 def terminals(tmp_path) -> Iterator[Terminals]:
     (tmp_path / ".venv").symlink_to(sys.prefix)
@@ -85,7 +90,7 @@ def terminals(tmp_path) -> Iterator[Terminals]:
 @pytest.mark.timeout(1200)
 def test_the_page_leads_to_a_champion_that_is_replaced_by_a_better_one(terminals):
     """Three nights keep the first night's champion; a looser bound brings a better one, which is told."""
-    hook, serve, add, show, better, last = terminals.blocks
+    hook, serve, add, show, better, last, end = terminals.blocks
     told = terminals.start(hook, until="the webhook listens")
     terminals.start(serve, until="masksweep serves")
     assert "masksweep: a test message" in told.read_text()
@@ -99,3 +104,5 @@ def test_the_page_leads_to_a_champion_that_is_replaced_by_a_better_one(terminals
     shown = terminals.run(last)
     assert "PROMOTED" in shown
     assert "nightly: champion v2" in shown
+    terminals.run(end)
+    wait_for(lambda: not {"PENDING", "RUNNING", "STOPPING"} & set(states(terminals)))
