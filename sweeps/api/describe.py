@@ -115,6 +115,12 @@ _RULE = {
     "catch_up_limit": {"type": "integer", "minimum": 1, "maximum": MOST_CAUGHT_UP},
     "gpu_hours": {"type": "number", "exclusiveMinimum": 0, "description": "Of a night."},
     "warm_start": {"type": "boolean", "description": "Whether new sweeps learn from earlier nights."},
+    "confidence": {
+        "type": "number",
+        "minimum": 0.5,
+        "exclusiveMaximum": 1,
+        "description": "At which a night's best must be better than the champion to take its place.",
+    },
     "priority": {"type": "integer", "minimum": -1000, "maximum": 1000},
     "weight": {"type": "number", "exclusiveMinimum": 0, "maximum": 1000},
 }

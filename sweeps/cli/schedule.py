@@ -8,6 +8,7 @@ import typer
 
 from sweeps.cli.options import HomeOption, JsonOption
 from sweeps.cli.output import print_error, print_json, words
+from sweeps.core.champion import CONFIDENCE
 from sweeps.core.errors import SpecInvalid
 
 app = typer.Typer(help="Sweeps that begin by themselves, at times of a cron rule.", no_args_is_help=True)
@@ -40,6 +41,10 @@ def add(
     warm_start: Annotated[
         bool, typer.Option("--warm-start/--cold-start", help="Whether new sweeps learn from earlier nights.")
     ] = True,
+    confidence: Annotated[
+        float,
+        typer.Option(help="At which a night's best must be better to become champion, 0.5 to below 1."),
+    ] = CONFIDENCE,
     priority: Annotated[int, typer.Option(help="Of its sweeps, -1000 to 1000; higher ones first.")] = 0,
     weight: Annotated[float, typer.Option(help="Of its sweeps, among those of their priority.")] = 1.0,
     home: HomeOption = None,
@@ -61,6 +66,7 @@ def add(
         "catch_up_limit": catch_up_limit,
         "jitter": jitter,
         "warm_start": warm_start,
+        "confidence": confidence,
         "priority": priority,
         "weight": weight,
     }

@@ -91,6 +91,8 @@ class Rule(BaseModel):
         catch_up_limit: How many nights `all` makes up, 1 to 100: the last ones.
         gpu_hours: Of a night, after which its sweep pauses; None: no limit.
         warm_start: Whether a night's new sweep learns from earlier nights.
+        confidence: At which a night's best must be better to become champion, 0.5 to below 1; None: as
+            `sweeps.core.champion` has it.
         priority: Of its sweeps, -1000 to 1000.
         weight: Of its sweeps, over 0 to 1000.
     """
@@ -106,6 +108,7 @@ class Rule(BaseModel):
     catch_up_limit: Annotated[int, whole(1, MOST_CAUGHT_UP)] = 3
     gpu_hours: Annotated[float | None, number(" above 0", lambda value: value > 0)] = None
     warm_start: Annotated[bool, truth()] = True
+    confidence: Annotated[float | None, number(" from 0.5 to below 1", lambda value: 0.5 <= value < 1)] = None
     priority: Annotated[int, whole(-1000, 1000)] = 0
     weight: Annotated[float, number(" above 0, up to 1000", lambda value: 0 < value <= 1000)] = 1.0
 

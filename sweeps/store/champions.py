@@ -19,13 +19,11 @@ from sweeps.records import Claim
 from sweeps.store import sql
 from sweeps.store.engine import Patience, impatient, reading
 from sweeps.store.find import open_requests
+from sweeps.store.submissions import SCHEDULER
 from sweeps.store.tables_night import champions, firings, schedule_events, schedules, verdicts
 from sweeps.store.write import write
 
 _T = TypeVar("_T")
-
-SCHEDULER = "masksweep-scheduler"
-"""Who asks a sweep to pause when its night is over, with a slash and the schedule's name."""
 
 _SOME = 5  # names that a hint has
 
@@ -112,7 +110,10 @@ class Champions:
         self._engine, self._patience = engine, patience
 
     def night_of(self, sweep_id: str) -> Night | None:
-        """The newest night of a sweep, if it waits for a verdict; None for a sweep that no schedule has."""
+        """The night that a sweep runs for, if it waits for a verdict; None for a sweep that no schedule has.
+
+        That is the one begun last: nights that are made up are not begun in the order of their times.
+        """
         query = (
             sa.select(firings, schedules.c.rule, verdicts.c.decision)
             .join(schedules, schedules.c.name == firings.c.schedule)
@@ -121,7 +122,7 @@ class Champions:
                 sa.and_(verdicts.c.schedule == firings.c.schedule, verdicts.c.fire_at == firings.c.fire_at),
             )
             .where(firings.c.sweep_id == sweep_id)
-            .order_by(firings.c.fire_at.desc())
+            .order_by(firings.c.started_at.desc().nulls_last(), firings.c.fire_at.desc())
             .limit(1)
         )
         with reading(self._engine, self._patience) as connection:

@@ -20,15 +20,13 @@ from sweeps.store.engine import reading, writing
 from sweeps.store.find import find_sweep, held_gpu_s, lock_sweep
 from sweeps.store.firings import FiringRecord, find_firing, firing_record, move
 from sweeps.store.schedules import ScheduleRecord, lock_schedule, rule_of
+from sweeps.store.submissions import SCHEDULER
 from sweeps.store.tables import launches, submissions, sweeps
 from sweeps.store.tables_night import firings, schedules
 
 if TYPE_CHECKING:
     from sweeps.core.spec import SweepSpec
     from sweeps.warm.plan import WarmPlan
-
-SCHEDULER = "masksweep-scheduler"
-"""Who pauses a sweep where its night's window closes: that holds it, until the next night lets it go on."""
 
 _TERMINAL = [state.value for state in SweepState if state.terminal]
 

@@ -21,6 +21,10 @@ MOST_WEIGHT = 1000.0
 SUPERVISOR = "masksweep-supervisor"
 """Who asks, where the supervisor itself pauses a sweep: that is no person's wish, and does not hold it."""
 
+SCHEDULER = "masksweep-scheduler"
+"""Who asks, with a slash and the schedule's name, where a night is over: that holds its sweep, until the next
+night lets it go on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rank:

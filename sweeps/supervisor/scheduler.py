@@ -23,8 +23,9 @@ from sweeps.schedules.rule import Overlap
 from sweeps.service import SweepService
 from sweeps.store.control import SweepControl
 from sweeps.store.firings import FiringRecord, Firings
-from sweeps.store.nights import SCHEDULER, Last, Night, Nights
+from sweeps.store.nights import Last, Night, Nights
 from sweeps.store.schedules import ScheduleRecord, Schedules
+from sweeps.store.submissions import SCHEDULER
 from sweeps.supervisor.night_sweeps import is_of, new_sweep
 
 EVERY_S = 2.0

@@ -95,13 +95,14 @@ def test_all_problems_of_a_rule_are_told_at_once():
     """What was got, what is allowed, and a hint."""
     wrong = {"cron": "0 25 * * *", "timezone": "Europe/Berln", "window": "9", "overlap": "skpi"}
     with pytest.raises(SpecInvalid) as refused:
-        read_rule({**wrong, "gpu_hours": 0, "jiter": "1m"})
+        read_rule({**wrong, "gpu_hours": 0, "jiter": "1m", "confidence": 1})
     assert sorted(map(str, refused.value.issues)) == [
+        "confidence: got 1, but needs a number from 0.5 to below 1",
         "cron: got 0 25 * * *: bad hour "
         "(hint: minute hour day-of-month month day-of-week, such as `0 22 * * *`)",
         "gpu_hours: got 0, but needs a number above 0",
         "jiter: unknown field, allowed: cron, timezone, window, jitter, overlap, catch_up, catch_up_limit, "
-        "gpu_hours, warm_start, priority, weight (hint: did you mean jitter?)",
+        "gpu_hours, warm_start, confidence, priority, weight (hint: did you mean jitter?)",
         "overlap: skpi is not one of skip, queue, cancel, continue (hint: did you mean skip?)",
         "timezone: Europe/Berln is not a time zone (hint: did you mean Europe/Berlin?)",
         "window: got 9, but needs a duration such as 2h, 90m or 1h30m (hint: say the unit: h, m or s)",

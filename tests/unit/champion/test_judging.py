@@ -14,11 +14,12 @@ from sweeps.core.requests import RequestKind
 from sweeps.core.states import SweepState
 from sweeps.core.stops import Limit
 from sweeps.core.trial import Suggestion
-from sweeps.store.champions import SCHEDULER, Champions
+from sweeps.store.champions import Champions
 from sweeps.store.control import SweepControl
 from sweeps.store.engine import open_engine
+from sweeps.store.submissions import SCHEDULER
 from sweeps.testing import COMPLETED, PRUNED, make_report, make_spec
-from tests.nights import CURVES, SCHEDULE, SPACE, Nights
+from tests.nights import CURVES, SCHEDULE, SPACE, Nights, add_night
 
 
 @pytest.fixture
@@ -80,6 +81,14 @@ def test_a_paused_night_is_judged_when_its_window_is_over(world):
     assert world.judge(open_one, SweepState.PAUSED).decision is Decision.FIRST
     closed = world.night(good, state="CLOSED")
     assert world.judge(closed, SweepState.CANCELLED) is None
+
+
+def test_of_the_nights_of_one_sweep_the_one_begun_last_is_judged(world):
+    """A night that is made up after an outage is begun after a later one."""
+    claim = world.night(world.rates()[1], started_at=world.clock() + 20.0)
+    add_night(world.engine, claim.sweep_id, world.clock() + 3600.0, started_at=world.clock() + 10.0)
+    made_up = world.champions.night_of(claim.sweep_id)
+    assert world.judge(claim).fire_at == made_up.fire_at < world.clock()
 
 
 def test_a_night_that_its_scheduler_ends_early_is_judged(world):
