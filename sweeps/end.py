@@ -21,7 +21,10 @@ HOPELESS_AFTER = 3
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What the search leaves its sweep in: PAUSED, CANCELLED, COMPLETED, or FAILED without a measurement."""
+    """What the search leaves its sweep in: PAUSED, CANCELLED, COMPLETED, or FAILED without a measurement.
+
+    A sweep that had nothing to try, since earlier ones that it knows of have tried everything, is COMPLETED.
+    """
 
     state: SweepState
     reason: str | None
@@ -148,7 +151,8 @@ class End:
             return Ending(SweepState.FAILED, self.over.reason if self.over else None)
         if pausing and self.leaves_something():
             return Ending(SweepState.PAUSED, self._wishes.pause or halted)
-        if self._any_measured():
+        known_whole = self._upcoming.exhausted and not self._trials  # earlier sweeps have tried everything
+        if self._any_measured() or known_whole:
             return Ending(SweepState.COMPLETED, self._why())
         return Ending(SweepState.FAILED, f"no trial could be measured: {self._last_reason()}")
 

@@ -12,11 +12,12 @@ from sweeps.testing import FakeClock, make_report, make_spec
 class Driver:
     """A search with the store and the clock behind it."""
 
-    def __init__(self, directory, *, workers=2, devices=1.0, beside=None, **sections):
+    def __init__(self, directory, *, workers=2, devices=1.0, beside=None, warm=None, **sections):
         self.clock = FakeClock()
         self.service = open_service(Settings.load(directory, environ={}), create=True)
         spec = make_spec(**{"pruner": {"type": "none"}, "budget": {"trials": 3}, **sections})
-        self.sweep_id = self.service.create(spec, fingerprint="0" * 64, now=self.clock()).sweep_id
+        made = self.service.create(spec, fingerprint="0" * 64, now=self.clock(), warm=warm)
+        self.sweep_id = made.sweep_id
         self.options = {
             "directory": directory,
             "workers": workers,

@@ -13,6 +13,7 @@ from sweeps.end import Ending
 from sweeps.records import Claim
 from sweeps.search import Turn
 from sweeps.store.control import SweepControl
+from sweeps.warm.plan import KnownTrial, Origin, WarmPlan, WarmSummary
 from tests.unit.search_driver import Driver
 
 
@@ -576,3 +577,16 @@ def test_a_space_that_is_used_up_ends_the_sweep(tmp_path):
     again = driver.claimed()
     assert again.next() is Turn.FINISHED
     assert again.ending() == Ending(SweepState.COMPLETED, "the space has no further combination")
+
+
+def test_a_sweep_that_knows_its_whole_space_has_nothing_to_do_and_has_not_failed(tmp_path):
+    """As a night has it that begins where earlier ones have tried everything."""
+    at_the_end = ((300, {"segm/AP": 1.0}),)
+    known = tuple(
+        KnownTrial(Origin("parts-a", n), {"augment.flip": flip}, TrialState.COMPLETED, at_the_end)
+        for n, flip in enumerate(("none", "horizontal"))
+    )
+    warm = WarmPlan(WarmSummary(("parts-a",), {}, (), {}, {}), known)
+    driver = Driver(tmp_path, warm=warm, space={"augment.flip": {"choices": ["none", "horizontal"]}})
+    assert driver.search.next() is Turn.FINISHED
+    assert driver.search.ending() == Ending(SweepState.COMPLETED, "the space has no further combination")
