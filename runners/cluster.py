@@ -57,7 +57,7 @@ def ray_cluster(address: str | None, starting: AbstractContextManager[None]) -> 
         starting: Entered around Ray's start.
 
     Raises:
-        UserError: There is no cluster at that address, or not one that can be joined.
+        UserError: There is no cluster at that address, or not one that can be joined, or Ray does not start.
     """
     _quiet_ray()
     import ray  # noqa: PLC0415 - reads the environment as it is imported
@@ -75,10 +75,11 @@ def ray_cluster(address: str | None, starting: AbstractContextManager[None]) -> 
                     logging_level="ERROR",
                     configure_logging=False,
                 )
-        except Exception as error:  # whatever joining raises: no such cluster, another version, a token
-            if address is None:
-                raise
+        except Exception as error:  # whatever it raises: no such cluster, another version, a token, no time
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            if address is None:
+                hint = "a machine that is very busy takes too long for Ray: try again, or run on a cluster"
+                raise UserError(f"Ray did not start on this machine: {reason}", hint) from error
             raise UserError(f"the Ray cluster at {address} cannot be joined: {reason}") from error
         yield
     finally:
