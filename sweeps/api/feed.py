@@ -1,8 +1,8 @@
 """New events, read once and handed to everybody who listens."""
 
 import asyncio
-import contextlib
 import json
+import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -13,6 +13,8 @@ from sweeps.api.documents import event_out
 from sweeps.core.errors import StoreUnavailable
 from sweeps.records import EventRecord
 from sweeps.store.listing import Listing
+
+_log = logging.getLogger("masksweep.api")
 
 _AT_ONCE = 500
 _MOST_WAITING = 10_000
@@ -100,12 +102,16 @@ class Feed:
     async def run(self) -> None:
         """Looks, until it is cancelled. What happened before it began is not handed out."""
         while True:
-            with contextlib.suppress(StoreUnavailable):  # it is asked again
+            try:
                 if not self._ready.is_set():
                     self._seen = await run_in_threadpool(self._listing.last_event)
                     self._ready.set()
                 while await self._look():
                     pass
+            except StoreUnavailable:
+                pass  # it is asked again
+            except Exception:  # all who listen depend on this one task
+                _log.exception("the event feed failed; it goes on")
             await asyncio.sleep(self._limits.stream_poll_s)
 
     async def _look(self) -> bool:

@@ -140,11 +140,7 @@ def http_problem(status: int, detail: str, instance: str) -> Problem:
 
 def invalid_problem(errors: Sequence[Any], instance: str) -> Problem:
     """The document of parameters that do not fit, from pydantic's errors."""
-    issues = [
-        Issue(path=_path(each["loc"]), problem=str(each["msg"]), hint=None)
-        for each in errors
-        for each in errors
-    ]
+    issues = [Issue(path=_path(each["loc"]), problem=str(each["msg"]), hint=None) for each in errors]
     detail = f"{len(issues)} problem{'s' if len(issues) != 1 else ''}"
     return problem(INVALID, detail, instance, issues=issues)
 

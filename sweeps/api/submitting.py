@@ -1,6 +1,7 @@
 """Takes a spec in: reads it, keeps it within the allowed directories, and checks what can be checked here."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import Message
@@ -73,8 +74,8 @@ def _as_yaml(text: str) -> str:
 
 
 def _no_twins(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
-    names = [name for name, _ in pairs]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    times = Counter(name for name, _ in pairs)
+    twice = sorted(name for name, count in times.items() if count > 1)
     if twice:
         raise SpecInvalid([SpecIssue(name, "written twice in one object") for name in twice])
     return dict(pairs)

@@ -135,7 +135,8 @@ def _begin(engine: Engine, *, immediate: bool) -> sa.RootTransaction:
 def _answering(engine: Engine) -> Iterator[None]:
     try:
         yield
-    except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+    except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
+        # TimeoutError: the pool had no connection free for too long.
         raise unavailable(engine.url, error) from error
 
 

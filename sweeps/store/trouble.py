@@ -16,13 +16,14 @@ _HINTS = {
 }
 
 
-def unavailable(url: URL, error: sa.exc.DBAPIError) -> StoreUnavailable:
+def unavailable(url: URL, error: sa.exc.DBAPIError | sa.exc.TimeoutError) -> StoreUnavailable:
     """The error that a person sees."""
-    problem = " ".join(str(error.orig).split())
+    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    problem = " ".join(str(cause).split())
     hint = next((hint for sign, hint in _HINTS.items() if sign in problem), None)
     where = url.render_as_string(hide_password=True)
     message = f"the store {where} does not answer: {problem}"
-    return StoreUnavailable(message, hint, passing=_passing(error.orig))
+    return StoreUnavailable(message, hint, passing=_passing(cause))
 
 
 def _passing(error: BaseException | None) -> bool:
