@@ -32,10 +32,14 @@ def _ray_ends_no_tests() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _children_hear_hang_ups() -> None:
-    """Under `nohup` a process ignores hang-ups, and so would the programs that tests start and hang up on."""
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, lambda *_: None)  # does nothing either, and is not inherited
+def _children_hear_signals() -> None:
+    """Under `nohup` a process ignores hang-ups, in a script's background Ctrl-C, and so would its children.
+
+    Tests send both to the programs that they start.
+    """
+    for signum in (signal.SIGHUP, signal.SIGINT):
+        if signal.getsignal(signum) is signal.SIG_IGN:
+            signal.signal(signum, lambda *_: None)  # does nothing either, and is not inherited
 
 
 @pytest.fixture(scope="session")

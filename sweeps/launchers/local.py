@@ -68,8 +68,11 @@ class LocalLauncher:
         return None
 
     def alive(self, handle: str) -> bool | None:
-        """Whether the process lives; None on another machine."""
-        host, boot, pid, started, _ = _parts(handle)
+        """Whether the process lives; None on another machine, or of another launcher."""
+        parts = _parts(handle)
+        if parts is None:
+            return None
+        host, boot, pid, started, _ = parts
         child = self._children.get(handle)
         if child is not None:
             if child.poll() is None:
@@ -82,9 +85,10 @@ class LocalLauncher:
 
     def stop(self, handle: str, *, force: bool = False) -> None:
         """SIGTERM to the process, by which its driver pauses; with `force`, SIGKILL to all of its session."""
-        if not self.alive(handle):
+        parts = _parts(handle)
+        if parts is None or not self.alive(handle):
             return
-        pid = _parts(handle)[2]
+        pid = parts[2]
         with contextlib.suppress(ProcessLookupError):
             if force:
                 os.killpg(pid, signal.SIGKILL)
@@ -93,7 +97,8 @@ class LocalLauncher:
 
     def output(self, handle: str) -> str:
         """The last lines of the process's file."""
-        return tail(Path(_parts(handle)[4]))
+        parts = _parts(handle)
+        return "" if parts is None else tail(Path(parts[4]))
 
 
 def drive_command(sweep_id: str, number: int, python: str) -> list[str]:
@@ -148,9 +153,13 @@ def _handle(pid: int, directory: Path, number: int) -> str:
     return "|".join([socket.gethostname(), _boot(), str(pid), started, str(_output_file(directory, number))])
 
 
-def _parts(handle: str) -> tuple[str, str, int, str, str]:
-    host, boot, pid, started, output = handle.split("|", 4)
-    return host, boot, int(pid), started, output
+def _parts(handle: str) -> tuple[str, str, int, str, str] | None:
+    """What a handle says; None if another launcher made it, as before the service was given this one."""
+    match handle.split("|", 4):
+        case [host, boot, pid, started, output] if pid.isdigit():
+            return host, boot, int(pid), started, output
+        case _:
+            return None
 
 
 def _boot() -> str:

@@ -141,6 +141,8 @@ class Supervisor:
                 alive = False if handle is None else self._launcher.alive(handle)
             except LauncherUnavailable as error:
                 _log.warning("sweep %s: %s", launch.sweep_id, error)
+            except Exception:  # what one process is like must not keep the others from being looked after
+                _log.exception("sweep %s: its process cannot be looked at", launch.sweep_id)
         driven = living_driver(one, now, STALE_AFTER_S, self._is_dead) is not None
         asked = one.open_request
         view = View(
@@ -169,6 +171,10 @@ class Supervisor:
             _log.warning("sweep %s: %s", one.launch.sweep_id, error)
         except (WrongState, StaleEpoch) as error:  # somebody else was faster
             _log.info("sweep %s: %s", one.launch.sweep_id, error)
+        except (LeaseLost, StoreUnavailable):
+            raise
+        except Exception:  # the other sweeps are looked after all the same
+            _log.exception("sweep %s: %s failed", one.launch.sweep_id, action)
 
     def _do(self, action: Action, one: Watched, handle: str | None, for_whom: str | None) -> None:
         launch, book, now = one.launch, self._book, self._clock()

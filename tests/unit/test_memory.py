@@ -66,7 +66,7 @@ def test_device_memory_is_watched_more_closely():
 
 
 def test_this_process_is_measured():
-    """A block that is held shows in full, and is gone once it is freed; in a process without other threads."""
+    """A block that is held shows in full, and is gone once freed; in a process without other threads."""
     measured = """
         from runners.memory import give_back_memory, resident_bytes
         give_back_memory()
