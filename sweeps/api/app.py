@@ -27,7 +27,7 @@ from sweeps.api.config import ServiceConfig
 from sweeps.api.context import Core
 from sweeps.api.describe import describe
 from sweeps.api.guard import Guard
-from sweeps.api.problems import FAULT, MEDIA_TYPE, Problem, http_problem, invalid_problem, problem, problem_of
+from sweeps.api.problems import FAULT, MEDIA_TYPE, Problem, http_problem, invalid_problem, problem_of
 from sweeps.api.telemetry import Telemetry, Timed
 from sweeps.core.errors import MasksweepError
 from sweeps.service import SweepService
@@ -86,7 +86,6 @@ def create_app(service: SweepService, config: ServiceConfig | None = None) -> Fa
     app.add_exception_handler(MasksweepError, _on_masksweep_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_error)
-    app.add_exception_handler(Exception, _on_fault)
     app.add_middleware(Guard, find=core.tokens.find, config=config)
     app.add_middleware(Timed, telemetry=telemetry, monotonic=config.monotonic)
 
@@ -113,12 +112,6 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 async def _on_http_error(request: Request, error: Exception) -> Response:
     refused = cast(HTTPException, error)
     return _answer(http_problem(refused.status_code, str(refused.detail), request.url.path), refused.headers)
-
-
-async def _on_fault(request: Request, error: Exception) -> Response:
-    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    detail = "the service failed; its log tells how"
-    return _answer(problem(FAULT, detail, request.url.path, hint="tell whoever runs the service"))
 
 
 def _answer(document: Problem, headers: Any = None) -> Response:

@@ -194,6 +194,10 @@ class Once:
         answers.end(self.by, self.key, answer)
         return _response(answer)
 
+    def anew(self, act: Callable[[], Made]) -> Response:
+        """The answer of what changes nothing: it is made each time, and not kept whatever the key."""
+        return _response(_answered(act()))
+
     def begin_secret(self, made: str) -> None:
         """Begins what is answered with a secret, which is not remembered.
 

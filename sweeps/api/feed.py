@@ -45,7 +45,7 @@ class Feed:
         self._listeners: set[_Listener] = set()
         self._ready = asyncio.Event()
         self._seen = 0
-        self._gap: tuple[int, float] | None = None
+        self._noticed: dict[int, float] = {}  # when events were first seen that are not handed out yet
 
     @property
     def listeners(self) -> int:
@@ -57,11 +57,14 @@ class Feed:
 
         Args:
             sweep_id: The full id of a sweep, or None for all.
-            after: The id of the last event that was seen.
+            after: The id of the last event that was seen; one that the store has not come to, as after it was
+                restored from a backup, is its last.
         """
         listener = _Listener(sweep_id)
         yield ": listening\n\n"
         await self._ready.wait()
+        if after is not None:
+            after = min(after, await run_in_threadpool(self._listing.last_event))
         self._listeners.add(listener)
         last, listener.behind = (self._seen, False) if after is None else (after, True)
         try:
@@ -117,24 +120,16 @@ class Feed:
     async def _look(self) -> bool:
         """Hands out what is new; whether there is more at once."""
         page = await run_in_threadpool(self._listing.events, limit=_AT_ONCE, after=self._seen)
+        now = self._monotonic()
+        for event in page.items:  # before any is handed out: several gaps are waited for at once
+            self._noticed.setdefault(event.event_id, now)
         for event in page.items:
-            if not self._settled(event.event_id):
+            if event.event_id != self._seen + 1 and now - self._noticed[event.event_id] < _GAP_S:
                 return False
             self._seen = event.event_id
+            del self._noticed[event.event_id]
             self._hand_out(event)
         return page.after is not None
-
-    def _settled(self, event_id: int) -> bool:
-        """Whether nothing can appear before this event any more."""
-        if event_id == self._seen + 1:
-            self._gap = None
-            return True
-        if self._gap is None or self._gap[0] != event_id:
-            self._gap = (event_id, self._monotonic())
-        if self._monotonic() - self._gap[1] < _GAP_S:
-            return False
-        self._gap = None
-        return True
 
     def _hand_out(self, event: EventRecord) -> None:
         for listener in self._listeners:

@@ -1,6 +1,7 @@
 """What every request passes before the routes see it: size, token, rate; and headers on every answer."""
 
 import asyncio
+import logging
 import math
 from collections.abc import Callable
 from typing import Any
@@ -11,10 +12,22 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sweeps.api.config import ServiceConfig
-from sweeps.api.problems import MEDIA_TYPE, TOO_LARGE, TOO_MANY, TOO_SLOW, UNAUTHORIZED, Refused, problem_of
+from sweeps.api.problems import (
+    FAULT,
+    MEDIA_TYPE,
+    TOO_LARGE,
+    TOO_MANY,
+    TOO_SLOW,
+    UNAUTHORIZED,
+    Refused,
+    problem,
+    problem_of,
+)
 from sweeps.api.rates import Rates
 from sweeps.core.errors import MasksweepError
 from sweeps.store.tokens import Token
+
+_log = logging.getLogger(__name__)
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 """What takes no token."""
@@ -52,22 +65,37 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
+        begun = False
+
         async def send_guarded(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 
+        try:
+            await self._pass_on(scope, receive, send_guarded)
+        except Exception as error:
+            # Here and not at Starlette's outermost, so that it is measured and has the headers of any answer.
+            _log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+            if begun:
+                raise
+            await _fault(scope["path"])(scope, receive, send_guarded)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers what may not pass, and leaves the rest to the application."""
         limits = self._config.limits
         body = _Body(receive, limits.body_bytes, limits.body_s)
         try:
             await self._admit(scope)
             await body.check(Headers(scope=scope))
         except MasksweepError as error:
-            await _refusal(error, scope["path"])(scope, receive, send_guarded)
+            await _refusal(error, scope["path"])(scope, receive, send)
             return
-        await self._app(scope, body.receive, send_guarded)
+        await self._app(scope, body.receive, send)
 
     async def _admit(self, scope: Scope) -> None:
         """Finds whose request it is, and whether there is room for it.
@@ -151,6 +179,13 @@ class _Body:
 
     def _too_large(self) -> Refused:
         return Refused(TOO_LARGE, f"more than {self._most} bytes", "a spec is a few kilobytes of text")
+
+
+def _fault(path: str) -> Response:
+    document = problem(
+        FAULT, "the service failed; its log tells how", path, hint="tell whoever runs the service"
+    )
+    return Response(document.model_dump_json(), document.status, media_type=MEDIA_TYPE)
 
 
 def _refusal(error: MasksweepError, path: str) -> Response:

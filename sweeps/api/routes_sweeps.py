@@ -92,7 +92,7 @@ def plan(
 
     Times are from earlier sweeps of the same data, base and fidelity, where there are some.
     """
-    return once(
+    return once.anew(
         lambda: Made(
             plan_of(
                 core, checked_spec(core, read_document(body, request.headers.get("content-type"))), workers

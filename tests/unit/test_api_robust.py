@@ -11,9 +11,14 @@ from sweeps.api.config import Limits
 from sweeps.api.feed import Feed
 from sweeps.api.problems import invalid_problem
 from sweeps.api.submitting import read_document
+from sweeps.bootstrap import open_service
 from sweeps.core.errors import StoreUnavailable
+from sweeps.records import EventRecord
+from sweeps.settings import Settings
 from sweeps.store.engine import _answering
-from sweeps.store.listing import Page
+from sweeps.store.listing import Listing, Page
+from sweeps.testing import FakeClock
+from tests.service_client import served
 
 
 def test_a_body_of_many_keys_costs_little():
@@ -69,3 +74,75 @@ def test_the_feed_outlives_what_nobody_expects(caplog):
     asyncio.run(look())
     assert listing.asked == 2
     assert "the event feed failed" in caplog.text
+
+
+class _Store:
+    """A listing of events by their ids."""
+
+    def __init__(self, *ids: int) -> None:
+        self.ids = list(ids)
+
+    def last_event(self) -> int:
+        return max(self.ids, default=0)
+
+    def events(self, *, limit: int, after: int, sweep_id: str | None = None) -> Page:
+        return Page([event(each) for each in self.ids if each > after][:limit], None)
+
+
+def event(event_id: int) -> EventRecord:
+    return EventRecord(event_id, "sweep.claimed", None, None, 1, 0.0, {}, None, "parts-a2b3c4")
+
+
+def test_several_gaps_in_the_ids_are_waited_for_at_once():
+    """Each may be a transaction that has not ended; the last event is not five seconds a gap late."""
+    clock = FakeClock()
+    feed = Feed(_Store(2, 4, 6), Limits(), clock)
+
+    async def look() -> int:
+        await feed._look()
+        return feed._seen
+
+    assert asyncio.run(look()) == 0
+    clock.tick(4.9)
+    assert asyncio.run(look()) == 0
+    clock.tick(0.2)
+    assert asyncio.run(look()) == 6
+    assert not feed._noticed
+
+
+def test_who_has_seen_more_than_there_is_hears_what_comes():
+    """As after the store was restored from a backup: the id that was seen last is the store's last."""
+    store = _Store(7)
+    feed = Feed(store, Limits(stream_poll_s=0), FakeClock())
+
+    async def listen() -> list[str]:
+        looking = asyncio.create_task(feed.run())
+        stream = feed.stream(None, after=1000)
+        heard = [await anext(stream)]
+        coming = asyncio.create_task(anext(stream))
+        while not feed.listeners:
+            await asyncio.sleep(0)
+        store.ids.append(8)
+        heard.append(await asyncio.wait_for(coming, 30))
+        looking.cancel()
+        await stream.aclose()
+        return heard
+
+    assert [line.splitlines()[0] for line in asyncio.run(listen())] == [": listening", "id: 8"]
+
+
+def test_a_fault_is_answered_as_anything_else_and_measured(tmp_path, monkeypatch, caplog):
+    """With the headers of every answer and no word of what failed, which the log has."""
+    service = open_service(Settings.load(tmp_path, environ={}), create=True)
+    monkeypatch.setattr(Listing, "sweeps", lambda *_, **__: 1 / 0)
+    with served(service) as api:
+        answer = api("GET", "/sweeps")
+        assert answer.status_code == 500
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "division" not in answer.text
+        proof = {"Authorization": f"Bearer {api.tokens['viewer']}"}
+        numbers = api.client.get("/metrics", headers=proof).text.splitlines()
+    assert any("_count" in line and 'status="500"' in line and "/api/v1/sweeps" in line for line in numbers)
+    assert "ZeroDivisionError" in caplog.text
+    service.engine.dispose()
