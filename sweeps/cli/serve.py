@@ -114,6 +114,7 @@ def _bound(config: uvicorn.Config) -> Any:
         bound = config.bind_socket()
         # uvicorn's has no protocol by name, so that asyncio leaves Nagle's algorithm on: 40 ms an answer
         bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        bound.listen(config.backlog)  # who asks as soon as it is said to be there waits, and is not refused
         return bound
     except (OSError, SystemExit) as error:  # uvicorn exits where the address is taken
         raise UserError(

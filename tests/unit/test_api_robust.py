@@ -2,16 +2,19 @@
 
 import asyncio
 import json
+import socket
 import time
 
 import pytest
 import sqlalchemy as sa
+import uvicorn
 
 from sweeps.api.config import Limits
 from sweeps.api.feed import Feed
 from sweeps.api.problems import invalid_problem
 from sweeps.api.submitting import read_document
 from sweeps.bootstrap import open_service
+from sweeps.cli.serve import _bound
 from sweeps.core.errors import StoreUnavailable
 from sweeps.records import EventRecord
 from sweeps.settings import Settings
@@ -146,3 +149,9 @@ def test_a_fault_is_answered_as_anything_else_and_measured(tmp_path, monkeypatch
     assert any("_count" in line and 'status="500"' in line and "/api/v1/sweeps" in line for line in numbers)
     assert "ZeroDivisionError" in caplog.text
     service.engine.dispose()
+
+
+def test_who_asks_before_the_service_has_started_waits():
+    """It is said to be there as soon as its socket is bound; nobody who believes that is refused."""
+    with _bound(uvicorn.Config("none", host="127.0.0.1", port=0)) as bound:
+        socket.create_connection(bound.getsockname(), timeout=5).close()
