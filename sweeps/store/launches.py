@@ -115,6 +115,7 @@ class LaunchBook:
                 "state": LaunchState.WAITING.value,
                 "handle": None,
                 "failures": failures,
+                "refused": 0,
                 "retry_at": now + retry_after_s(failures),
                 "stopped_at": None,
                 "reason": reason,

@@ -165,7 +165,7 @@ def resume(connection: Connection, sweep_id: str, *, by: str, now: float) -> Sub
     waiting = sa.update(launches).where(
         launches.c.sweep_id == found.sweep_id, launches.c.state == LaunchState.WAITING.value
     )
-    connection.execute(waiting.values(failures=0, retry_at=None))
+    connection.execute(waiting.values(failures=0, refused=0, retry_at=None))
     held = Claim(found.sweep_id, sweep.epoch)
     sql.add_sweep_event(connection, held, "sweep.resume_asked", now, {"by": by})
     again = find(connection, found.sweep_id)

@@ -237,9 +237,10 @@ launches = sa.Table(  # one row a submission, written in the same transaction: i
     sa.Column("confirmed_at", sa.Double),  # when the process said that it is this launch
     sa.Column("progress", sa.Integer, nullable=False),  # measurements and ended trials at the launch
     sa.Column("failures", sa.Integer, nullable=False),  # deaths in a row without progress between them
+    sa.Column("refused", sa.Integer, nullable=False, server_default="0"),  # starts in a row that were refused
     sa.Column("retry_at", sa.Double),
     sa.Column("stopped_at", sa.Double),  # when its process was told to stop
-    sa.Column("reason", sa.Text),  # of the last death
+    sa.Column("reason", sa.Text),  # of the last death, or of the last refusal
 )
 
 leases = sa.Table(  # who may act; whoever finds a lease run out takes it

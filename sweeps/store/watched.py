@@ -24,9 +24,10 @@ class LaunchRecord:
         launched_at: When the last launch was written down, or None.
         confirmed_at: When its process said that it is this launch, or None.
         failures: Deaths in a row without progress between them.
+        refused: Starts in a row that its launcher refused.
         retry_at: Not to be launched before, or None.
         stopped_at: When the process was told to stop, or None.
-        reason: Of the last death, or None.
+        reason: Of the last death, or of the last refusal; or None.
     """
 
     sweep_id: str
@@ -36,6 +37,7 @@ class LaunchRecord:
     launched_at: float | None
     confirmed_at: float | None
     failures: int
+    refused: int
     retry_at: float | None
     stopped_at: float | None
     reason: str | None
@@ -144,6 +146,7 @@ def launch_record(row: Any) -> LaunchRecord:
         row["launched_at"],
         row["confirmed_at"],
         row["failures"],
+        row["refused"],
         row["retry_at"],
         row["stopped_at"],
         row["reason"],

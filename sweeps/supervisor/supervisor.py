@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from sweeps.core.errors import MasksweepError, StaleEpoch, StoreUnavailable, WrongState
+from sweeps.core.errors import MasksweepError, StaleEpoch, StoreUnavailable, UserError, WrongState
 from sweeps.core.requests import RequestKind
 from sweeps.core.spec import Resources
 from sweeps.core.supervision import Action, LaunchState, Rules, View, decide
@@ -28,8 +28,8 @@ from sweeps.store.given_up import give_up
 from sweeps.store.handover import living_driver
 from sweeps.store.launches import LaunchBook, LeaseLost
 from sweeps.store.submissions import SUPERVISOR
-from sweeps.store.watched import LaunchRecord, Watched
-from sweeps.supervisor.deadlines import Deadlines
+from sweeps.store.watched import Watched
+from sweeps.supervisor.notes import Notes
 from sweeps.supervisor.pool import Pool
 
 LEASE_S = 30.0
@@ -77,7 +77,7 @@ class Supervisor:
         self._control = SweepControl(service.engine, is_dead=is_dead)
         self._resources = lru_cache(maxsize=1024)(self._read_resources)
         self._pool = Pool(pool_gpus, quantum_s, self._resources, self._book)
-        self._deadlines = Deadlines(service, self._book)
+        self._notes = Notes(service, self._book)
 
     def run(self, stop: threading.Event, every_s: float = EVERY_S) -> None:
         """Looks again and again until told to stop, and gives the lease back; drivers go on."""
@@ -116,7 +116,7 @@ class Supervisor:
                 for_whom = arrangement.leave.get(sweep_id)
                 action = decide(replace(view, wanted=wanted), now, self._rules)
                 self._act(action, one, found, for_whom)
-            self._deadlines.look(watched, now)
+            self._notes.look(watched, now)
         except LeaseLost:
             return False
         return True
@@ -202,17 +202,23 @@ class Supervisor:
                 if handle:
                     self._launcher.stop(handle, force=True)
             case _:
-                self._write_down(action, launch, handle, now)
+                self._write_down(action, one, handle, now)
 
-    def _write_down(self, action: Action, launch: LaunchRecord, handle: str | None, now: float) -> None:
+    def _write_down(self, action: Action, one: Watched, handle: str | None, now: float) -> None:
         """What is only written down."""
+        launch = one.launch
         waiting: dict[str, Any] = {"handle": None, "stopped_at": None}
-        fresh: dict[str, Any] = {"failures": 0, "retry_at": None, **waiting}
+        fresh: dict[str, Any] = {"failures": 0, "refused": 0, "retry_at": None, **waiting}
         match action:
             case Action.ADOPT:
-                self._book.move(launch, LaunchState.RUNNING, now, kind=None, handle=handle)
+                self._book.move(launch, LaunchState.RUNNING, now, kind=None, handle=handle, refused=0)
+                self._notes.started(one, now)
             case Action.DROP:
-                self._book.move(launch, LaunchState.WAITING, now, kind="driver.dropped", **waiting)
+                again = now + self._rules.retry_after_s(launch.refused) if launch.refused else None
+                data = {"reason": launch.reason, "refused": launch.refused, "retry_at": again}
+                waiting |= {"retry_at": again}
+                told = data if launch.refused else None
+                self._book.move(launch, LaunchState.WAITING, now, kind="driver.dropped", data=told, **waiting)
             case Action.LEAVE:
                 self._book.move(launch, LaunchState.WAITING, now, kind="driver.left", **fresh)
             case Action.END:
@@ -229,10 +235,14 @@ class Supervisor:
             return
         try:
             handle = self._launcher.start(launch.sweep_id, launch.number)
-        except LauncherUnavailable as error:
-            self._book.move(launch, launch.state, now, kind=None, reason=str(error))
+        except Exception as error:
+            said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            refused = launch.refused + 1
+            self._book.move(launch, launch.state, now, kind=None, reason=said, refused=refused)
             raise
-        self._book.move(launch, LaunchState.RUNNING, self._clock(), kind=None, handle=handle)
+        now = self._clock()
+        if self._book.move(launch, LaunchState.RUNNING, now, kind=None, handle=handle, refused=0):
+            self._notes.started(one, now)
 
     def _give_up(self, one: Watched, now: float) -> None:
         """A claim like any driver's, which ends the sweep; of two supervisors one gets it."""

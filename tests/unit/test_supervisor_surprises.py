@@ -2,7 +2,7 @@
 
 import pytest
 
-from sweeps.core.supervision import LaunchState
+from sweeps.core.supervision import LaunchState, Rules
 from sweeps.launchers.local import LocalLauncher
 from sweeps.settings import Settings
 from sweeps.store.launches import LaunchBook
@@ -33,7 +33,7 @@ def test_a_launcher_that_fails_ends_no_look_at_the_sweeps(tmp_path, monkeypatch,
     if what == "start":
         world.clock.tick(3600.0)
         for _ in range(3):
-            world.clock.tick(1.0)
+            world.clock.tick(Rules().first_retry_s)
             supervisor.tick()
     assert book.launch(world.sweep_id).state is LaunchState.RUNNING
     world.service.engine.dispose()
