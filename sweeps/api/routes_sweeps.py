@@ -16,6 +16,7 @@ from sweeps.api.context import (
     IfMatch,
     IfNoneMatch,
     Made,
+    Once,
     OnceHere,
     Operator,
     SweepId,
@@ -36,6 +37,8 @@ from sweeps.store.overview import overview
 from sweeps.store.submissions import Rank
 
 router = APIRouter(prefix="/api/v1", tags=["sweeps"])
+
+_GOES_ON = (SweepState.PENDING, SweepState.RUNNING, SweepState.PAUSED)
 
 Limit = Annotated[int, Query(ge=1, le=500, description="Items of a page.")]
 Cursor = Annotated[str | None, Query(max_length=2000, description="`next` of the page before.")]
@@ -156,10 +159,10 @@ def get_sweep(core: CoreHere, _: Viewer, sweep_id: SweepId, if_none_match: IfNon
     summary="Pause a sweep",
 )
 def pause(
-    core: CoreHere, token: Operator, sweep_id: SweepId, once: OnceHere, body: Body, if_match: IfMatch = None
+    core: CoreHere, _: Operator, sweep_id: SweepId, once: OnceHere, body: Body, if_match: IfMatch = None
 ) -> Response:
     """Stops it at its next checkpoints, to go on from there later."""
-    return once(lambda: _ask(core, RequestKind.PAUSE, sweep_id, token.name, body, if_match))
+    return once(lambda: _ask(core, RequestKind.PAUSE, sweep_id, once, body, if_match))
 
 
 @router.post(
@@ -169,10 +172,10 @@ def pause(
     summary="End a sweep for good",
 )
 def cancel(
-    core: CoreHere, token: Operator, sweep_id: SweepId, once: OnceHere, body: Body, if_match: IfMatch = None
+    core: CoreHere, _: Operator, sweep_id: SweepId, once: OnceHere, body: Body, if_match: IfMatch = None
 ) -> Response:
     """What runs stops at its next iteration, and nothing more is tried."""
-    return once(lambda: _ask(core, RequestKind.CANCEL, sweep_id, token.name, body, if_match))
+    return once(lambda: _ask(core, RequestKind.CANCEL, sweep_id, once, body, if_match))
 
 
 @router.post("/sweeps/{sweep_id}/resume", response_model=models.ReplyOut, summary="Go on with a paused sweep")
@@ -182,8 +185,8 @@ def resume(
     """Lets it wait for a driver, which goes on from its last checkpoints."""
 
     def act() -> Made:
-        check = unchanged(if_match)
-        return _made(core, core.control.resume(sweep_id, by=token.name, now=core.now, check=check))
+        key, check = once.scoped_key, unchanged(if_match)
+        return _made(core, core.control.resume(sweep_id, by=token.name, now=core.now, key=key, check=check))
 
     return once(act)
 
@@ -214,16 +217,23 @@ def extend(
             key=once.scoped_key,
             check=unchanged(if_match),
         )
-        if resume and reply.sweep.state is SweepState.PAUSED:
-            core.control.resume(reply.sweep.sweep_id, by=token.name, now=core.now)
+        if resume and reply.sweep.state in _GOES_ON:  # asked also where a driver lives: once under the key
+            core.control.resume(reply.sweep.sweep_id, by=token.name, now=core.now, key=once.scoped_key)
         return _made(core, reply)
 
     return once(act)
 
 
-def _ask(core: Core, kind: RequestKind, sweep_id: str, by: str, body: bytes, if_match: str | None) -> Made:
-    reason = _reason(body)
-    reply = core.control.ask(sweep_id, kind, by=by, now=core.now, reason=reason, check=unchanged(if_match))
+def _ask(core: Core, kind: RequestKind, sweep_id: str, once: Once, body: bytes, if_match: str | None) -> Made:
+    reply = core.control.ask(
+        sweep_id,
+        kind,
+        by=once.by,
+        now=core.now,
+        reason=_reason(body),
+        key=once.scoped_key,
+        check=unchanged(if_match),
+    )
     return _made(core, reply)
 
 

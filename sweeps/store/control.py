@@ -21,6 +21,7 @@ from sweeps.liveness import STALE_AFTER_S, is_dead
 from sweeps.records import Claim, Driver, SweepRecord
 from sweeps.store import submissions
 from sweeps.store.asked import carry_out, close, find_key, find_request, open_request, write_down
+from sweeps.store.asked_once import Once, done_before, remember
 from sweeps.store.engine import reading, writing
 from sweeps.store.extending import add, check_extension
 from sweeps.store.find import find_sweep, lock_sweep
@@ -87,6 +88,7 @@ class SweepControl:
         by: str,
         now: float,
         reason: str | None = None,
+        key: str | None = None,
         check: Check = _unchecked,
     ) -> Reply:
         """Asks for a pause or for the end. The same request twice is one request.
@@ -97,6 +99,7 @@ class SweepControl:
             by: Who asks, `user@host`.
             now: Seconds since the Unix epoch.
             reason: Why; by default who asked.
+            key: Names this request of this sweep: made again, it is pursued if it waits, no more.
             check: Raises if the sweep is not as who asks has seen it; nobody changes it in between.
 
         Raises:
@@ -106,19 +109,20 @@ class SweepControl:
         """
         with writing(self._engine) as connection:
             sweep = lock_sweep(connection, sweep_id)
+            once = Once(key, kind.value)
+            before = done_before(connection, sweep.sweep_id, once)
+            if before is not None:
+                if before.request is not None and before.request.state is RequestState.OPEN:
+                    return self._pursued(connection, sweep, before.request, now)
+                return Reply(Answer.ALREADY, sweep, before.request)
             check(sweep)
-            if kind is RequestKind.PAUSE and sweep.state in (SweepState.RUNNING, SweepState.PAUSED):
-                submissions.hold(connection, sweep.sweep_id, by)
-            if sweep.state is AIMS[kind]:
-                return Reply(Answer.ALREADY, sweep, None)
-            self._check(connection, sweep, kind)
-            request = open_request(connection, sweep.sweep_id, kind)
-            if request is None:
-                why = reason or f"{AIMS[kind].value.lower()} by {by}"
-                request = write_down(connection, sweep, kind, why, by=by, now=now)
-            return self._pursued(connection, sweep, request, now)
+            reply = self._ask(connection, sweep, kind, by=by, now=now, reason=reason)
+            remember(connection, sweep.sweep_id, once, reply.request, by=by, now=now)
+            return reply
 
-    def resume(self, sweep_id: str, *, by: str, now: float, check: Check = _unchecked) -> Reply:
+    def resume(
+        self, sweep_id: str, *, by: str, now: float, key: str | None = None, check: Check = _unchecked
+    ) -> Reply:
         """Asks that a PAUSED sweep be gone on with: whoever looks after the store's sweeps starts a driver.
 
         One that was run by hand until now is the service's from then on. One that is FAILED since nothing
@@ -128,6 +132,7 @@ class SweepControl:
             sweep_id: An id or a unique prefix.
             by: Who asks, `user@host`.
             now: Seconds since the Unix epoch.
+            key: Names this request of this sweep: made again, it does nothing, whoever paused it since.
             check: As for `ask`.
 
         Raises:
@@ -135,29 +140,13 @@ class SweepControl:
             WrongState: It has ended, or comes to its end.
         """
         with writing(self._engine) as connection:
-            sweep = lock_sweep(connection, sweep_id)
+            sweep, once = lock_sweep(connection, sweep_id), Once(key, "resume")
+            if done_before(connection, sweep.sweep_id, once) is not None:
+                return Reply(Answer.ALREADY, sweep, None)
             check(sweep)
-            match sweep.state:
-                case SweepState.PAUSED:
-                    self._check_cancel(connection, sweep)
-                    submissions.submit(connection, sweep.sweep_id, by=by, now=now)
-                    submissions.resume(connection, sweep.sweep_id, by=by, now=now)
-                    return Reply(Answer.ASKED, sweep, None)
-                case SweepState.FAILED if was_given_up(connection, sweep):
-                    found = self._taken_up(connection, sweep, by, now)
-                    submissions.submit(connection, sweep.sweep_id, by=by, now=now)
-                    submissions.resume(connection, sweep.sweep_id, by=by, now=now)
-                    return Reply(Answer.ASKED, found, None)
-                case SweepState.PENDING | SweepState.RUNNING:
-                    return Reply(Answer.ALREADY, sweep, None)
-                case SweepState.STOPPING:
-                    raise WrongState(f"sweep {sweep.sweep_id} is STOPPING: it ends at the next checkpoints")
-                case _:
-                    refused = extension_refusal(sweep.state, sweep.reason, sweep.stopped_by, frozenset(Limit))
-                    raise WrongState(
-                        f"sweep {sweep.sweep_id} is {sweep.state}: there is nothing to go on with",
-                        None if refused else "an extension adds to its budget",
-                    )
+            reply = self._resume(connection, sweep, by, now)
+            remember(connection, sweep.sweep_id, once, None, by=by, now=now)
+            return reply
 
     def was_given_up(self, sweep_id: str) -> bool:
         """Whether a sweep is FAILED since nothing could drive it.
@@ -258,6 +247,50 @@ class SweepControl:
                     reason = f", {sweep.reason}" if sweep.reason else ""
                     problem = f"it was {sweep.state} before it could be {AIMS[request.kind]}{reason}"
                     raise WrongState(f"sweep {sweep.sweep_id}: {problem}")
+
+    def _ask(
+        self,
+        connection: Connection,
+        sweep: SweepRecord,
+        kind: RequestKind,
+        *,
+        by: str,
+        now: float,
+        reason: str | None,
+    ) -> Reply:
+        if kind is RequestKind.PAUSE and sweep.state in (SweepState.RUNNING, SweepState.PAUSED):
+            submissions.hold(connection, sweep.sweep_id, by)
+        if sweep.state is AIMS[kind]:
+            return Reply(Answer.ALREADY, sweep, None)
+        self._check(connection, sweep, kind)
+        request = open_request(connection, sweep.sweep_id, kind)
+        if request is None:
+            why = reason or f"{AIMS[kind].value.lower()} by {by}"
+            request = write_down(connection, sweep, kind, why, by=by, now=now)
+        return self._pursued(connection, sweep, request, now)
+
+    def _resume(self, connection: Connection, sweep: SweepRecord, by: str, now: float) -> Reply:
+        match sweep.state:
+            case SweepState.PAUSED:
+                self._check_cancel(connection, sweep)
+                submissions.submit(connection, sweep.sweep_id, by=by, now=now)
+                submissions.resume(connection, sweep.sweep_id, by=by, now=now)
+                return Reply(Answer.ASKED, sweep, None)
+            case SweepState.FAILED if was_given_up(connection, sweep):
+                found = self._taken_up(connection, sweep, by, now)
+                submissions.submit(connection, sweep.sweep_id, by=by, now=now)
+                submissions.resume(connection, sweep.sweep_id, by=by, now=now)
+                return Reply(Answer.ASKED, found, None)
+            case SweepState.PENDING | SweepState.RUNNING:
+                return Reply(Answer.ALREADY, sweep, None)
+            case SweepState.STOPPING:
+                raise WrongState(f"sweep {sweep.sweep_id} is STOPPING: it ends at the next checkpoints")
+            case _:
+                refused = extension_refusal(sweep.state, sweep.reason, sweep.stopped_by, frozenset(Limit))
+                raise WrongState(
+                    f"sweep {sweep.sweep_id} is {sweep.state}: there is nothing to go on with",
+                    None if refused else "an extension adds to its budget",
+                )
 
     def _taken_up(self, connection: Connection, sweep: SweepRecord, by: str, now: float) -> SweepRecord:
         reopen(connection, Claim(sweep.sweep_id, sweep.epoch), sweep.state, f"taken up again by {by}", now)

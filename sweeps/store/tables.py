@@ -212,6 +212,17 @@ requests = sa.Table(  # what people ask of a sweep; a row is made once, and answ
     sa.Index(None, "sweep_id", "key", unique=True),
 )
 
+asked_once = sa.Table(  # what was asked of a sweep under a key and done, so that a retry does nothing again
+    "asked_once",
+    metadata,
+    sa.Column("sweep_id", sa.Text, sa.ForeignKey("sweeps.sweep_id"), primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("verb", sa.Text, primary_key=True),  # "pause", "cancel", "resume"; an extension has its request
+    sa.Column("request_id", sa.Integer, sa.ForeignKey("requests.request_id")),  # NULL: none was needed
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+)
+
 submissions = sa.Table(  # sweeps that a service drives; one that somebody runs by hand has no row
     "submissions",
     metadata,

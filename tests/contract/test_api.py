@@ -12,6 +12,7 @@ from runners.synthetic import write_dataset
 from sweeps.core.states import SweepState
 from sweeps.core.trial import Suggestion
 from sweeps.store.engine import open_engine
+from sweeps.store.tables import answers
 from sweeps.testing import COMPLETED, make_report, make_spec
 from tests.service_client import CURVES, ROOMY, Service, served
 
@@ -288,12 +289,7 @@ def test_a_sweep_is_submitted_once_under_a_key(api):
     headers = {"Idempotency-Key": "again"}
     problem(api("POST", "/sweeps", json={"version": 1}, headers=headers), 422, "spec-invalid")
     first = api("POST", "/sweeps", json=CURVES, headers=headers).json()
-    core = api.client.app.state.core
-    by = first["sweep"]["created_by"]
-    with core.answers._engine.begin() as connection:
-        from sweeps.store.tables import answers
-
-        connection.execute(answers.update().where(answers.c.by == by), {"status": None, "body": None})
+    lose_answers(api)
     again = api("POST", "/sweeps", json=CURVES, headers=headers).json()
     assert again == first
     kinds = [event.kind for event in api.core.events(first["sweep"]["sweep_id"])]
@@ -332,6 +328,54 @@ def test_a_paused_sweep_goes_on_once(api, service):
     events = [(event.kind, event.by) for event in api.core.events(sweep_id) if event.by]
     assert [kind for kind, _ in events] == ["sweep.created", "sweep.submitted", "sweep.resume_asked"]
     assert service.claim(sweep_id, api.clock.now).epoch == claim.epoch + 1
+    api("POST", f"/sweeps/{sweep_id}/cancel")
+
+
+def lose_answers(api) -> None:
+    """As if the service had died between what it did and the answer that it would have kept."""
+    with api.client.app.state.core.answers._engine.begin() as connection:
+        connection.execute(answers.update().values(status=None, body=None))
+
+
+@pytest.mark.parametrize("verb", ["pause", "cancel", "resume"])
+def test_a_lost_answer_is_made_again_whatever_the_etag(api, service, verb):
+    """Under its key and its `If-Match`: what it changed itself makes no 412, and is not done twice."""
+    sweep_id = api.submit()
+    claim = service.claim(sweep_id, api.clock.now)
+    if verb != "pause":
+        service.finish(claim, SweepState.PAUSED, "paused by ann", api.clock.now)
+    else:
+        api.clock.now += 3600.0  # its driver is long gone
+    path, tag = f"/sweeps/{sweep_id}/{verb}", api("GET", f"/sweeps/{sweep_id}").headers["ETag"]
+    headers = {"Idempotency-Key": f"lost-{verb}", "If-Match": tag}
+    first = api("POST", path, headers=headers)
+    assert first.status_code == 200, first.text
+    told = [event.kind for event in api.core.events(sweep_id)]
+    if verb == "resume":  # somebody else pauses it, before the first one asks again
+        service.claim(sweep_id, api.clock.now)
+        api.clock.now += 3600.0
+        api("POST", f"/sweeps/{sweep_id}/pause")
+        told = [event.kind for event in api.core.events(sweep_id)]
+    lose_answers(api)
+    again = api("POST", path, headers=headers)
+    assert (again.status_code, again.json()["answer"]) == (200, "already"), again.text
+    assert [event.kind for event in api.core.events(sweep_id)] == told
+    assert again.json()["sweep"]["state"] == ("CANCELLED" if verb == "cancel" else "PAUSED")
+    api("POST", f"/sweeps/{sweep_id}/cancel")
+
+
+def test_an_extension_asked_again_does_not_undo_a_later_pause(api, service):
+    """It went on with the sweep once, though a driver did so already."""
+    sweep_id = api.submit()
+    service.claim(sweep_id, api.clock.now)
+    path, headers = f"/sweeps/{sweep_id}/extend?resume=true", {"Idempotency-Key": "more"}
+    assert api("POST", path, json={"trials": 5}, headers=headers).status_code == 200
+    api.clock.now += 3600.0
+    api("POST", f"/sweeps/{sweep_id}/pause")
+    lose_answers(api)
+    again = api("POST", path, json={"trials": 5}, headers=headers).json()
+    assert (again["sweep"]["state"], again["sweep"]["budget"]["trials"]) == ("PAUSED", 25)
+    assert "sweep.resume_asked" not in [event.kind for event in api.core.events(sweep_id)]
     api("POST", f"/sweeps/{sweep_id}/cancel")
 
 

@@ -10,6 +10,8 @@ from sweeps.core.states import AttemptState, SweepState, TrialState
 from sweeps.core.trial import Suggestion
 from sweeps.records import Claim
 from sweeps.store.control import Answer, SweepControl
+from sweeps.store.engine import writing
+from sweeps.store.submissions import find
 from sweeps.testing import COMPLETED, make_report, make_spec
 
 SPEC = make_spec()
@@ -285,3 +287,79 @@ def test_what_runs_is_not_resumed_and_what_has_ended_cannot_be(service, driven, 
     service.finish(claim, SweepState.CANCELLED, "why", 120.0)
     with pytest.raises(WrongState, match="is CANCELLED: there is nothing to go on with"):
         driven.resume(claim.sweep_id, by="ann", now=130.0)
+
+
+class Seen:
+    """A check as an `If-Match` is: the sweep must be as it was when it was looked at."""
+
+    def __init__(self, sweep) -> None:
+        self._state, self._epoch = sweep.state, sweep.epoch
+
+    def __call__(self, sweep) -> None:
+        if (sweep.state, sweep.epoch) != (self._state, self._epoch):
+            raise WrongState("not as it was")
+
+
+@pytest.mark.parametrize("kind", [PAUSE, CANCEL])
+def test_who_asks_again_under_a_key_is_not_refused_for_what_they_changed(service, orphaned, claim, kind):
+    """The answer was lost: the sweep is not as it was, since the request was carried out."""
+    check = Seen(service.sweep(claim.sweep_id))
+    first = orphaned.ask(claim.sweep_id, kind, by="ann", now=500.0, key="ann\nk", check=check)
+    before = kinds(service, claim.sweep_id)
+    again = orphaned.ask(claim.sweep_id, kind, by="ann", now=501.0, key="ann\nk", check=check)
+    assert (first.answer, again.answer) == (Answer.DONE, Answer.ALREADY)
+    assert (again.sweep, again.request) == (first.sweep, first.request)
+    assert kinds(service, claim.sweep_id) == before
+    with pytest.raises(WrongState, match="not as it was"):
+        orphaned.ask(claim.sweep_id, kind, by="ann", now=502.0, key="ann\nother", check=check)
+
+
+def test_a_pause_asked_again_under_its_key_does_not_undo_a_resume(service, orphaned, claim):
+    """It was done once; neither the sweep nor who holds it is touched by a late retry."""
+    for key in ("ann\nk", "ann\nalready"):  # the second finds it PAUSED, which is an answer as well
+        orphaned.ask(claim.sweep_id, PAUSE, by="ann", now=500.0, key=key)
+    orphaned.resume(claim.sweep_id, by="bob", now=510.0)
+    again = service.claim(claim.sweep_id, 520.0)
+    before = kinds(service, claim.sweep_id)
+    for key in ("ann\nk", "ann\nalready"):
+        reply = orphaned.ask(claim.sweep_id, PAUSE, by="ann", now=530.0, key=key)
+        assert (reply.answer, reply.sweep.state) == (Answer.ALREADY, SweepState.RUNNING)
+    assert kinds(service, claim.sweep_id) == before
+    service.beat(again, 531.0)
+
+
+def test_a_resume_asked_again_under_its_key_does_not_undo_a_later_pause(service, orphaned, claim):
+    """Nor is it refused for having changed nothing of what `If-Match` names."""
+    orphaned.ask(claim.sweep_id, PAUSE, by="ann", now=500.0)
+    check = Seen(service.sweep(claim.sweep_id))
+    first = orphaned.resume(claim.sweep_id, by="ann", now=510.0, key="ann\nk", check=check)
+    assert first.answer is Answer.ASKED
+    service.claim(claim.sweep_id, 520.0)
+    orphaned.ask(claim.sweep_id, PAUSE, by="bob", now=530.0)
+    before = kinds(service, claim.sweep_id)
+    again = orphaned.resume(claim.sweep_id, by="ann", now=540.0, key="ann\nk", check=check)
+    assert (again.answer, again.sweep.state) == (Answer.ALREADY, SweepState.PAUSED)
+    assert kinds(service, claim.sweep_id) == before
+    with writing(service.engine) as connection:
+        assert find(connection, claim.sweep_id).held_by == "bob"
+
+
+def test_a_request_that_waits_is_pursued_when_it_is_asked_again(service, driven, orphaned, claim):
+    """Its driver has died since: the retry carries out what the first one asked for."""
+    first = driven.ask(claim.sweep_id, CANCEL, by="ann", now=110.0, key="ann\nk")
+    assert first.answer is Answer.ASKED
+    assert driven.ask(claim.sweep_id, CANCEL, by="ann", now=111.0, key="ann\nk") == first
+    again = orphaned.ask(claim.sweep_id, CANCEL, by="ann", now=500.0, key="ann\nk")
+    assert (again.answer, again.sweep.state) == (Answer.DONE, SweepState.CANCELLED)
+
+
+def test_what_was_refused_frees_its_key(service, driven, claim):
+    """And one key names a pause, a resume and an end apart: each is another request."""
+    with pytest.raises(WrongState):
+        driven.ask(claim.sweep_id, PAUSE, by="ann", now=110.0, key="ann\nk", check=_never)
+    assert driven.ask(claim.sweep_id, PAUSE, by="ann", now=111.0, key="ann\nk").answer is Answer.ASKED
+    assert driven.ask(claim.sweep_id, CANCEL, by="ann", now=112.0, key="ann\nk").answer is Answer.ASKED
+
+
+def _never(_) -> None:
+    raise WrongState("not as it was")
