@@ -95,7 +95,7 @@ class Telemetry:
             schedules.add_metric([state.value], found.schedules.get(state, 0))
         nights = GaugeMetricFamily(
             "masksweep_schedule_nights",
-            "Nights by state; MISSED are fire times that passed while no service ran.",
+            "Nights that go on or ended within 24 hours, by state; MISSED ones passed while no service ran.",
             labels=["state"],
         )
         for night_state in FiringState:

@@ -10,6 +10,11 @@ from sweeps.schedules.nights import FiringState, ScheduleState
 from sweeps.store.engine import reading
 from sweeps.store.tables_night import firings, schedules
 
+LATELY_S = 24 * 3600.0
+"""How far back nights that are over are counted: all that there ever were take longer each night."""
+
+_GO_ON = [state.value for state in (FiringState.DUE, FiringState.QUEUED, FiringState.RUNNING)]
+
 
 @dataclass(frozen=True, slots=True)
 class ScheduleTotals:
@@ -17,7 +22,7 @@ class ScheduleTotals:
 
     Attributes:
         schedules: How many are in each state.
-        nights: How many are in each state.
+        nights: How many are in each state; of those that are over, what ended in the last `LATELY_S`.
         lag_s: For how many seconds the fire time that is due longest has not been decided, or the night that
             is DUE longest has not begun; 0 where there is neither.
     """
@@ -31,13 +36,20 @@ def schedule_totals(engine: Engine, now: float) -> ScheduleTotals:
     """The numbers of a store at a moment, in seconds since the Unix epoch."""
     s, f = schedules, firings
     by_state = sa.select(s.c.state, sa.func.count()).group_by(s.c.state)
-    of_nights = sa.select(f.c.state, sa.func.count()).group_by(f.c.state)
+    going_on = sa.select(f.c.state, sa.func.count()).where(f.c.state.in_(_GO_ON)).group_by(f.c.state)
+    # not by the column itself: SQLite would walk all rows in the order of an index that has it
+    state = (f.c.state + "").label("night_state")
+    over = sa.select(state, sa.func.count()).where(f.c.ended_at > now - LATELY_S).group_by(state)
     due = sa.select(sa.func.min(s.c.due_at)).where(s.c.state == ScheduleState.ACTIVE.value)
     decided = sa.select(sa.func.min(f.c.decided_at)).where(f.c.state == FiringState.DUE.value)
     with reading(engine) as connection:
         since = [connection.execute(query).scalar() for query in (due, decided)]
         return ScheduleTotals(
             {ScheduleState(state): count for state, count in connection.execute(by_state)},
-            {FiringState(state): count for state, count in connection.execute(of_nights)},
+            {
+                FiringState(state): count
+                for query in (going_on, over)
+                for state, count in connection.execute(query)
+            },
             max(0.0, *(now - at for at in since if at is not None)) if any(since) else 0.0,
         )
