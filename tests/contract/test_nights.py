@@ -7,7 +7,6 @@ from sweeps.core.requests import RequestKind
 from sweeps.core.states import SweepState
 from sweeps.schedules.nights import FiringState, Why
 from sweeps.schedules.rule import read_rule
-from sweeps.store.schedule_totals import schedule_totals
 from sweeps.testing import make_spec
 from tests.contract.nights import World, curves_spec
 
@@ -371,24 +370,3 @@ def test_the_same_schedule_again_changes_nothing_and_another_one_is_refused(worl
         world.schedules.get(world.name + "x")
     assert str(unknown.value) == f"no schedule '{world.name}x'"
     assert world.name in unknown.value.hint
-
-
-def test_the_numbers_are_of_nights_that_go_on_and_of_the_last_day(world):
-    """What ended longer ago is history: it raises no alarm for ever, nor is counted each time."""
-    asked = ("2026-01-11 11:59", "2026-01-11 12:01", "2026-02-11 12:00")
-
-    def numbers():
-        return {local: schedule_totals(world.engine, world.moment(local)).nights for local in asked}
-
-    before = numbers()  # other tests' nights are in the same store
-    world.add(catch_up="skip")
-    world.tick("2026-01-10 12:00")  # three nights passed while nothing ran
-    world.tick("2026-01-10 22:00")
-    after = numbers()
-
-    def number(local: str, state: FiringState) -> int:
-        return after[local].get(state, 0) - before[local].get(state, 0)
-
-    assert number("2026-01-11 11:59", FiringState.MISSED) == 3
-    assert number("2026-01-11 12:01", FiringState.MISSED) == 0
-    assert number("2026-02-11 12:00", FiringState.RUNNING) == 1
