@@ -103,7 +103,7 @@ class Client:
                 for event in self._stream(path, last):
                     last = event["event_id"]
                     yield event
-            except httpx2.TransportError:
+            except (httpx2.TransportError, ServiceUnavailable):
                 self._wait(1.0)
 
     def _stream(self, path: str, last: int) -> Iterator[dict[str, Any]]:

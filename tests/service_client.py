@@ -83,3 +83,12 @@ def served(
     }
     with TestClient(create_app(core, config), raise_server_exceptions=False) as client:
         yield Service(client, core, (clock, seconds), tokens)
+
+
+def problem(answer: httpx2.Response, status: int, kind: str) -> dict[str, Any]:
+    """The document of an answer that is to be that problem."""
+    assert answer.headers["content-type"] == "application/problem+json"
+    document: dict[str, Any] = answer.json()
+    assert (answer.status_code, document["status"]) == (status, status), document
+    assert document["type"] == f"urn:masksweep:problem:{kind}"
+    return document

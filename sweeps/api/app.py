@@ -25,7 +25,7 @@ from sweeps.api import (
 )
 from sweeps.api.config import ServiceConfig
 from sweeps.api.context import Core
-from sweeps.api.describe import describe
+from sweeps.api.describe import describe, parameter_hints
 from sweeps.api.guard import Guard
 from sweeps.api.problems import FAULT, MEDIA_TYPE, Problem, http_problem, invalid_problem, problem_of
 from sweeps.api.telemetry import Telemetry, Timed
@@ -106,12 +106,16 @@ async def _on_masksweep_error(request: Request, error: Exception) -> Response:
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
-    return _answer(invalid_problem(cast(RequestValidationError, error).errors(), request.url.path))
+    operation = getattr(request.scope.get("route"), "path_format", ""), request.method
+    hints = parameter_hints(request.app.openapi(), *operation)
+    return _answer(invalid_problem(cast(RequestValidationError, error).errors(), request.url.path, hints))
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
     refused = cast(HTTPException, error)
-    return _answer(http_problem(refused.status_code, str(refused.detail), request.url.path), refused.headers)
+    allowed = (refused.headers or {}).get("Allow")
+    document = http_problem(refused.status_code, str(refused.detail), request.url.path, allowed)
+    return _answer(document, refused.headers)
 
 
 def _answer(document: Problem, headers: Any = None) -> Response:

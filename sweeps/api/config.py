@@ -16,6 +16,9 @@ class Limits:
         body_s: Seconds in which a request's body has to be there.
         requests_per_s: Of a token, in the long run; of an address that has none, a tenth.
         burst: Requests at once, above that.
+        streams: Event streams at once, of all.
+        streams_of_token: Event streams at once of one token.
+        tokens_checked_s: Seconds after which an open stream notices that its token was revoked.
         stream_poll_s: Seconds between two looks for new events, however many listen.
         stream_quiet_s: Seconds after which a stream says that it still lives.
     """
@@ -24,6 +27,9 @@ class Limits:
     body_s: float = 30.0
     requests_per_s: float = 50.0
     burst: int = 200
+    streams: int = 2000
+    streams_of_token: int = 100
+    tokens_checked_s: float = 5.0
     stream_poll_s: float = 0.5
     stream_quiet_s: float = 15.0
 
@@ -37,6 +43,7 @@ class ServiceConfig:
         limits: What one client may take.
         tracking_uri: MLflow's, to which sweeps are mirrored when asked; None: to nowhere.
         artifact_root: Directory for MLflow's artifacts where that is no server, or None.
+        https: Whether it is reached by HTTPS itself, which browsers are told to keep to.
         clock: Seconds since the Unix epoch.
         monotonic: Seconds that never go back, for rates.
     """
@@ -45,5 +52,6 @@ class ServiceConfig:
     limits: Limits = field(default_factory=Limits)
     tracking_uri: str | None = None
     artifact_root: str | None = None
+    https: bool = False
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic

@@ -37,9 +37,9 @@ class Core:
     def __init__(self, service: SweepService, config: ServiceConfig) -> None:
         self.service, self.config = service, config
         self.listing = Listing(service.engine)
-        self.feed = Feed(self.listing, config.limits, config.monotonic)
-        self.control = SweepControl(service.engine)
         self.tokens = Tokens(service.engine)
+        self.feed = Feed(self.listing, self.tokens.revoked, config)
+        self.control = SweepControl(service.engine)
         self.answers = Answers(service.engine)
         self.mirroring = threading.Lock()  # MLflow's client keeps state that threads share
 

@@ -18,6 +18,7 @@ from sweeps.api.problems import (
     MEDIA_TYPE,
     NOT_FOUND,
     PRECONDITION,
+    TOO_BUSY,
     TOO_LARGE,
     TOO_MANY,
     TOO_SLOW,
@@ -28,6 +29,7 @@ from sweeps.api.problems import (
     problem,
 )
 from sweeps.api.schedule_models import BackfillIn
+from sweeps.api.wording import hint_of
 from sweeps.core.errors import (
     SpecInvalid,
     StaleEpoch,
@@ -193,6 +195,19 @@ def describe(app: FastAPI) -> dict[str, Any]:
     return document
 
 
+def parameter_hints(document: Mapping[str, Any], path: str, method: str) -> dict[str, str]:
+    """What the OpenAPI document says of each parameter of an operation that it describes."""
+    operation = document["paths"].get(path, {}).get(method.lower(), {})
+    hints = {}
+    for each in operation.get("parameters", ()):
+        schema = each.get("schema", {})
+        one = next((part for part in schema.get("anyOf", ()) if "examples" in part), schema)
+        hint = hint_of(each.get("description"), one.get("examples") or schema.get("examples") or ())
+        if hint is not None:
+            hints[each["name"]] = hint
+    return hints
+
+
 def _kinds(path: str, method: str, operation: Mapping[str, Any]) -> Iterable[Kind]:
     """What can go wrong: everywhere, and by what the operation takes."""
     if path in OPEN_PATHS:
@@ -217,6 +232,8 @@ def _kinds(path: str, method: str, operation: Mapping[str, Any]) -> Iterable[Kin
         kinds.append(FORBIDDEN)
     if path.endswith("/tokens") and method == "post":
         kinds.append(ALREADY)
+    if path.endswith("/stream"):
+        kinds.append(TOO_BUSY)
     if path.endswith("/mirror"):
         kinds.append(KINDS[MirrorUnavailable])
     return kinds

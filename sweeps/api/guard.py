@@ -23,7 +23,7 @@ from sweeps.api.problems import (
     problem,
     problem_of,
 )
-from sweeps.api.rates import Rates
+from sweeps.api.rates import Accepted, Rates
 from sweeps.core.errors import MasksweepError
 from sweeps.store.tokens import Token
 
@@ -40,6 +40,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+_HTTPS = {"Strict-Transport-Security": "max-age=31536000"}
 
 
 class Guard:
@@ -58,6 +59,8 @@ class Guard:
         self._app, self._find, self._config = app, find, config
         self._known = Rates(limits.requests_per_s, limits.burst, config.monotonic)
         self._unknown = Rates(limits.requests_per_s / 10, max(1, limits.burst // 10), config.monotonic)
+        self._accepted = Accepted()
+        self._headers = {**_HEADERS, **(_HTTPS if config.https else {})}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
@@ -72,7 +75,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 begun = True
                 headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
+                for name, value in self._headers.items():
                     headers.setdefault(name, value)
             await send(message)
 
@@ -106,23 +109,27 @@ class Guard:
         client = scope.get("client")
         address = client[0] if client else "?"
         if scope["path"] in OPEN_PATHS:
-            self._take(self._unknown, f"open {address}")
+            self._refuse(self._unknown.take(f"open {address}"))
             return
         scheme, _, text = Headers(scope=scope).get("authorization", "").partition(" ")
-        token = None
+        text, token = text.strip(), None
         if scheme.lower() == "bearer":
-            token = await run_in_threadpool(self._find, text.strip(), self._config.clock())
+            if text not in self._accepted:
+                self._refuse(self._unknown.look(address))  # a guess too many does not reach the store
+            token = await run_in_threadpool(self._find, text, self._config.clock())
         if token is None:
-            self._take(self._unknown, address)  # who guesses is slowed down
+            self._accepted.discard(text)
+            self._refuse(self._unknown.take(address))  # who guesses is slowed down
             hint = "send `Authorization: Bearer TOKEN`; masksweep token create makes one"
             message = "the token is not valid, or not any more" if text else "this needs a token"
             raise Refused(UNAUTHORIZED, message, hint, headers={"WWW-Authenticate": "Bearer"})
-        self._take(self._known, token.token_id)
+        self._accepted.add(text)
+        self._refuse(self._known.take(token.token_id))
         state: dict[str, Any] = scope.setdefault("state", {})
         state["token"] = token
 
-    def _take(self, rates: Rates, client: str) -> None:
-        waits = rates.take(client)
+    def _refuse(self, waits: float) -> None:
+        """Says how many seconds to wait, if there are any."""
         if waits > 0:
             seconds = str(max(1, math.ceil(waits)))
             raise Refused(

@@ -325,7 +325,14 @@ class Reason(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "too slow"}]})
 
-    reason: str | None = Field(None, min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")
+    reason: str | None = Field(
+        None,
+        min_length=1,
+        max_length=500,
+        pattern=r"^[^\x00-\x1f\x7f]+$",
+        description="One line of up to 500 characters.",
+        examples=["too slow"],
+    )
 
 
 class NewToken(BaseModel):
@@ -335,8 +342,10 @@ class NewToken(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"name": "ann", "scope": "operator", "days": 90}]}
     )
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@-]{0,99}$")
-    scope: Scope = Scope.VIEWER
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@-]{0,99}$", description="Whose it is.", examples=["ann"]
+    )
+    scope: Scope = Field(Scope.VIEWER, description="What it allows; each what those before it do.")
     days: float | None = Field(90, gt=0, le=3660, description="Until it expires; null: never.")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from sweeps.api.wording import problem_of_value
 from sweeps.core.errors import (
     MasksweepError,
     SpecInvalid,
@@ -79,6 +80,7 @@ TOO_LARGE = Kind("too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The request 
 UNSUPPORTED = Kind("unsupported-media-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Neither YAML nor JSON")
 INVALID = Kind("invalid", HTTPStatus.UNPROCESSABLE_ENTITY, "The request has problems")
 TOO_MANY = Kind("too-many-requests", HTTPStatus.TOO_MANY_REQUESTS, "Too many requests")
+TOO_BUSY = Kind("too-busy", HTTPStatus.SERVICE_UNAVAILABLE, "The service has no room for this now")
 FAULT = Kind("fault", HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed")
 _HTTP = Kind("http", HTTPStatus.BAD_REQUEST, "The request cannot be answered")
 
@@ -132,15 +134,32 @@ def problem(
     )
 
 
-def http_problem(status: int, detail: str, instance: str) -> Problem:
-    """The document of what the framework itself refuses: no such path, no such method."""
+def http_problem(status: int, detail: str, instance: str, allowed: str | None = None) -> Problem:
+    """The document of what the framework itself refuses: no such path, no such method.
+
+    Args:
+        status: Of HTTP.
+        detail: What went wrong.
+        instance: The path that was asked for.
+        allowed: The methods that the path has, if that is known.
+    """
     kind = Kind(_HTTP.slug, HTTPStatus(status), HTTPStatus(status).phrase)
-    return problem(kind, detail, instance)
+    hint = "GET /api/v1/openapi.json lists every path with its methods"
+    return problem(kind, detail, instance, hint=f"allowed here: {allowed}" if allowed else hint)
 
 
-def invalid_problem(errors: Sequence[Any], instance: str) -> Problem:
-    """The document of parameters that do not fit, from pydantic's errors."""
-    issues = [Issue(path=_path(each["loc"]), problem=str(each["msg"]), hint=None) for each in errors]
+def invalid_problem(errors: Sequence[Any], instance: str, hints: Mapping[str, str]) -> Problem:
+    """The document of parameters that do not fit.
+
+    Args:
+        errors: Pydantic's.
+        instance: The path that was asked for.
+        hints: What there is to say of each parameter, by its name.
+    """
+    issues = [
+        Issue(path=_path(each["loc"]), problem=problem_of_value(each), hint=hints.get(str(each["loc"][-1])))
+        for each in errors
+    ]
     detail = f"{len(issues)} problem{'s' if len(issues) != 1 else ''}"
     return problem(INVALID, detail, instance, issues=issues)
 

@@ -1,5 +1,6 @@
 """How much of the service one client gets: a bucket each that fills again with time."""
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
 from threading import Lock
@@ -33,3 +34,37 @@ class Rates:
             if len(self._buckets) > MOST_CLIENTS:
                 self._buckets.popitem(last=False)
         return waits
+
+    def look(self, client: str) -> float:
+        """As `take`, and takes nothing."""
+        now = self._monotonic()
+        with self._lock:
+            left, at = self._buckets.get(client, (float(self._burst), now))
+        left = min(float(self._burst), left + (now - at) * self._per_s)
+        return 0.0 if left >= 1 else (1 - left) / self._per_s
+
+
+class Accepted:
+    """Tokens that were accepted lately, by a digest of each: these are no guesses."""
+
+    def __init__(self) -> None:
+        self._digests: OrderedDict[bytes, None] = OrderedDict()
+
+    def __contains__(self, text: str) -> bool:
+        return _digest(text) in self._digests
+
+    def add(self, text: str) -> None:
+        """Remembers one; who was not heard of for longest is forgotten."""
+        digest = _digest(text)
+        self._digests[digest] = None
+        self._digests.move_to_end(digest)
+        if len(self._digests) > MOST_CLIENTS:
+            self._digests.popitem(last=False)
+
+    def discard(self, text: str) -> None:
+        """Forgets one that is not accepted any more."""
+        self._digests.pop(_digest(text), None)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()

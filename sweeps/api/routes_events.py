@@ -3,10 +3,12 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from sweeps.api import documents, models
 from sweeps.api.context import Core, CoreHere, SweepId, Viewer
+from sweeps.store.tokens import Token
 
 router = APIRouter(prefix="/api/v1", tags=["events"])
 
@@ -53,9 +55,11 @@ def list_sweep_events(
 @router.get(
     "/events/stream", summary="Follow all sweeps", response_class=StreamingResponse, responses=_STREAM
 )
-async def stream_events(core: CoreHere, _: Viewer, last_event_id: LastEventId = None) -> StreamingResponse:
-    """What happens from now on, or since `Last-Event-ID`; it does not end by itself."""
-    return _stream(core, None, last_event_id)
+async def stream_events(
+    core: CoreHere, token: Viewer, last_event_id: LastEventId = None
+) -> StreamingResponse:
+    """What happens from now on, or since `Last-Event-ID`; it ends when the token does."""
+    return _stream(core, token, None, last_event_id)
 
 
 @router.get(
@@ -64,11 +68,12 @@ async def stream_events(core: CoreHere, _: Viewer, last_event_id: LastEventId = 
     response_class=StreamingResponse,
     responses=_STREAM,
 )
-def stream_sweep_events(
-    core: CoreHere, _: Viewer, sweep_id: SweepId, last_event_id: LastEventId = None
+async def stream_sweep_events(
+    core: CoreHere, token: Viewer, sweep_id: SweepId, last_event_id: LastEventId = None
 ) -> StreamingResponse:
-    """What happens to one sweep from now on, or since `Last-Event-ID`; it does not end by itself."""
-    return _stream(core, core.service.sweep(sweep_id).sweep_id, last_event_id)
+    """What happens to one sweep from now on, or since `Last-Event-ID`; it ends when the token does."""
+    sweep = await run_in_threadpool(core.service.sweep, sweep_id)
+    return _stream(core, token, sweep.sweep_id, last_event_id)
 
 
 def _page(core: Core, sweep_id: str | None, after: int, by: str | None, limit: int) -> models.EventsPage:
@@ -77,7 +82,7 @@ def _page(core: Core, sweep_id: str | None, after: int, by: str | None, limit: i
     return models.EventsPage(events=events, next=page.after[0] if page.after else None)
 
 
-def _stream(core: Core, sweep_id: str | None, after: int | None) -> StreamingResponse:
+def _stream(core: Core, token: Token, sweep_id: str | None, after: int | None) -> StreamingResponse:
     headers = {"X-Accel-Buffering": "no"}  # proxies hand it on as it comes
-    stream = core.feed.stream(sweep_id, after)
+    stream = core.feed.stream(token, sweep_id, after)
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)

@@ -1,25 +1,19 @@
 """Schedules: added, listed, paused, backfilled and removed; and their nights."""
 
-import json
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
-from search_spaces.issues import SpecIssue
 from sweeps.api import schedule_models as models
+from sweeps.api.bodies import read_model, read_object
 from sweeps.api.context import Body, Core, CoreHere, Made, OnceHere, Operator, Viewer
 from sweeps.api.cursors import read_cursor, write_cursor
 from sweeps.api.describe import BACKFILL_BODY, REASON_BODY, SCHEDULE_BODY
 from sweeps.api.models import Reason
 from sweeps.api.scheduling import add_schedule, backfill, event_out, nights_out, schedule_out
-from sweeps.api.submitting import JSON, read_document
-from sweeps.core.errors import SpecInvalid
 from sweeps.store.firings import Firings
 from sweeps.store.schedules import ScheduleRecord, Schedules
-
-_Model = TypeVar("_Model", bound=BaseModel)
 
 router = APIRouter(prefix="/api/v1/schedules", tags=["schedules"])
 
@@ -49,7 +43,7 @@ def add(core: CoreHere, token: Operator, once: OnceHere, body: Body) -> Response
     """
 
     def act() -> Made:
-        schedule, notes = add_schedule(core, _object(body), by=token.name)
+        schedule, notes = add_schedule(core, read_object(body), by=token.name)
         document = models.AddedOut(schedule=schedule_out(core, schedule), notes=list(notes))
         return Made(document, 201, {"Location": f"/api/v1/schedules/{schedule.name}"})
 
@@ -112,7 +106,7 @@ def pause(core: CoreHere, token: Operator, name: Name, once: OnceHere, body: Bod
     """It fires no more until it is resumed; a night that runs goes on."""
 
     def act() -> Made:
-        reason = _model(Reason, _object(body)).reason
+        reason = read_model(Reason, body).reason
         return _made(
             core, Schedules(core.service.engine).pause(name, by=token.name, now=core.now, reason=reason)
         )
@@ -142,7 +136,7 @@ def ask_backfill(core: CoreHere, token: Operator, name: Name, once: OnceHere, bo
     """They come one after another, each with a whole window; `dry_run` only says which these are."""
 
     def act() -> Made:
-        asked = _model(models.BackfillIn, _object(body))
+        asked = read_model(models.BackfillIn, body)
         return Made(backfill(core, name, asked.start, asked.to, dry_run=asked.dry_run, by=token.name))
 
     return once(act)
@@ -150,23 +144,3 @@ def ask_backfill(core: CoreHere, token: Operator, name: Name, once: OnceHere, bo
 
 def _made(core: Core, schedule: ScheduleRecord) -> Made:
     return Made(schedule_out(core, schedule))
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    """The object in a body that is JSON; an empty body is an empty object."""
-    data = json.loads(read_document(body, JSON[0])) if body.strip() else {}
-    if not isinstance(data, dict):
-        raise SpecInvalid([SpecIssue("", "needs a JSON object")])
-    return data
-
-
-def _model(model: type[_Model], data: dict[str, Any]) -> _Model:
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        raise SpecInvalid(
-            [
-                SpecIssue(".".join(str(part) for part in each["loc"]), each["msg"])
-                for each in error.errors(include_url=False)
-            ]
-        ) from None

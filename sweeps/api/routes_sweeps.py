@@ -1,14 +1,13 @@
 """Sweeps: submitted, listed, looked at, and asked to pause, go on, take more or end."""
 
-import json
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from pydantic import ValidationError
 from starlette.responses import Response
 
 from search_spaces.issues import SpecIssue
 from sweeps.api import documents, models
+from sweeps.api.bodies import read_document, read_model, read_object
 from sweeps.api.context import (
     Body,
     Core,
@@ -27,7 +26,7 @@ from sweeps.api.context import (
 from sweeps.api.cursors import read_cursor, write_cursor
 from sweeps.api.describe import EXTENSION_BODY, REASON_BODY, SPEC_BODY
 from sweeps.api.planning import plan_of
-from sweeps.api.submitting import JSON, checked_spec, read_document, take_in
+from sweeps.api.submitting import checked_spec, take_in
 from sweeps.core.errors import SpecInvalid
 from sweeps.core.extension import Extension, read_extension
 from sweeps.core.requests import RequestKind
@@ -230,7 +229,7 @@ def _ask(core: Core, kind: RequestKind, sweep_id: str, once: Once, body: bytes, 
         kind,
         by=once.by,
         now=core.now,
-        reason=_reason(body),
+        reason=read_model(models.Reason, body).reason,
         key=once.scoped_key,
         check=unchanged(if_match),
     )
@@ -248,28 +247,8 @@ def _made(core: Core, reply: Reply) -> Made:
 
 
 def _extension(body: bytes) -> Extension:
-    data = _object(body)
+    data = read_object(body)
     if not data:
         fields = ", ".join(field.alias or name for name, field in Extension.model_fields.items())
         raise SpecInvalid([SpecIssue("", "says nothing to add", f"one or more of {fields}")])
     return read_extension(data)
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    """The object in a body that is JSON, whatever its header says; an empty body is an empty object."""
-    data = json.loads(read_document(body, JSON[0])) if body.strip() else {}
-    if not isinstance(data, dict):
-        raise SpecInvalid([SpecIssue("", "needs a JSON object")])
-    return data
-
-
-def _reason(body: bytes) -> str | None:
-    try:
-        return models.Reason.model_validate(_object(body)).reason
-    except ValidationError as error:
-        raise SpecInvalid(
-            [
-                SpecIssue(".".join(str(part) for part in each["loc"]), each["msg"])
-                for each in error.errors(include_url=False)
-            ]
-        ) from None

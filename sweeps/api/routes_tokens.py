@@ -3,15 +3,14 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from pydantic import ValidationError
 from starlette.responses import Response
 
-from search_spaces.issues import SpecIssue
 from sweeps.api import documents, models
+from sweeps.api.bodies import read_model
 from sweeps.api.context import Admin, Body, CoreHere, Made, OnceHere
 from sweeps.api.describe import TOKEN_BODY
 from sweeps.api.problems import NOT_FOUND, Refused
-from sweeps.core.errors import SpecInvalid, UserError
+from sweeps.core.errors import UserError
 
 router = APIRouter(prefix="/api/v1/tokens", tags=["tokens"])
 
@@ -29,15 +28,7 @@ def list_tokens(core: CoreHere, _: Admin) -> models.TokensOut:
 )
 def create_token(core: CoreHere, admin: Admin, body: Body, once: OnceHere) -> Response:
     """Its text is in the answer and nowhere else: the same request under the same key is refused (409)."""
-    try:
-        wanted = models.NewToken.model_validate_json(body)
-    except ValidationError as error:
-        raise SpecInvalid(
-            [
-                SpecIssue(".".join(str(part) for part in each["loc"]), each["msg"])
-                for each in error.errors(include_url=False)
-            ]
-        ) from None
+    wanted = read_model(models.NewToken, body)
     now = core.now
     once.begin_secret(f"token {wanted.name!r} was made under this key, and shown once")
     expires_at = None if wanted.days is None else now + wanted.days * 24 * 3600

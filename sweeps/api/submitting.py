@@ -1,15 +1,9 @@
 """Takes a spec in: reads it, keeps it within the allowed directories, and checks what can be checked here."""
 
-import json
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
-from email.message import Message
-from typing import Any
 
 from search_spaces.issues import SpecIssue
 from sweeps.api.context import Core
-from sweeps.api.problems import UNSUPPORTED, Refused
 from sweeps.core.errors import MissingExtra, SpecInvalid
 from sweeps.core.spec import SweepSpec, parse_spec
 from sweeps.launchers.runner import Preflight, load_runner
@@ -19,9 +13,6 @@ from sweeps.warm.comparable import Setting
 from sweeps.warm.plan import WarmPlan
 from sweeps.warm.sources import find_sources, read_sources
 from sweeps.warm.takeover import take_over
-
-JSON = ("application/json",)
-YAML = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,52 +28,6 @@ class Checked:
     spec: SweepSpec
     preflight: Preflight | None
     notes: tuple[str, ...]
-
-
-def read_document(body: bytes, content_type: str | None) -> str:
-    """The YAML text of a body that is YAML or JSON.
-
-    Raises:
-        Refused: It says that it is neither.
-        SpecInvalid: It is not text, or not JSON though it says so.
-    """
-    header = Message()
-    header["content-type"] = content_type or YAML[0]
-    kind = header.get_content_type()
-    if kind not in (*JSON, *YAML):
-        raise Refused(
-            UNSUPPORTED,
-            f"got {kind}, but needs {JSON[0]} or {YAML[0]}",
-            "name it in Content-Type",
-        )
-    try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise SpecInvalid([SpecIssue("", f"not UTF-8 text (byte {error.start})")]) from None
-    return _as_yaml(text) if kind in JSON else text
-
-
-def _as_yaml(text: str) -> str:
-    """JSON in the part of it that is YAML as well: no tabs between values, and no names for infinity."""
-    try:
-        data = json.loads(text, object_pairs_hook=_no_twins, parse_constant=_no_constant)
-        return json.dumps(data, ensure_ascii=False, indent=1)
-    except SpecInvalid:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise SpecInvalid([SpecIssue("", f"not JSON: {error}")]) from None
-
-
-def _no_twins(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
-    times = Counter(name for name, _ in pairs)
-    twice = sorted(name for name, count in times.items() if count > 1)
-    if twice:
-        raise SpecInvalid([SpecIssue(name, "written twice in one object") for name in twice])
-    return dict(pairs)
-
-
-def _no_constant(name: str) -> object:
-    raise SpecInvalid([SpecIssue("", f"{name} is not JSON")])
 
 
 def checked_spec(core: Core, text: str, *, adding: str | None = None) -> Checked:

@@ -67,6 +67,7 @@ def serve(settings: Settings, listening: Listening, *, supervise: bool) -> None:
             DataRoots(settings.data_roots),
             tracking_uri=settings.tracking_uri,
             artifact_root=settings.artifact_root,
+            https=listening.certificate is not None,
         ),
     )
     config = uvicorn.Config(

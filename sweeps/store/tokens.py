@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -110,6 +111,14 @@ class Tokens:
             return None
         token = _token(row)
         return token if token.usable(now) else None
+
+    def revoked(self, token_ids: Collection[str]) -> frozenset[str]:
+        """Which of some tokens were revoked."""
+        query = sa.select(tokens.c.token_id).where(
+            tokens.c.token_id.in_(token_ids), tokens.c.revoked_at.is_not(None)
+        )
+        with reading(self._engine) as connection:
+            return frozenset(connection.execute(query).scalars())
 
     def all(self) -> list[Token]:
         """Every token that was ever made, oldest first."""

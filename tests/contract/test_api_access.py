@@ -1,0 +1,98 @@
+"""What the API lets in, how often, and how it refuses."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from starlette.testclient import TestClient
+
+from sweeps.api.app import create_app
+from sweeps.api.config import ServiceConfig
+from sweeps.store.tokens import Tokens
+from tests.service_client import ROOMY, Service, problem, served
+
+_made = iter(range(10_000))
+
+
+@pytest.fixture
+def api(service) -> Iterator[Service]:
+    with served(service, prefix=f"t{next(_made)}") as api:
+        yield api
+
+
+def test_large_requests_and_many_are_refused(service):
+    """A body over the limit is not read to its end; a client that asks too often waits, others do not."""
+    limits = replace(ROOMY, body_bytes=1000, requests_per_s=1.0, burst=3)
+    with served(service, limits=limits, prefix=f"t{next(_made)}") as api:
+        problem(api("POST", "/sweeps", content=b" " * 1001), 413, "too-large")
+        problem(api("POST", "/sweeps", content=iter([b" " * 600, b" " * 600])), 413, "too-large")
+        assert api("GET", "/knobs").status_code == 200
+        refused = api("GET", "/knobs")
+        problem(refused, 429, "too-many-requests")
+        assert refused.headers["Retry-After"] == "1"
+        assert api("GET", "/knobs", scope="viewer").status_code == 200
+        api.seconds.tick(1.0)
+        assert api("GET", "/knobs").status_code == 200
+
+
+def test_guesses_of_tokens_do_not_reach_the_store(service, monkeypatch):
+    """After so many that are wrong; who was let in before from the same address still is."""
+    found, find = [], Tokens.find
+    monkeypatch.setattr(Tokens, "find", lambda *args: found.append(args[1]) or find(*args))
+    limits = replace(ROOMY, requests_per_s=10.0, burst=20)
+    with served(service, limits=limits, prefix=f"t{next(_made)}") as api:
+        assert api("GET", "/knobs").status_code == 200
+        for _ in range(5):
+            guess = {"Authorization": f"Bearer msk_{'a' * 12}_{'b' * 43}"}
+            statuses = api("GET", "/knobs", scope=None, headers=guess).status_code
+        assert (statuses, len(found)) == (429, 3)
+        assert api("GET", "/knobs").status_code == 200
+        problem(api("GET", "/knobs", scope="viewer"), 429, "too-many-requests")  # nobody knows that one yet
+        api.seconds.tick(1.0)
+        assert api("GET", "/knobs", scope="viewer").status_code == 200
+
+
+def test_event_streams_are_so_many(service):
+    """Of one token, and of all."""
+    for limits, status, kind in (
+        (replace(ROOMY, streams_of_token=0), 429, "too-many-requests"),
+        (replace(ROOMY, streams=0), 503, "too-busy"),
+    ):
+        with served(service, limits=limits, prefix=f"t{next(_made)}") as api:
+            problem(api("GET", "/events/stream"), status, kind)
+
+
+def test_refusals_of_parameters_and_bodies_say_what_was_got_and_what_to_do(api):
+    """Of each, with an example where there is one."""
+    answer = problem(api("GET", "/sweeps", params={"limit": "many", "cursor": "a" * 2001}), 422, "invalid")
+    limit, cursor = sorted(answer["issues"], key=lambda issue: issue["path"], reverse=True)
+    assert limit["problem"].startswith("got many: input should be a valid integer")
+    assert (limit["hint"], cursor["hint"]) == ("Items of a page", "`next` of the page before")
+    headers = {"Idempotency-Key": "a b"}
+    key = problem(api("POST", f"/sweeps/{api.submit()}/pause", headers=headers), 422, "invalid")
+    assert ", as 6f1c8b1e" in key["issues"][0]["hint"]
+    body = {"nam": "ann", "days": -1}
+    token = problem(api("POST", "/tokens", scope="admin", json=body), 422, "spec-invalid")
+    found = {issue["path"]: (issue["problem"], issue["hint"]) for issue in token["issues"]}
+    assert found["nam"] == ("unknown field, allowed: name, scope, days", "did you mean name?")
+    assert found["name"] == ("missing", "Whose it is, as ann")
+    assert found["days"] == ("got -1: input should be greater than 0", "Until it expires; null: never")
+    assert "openapi.json" in problem(api("GET", "/nothing"), 404, "http")["hint"]
+    assert problem(api("DELETE", "/knobs"), 405, "http")["hint"] == "allowed here: GET"
+
+
+def test_a_service_with_a_certificate_tells_browsers_to_keep_to_it(service):
+    """And one without does not."""
+    for https in (True, False):
+        config = ServiceConfig(limits=ROOMY, https=https)
+        with TestClient(create_app(service, config)) as client:
+            assert ("Strict-Transport-Security" in client.get("/healthz").headers) is https
+
+
+def test_answers_carry_security_headers(api):
+    """Refusals too."""
+    for scope in (None, "viewer"):
+        headers = api("GET", "/knobs", scope=scope).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Cache-Control"] == "no-store"
+        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
