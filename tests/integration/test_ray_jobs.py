@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -41,7 +42,12 @@ def dashboard(tmp_path_factory):
     goes on without one; another is started then.
     """
     for _ in range(3):
-        with head(tmp_path_factory.mktemp("r"), tmp_path_factory.mktemp("head") / "log") as (address, log):
+        log = tmp_path_factory.mktemp("head") / "log"
+        # not below pytest's directory: a dashboard's sockets have paths of 107 bytes at the most
+        with (
+            TemporaryDirectory(prefix="r", ignore_cleanup_errors=True) as temporary,
+            head(temporary, log) as address,
+        ):
             if came_up(address, log):
                 yield address
                 return
@@ -50,7 +56,7 @@ def dashboard(tmp_path_factory):
 
 @contextmanager
 def head(temporary, log):
-    """A head on free ports, and what it prints."""
+    """The address of the dashboard of a head on free ports, which prints into the log."""
     from runners.cluster import QUIET_RAY
 
     port = free_port()
@@ -66,10 +72,19 @@ def head(temporary, log):
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=env, stdout=output, stderr=output, start_new_session=True)
     try:
-        yield f"http://127.0.0.1:{port}", log
+        yield f"http://127.0.0.1:{port}"
     finally:
-        process.terminate()
-        process.wait(60)
+        end(process)
+
+
+def end(process) -> None:
+    """A head whose dashboard did not come up may not end when it is told to."""
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(20)
 
 
 def came_up(address, log) -> bool:
