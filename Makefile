@@ -3,13 +3,13 @@
 #   PYTHON=PROGRAM    the interpreter to make it with            (the first of 3.11 or later)
 #   CONSTRAINTS=FILE  the pins                                   (constraints.txt; /dev/null: the newest)
 #   DEMO=DIRECTORY    where the demo's data and results go       (masksweep-demo)
-#   JOBS=NUMBER       how many test files run at once            (2: most of them wait for processes to start and end)
+#   JOBS=NUMBER       how many test files run at once            (3: many of them wait for processes to start and end)
 #   PYTEST_ARGS=...   more arguments for pytest, as in make test PYTEST_ARGS="-x tests/unit"
 VENV ?= .venv
 PYTHON ?=
 CONSTRAINTS ?= constraints.txt
 DEMO ?= masksweep-demo
-JOBS ?= 2
+JOBS ?= 3
 PYTEST_ARGS ?=
 export VENV PYTHON CONSTRAINTS
 

@@ -18,7 +18,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit  # of scipy.stats, which takes a second to import, this is all
 
 from runners.evaluation.bootstrap import REPLICATES, CategoryMatches, draws, replicate_aps
 
@@ -129,7 +129,7 @@ def difference(
         return Difference(first.value, second.value, lead, lead, images)
     weight = sum(variance**2 / its for variance, its in apart)
     freedom = sum(variance for variance, _ in apart) ** 2 / weight if weight > 0 else images - 1
-    quantile = stats.t.isf((1 - confidence) / chosen_among, min(freedom, replicates - 1))
+    quantile = -stdtrit(min(freedom, replicates - 1), (1 - confidence) / chosen_among)
     margin = float(quantile * np.sqrt(total))
     return Difference(first.value, second.value, lead - margin, lead + margin, images)
 
