@@ -10,6 +10,7 @@ from ray import tune
 from runners.cluster import Pool
 from runners.guard import Guard
 from runners.ray_oom import outlive_memory_kills
+from runners.ray_usage import count_no_callbacks
 from runners.trainable import ASSIGNMENT, make_trainable
 from runners.tune_scheduler import StoreScheduler, TrialStarts
 from runners.tune_searcher import StoreSearcher
@@ -28,6 +29,7 @@ def execute(search: Search, factory: WorkerFactory, *, pool: Pool, scratch: Path
         guard: Receives what the search raises. It is raised from here once all workers have stopped.
     """
     outlive_memory_kills()
+    count_no_callbacks()
     # Below the concurrency Tune would hold back placement groups, and slots would stay empty.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(pool.workers)
 
