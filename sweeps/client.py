@@ -15,6 +15,8 @@ from sweeps.core.errors import SpecInvalid, UserError
 TIMEOUT_S = 30.0
 TRIES = 3
 _AGAIN = frozenset({429, 502, 503, 504})
+_FULL_S = 10.0
+"""Until a service that has no room for an event stream is asked for one again."""
 _NO_SERVICE = "--server or MASKSWEEP_SERVER names one"
 _NO_TOKEN = "masksweep token create NAME makes one where the service runs; set MASKSWEEP_TOKEN to it"
 
@@ -96,23 +98,36 @@ class Client:
         )
 
     def follow(self, path: str, after: int) -> Iterator[dict[str, Any]]:
-        """Events as they happen, behind the one with that id; goes on where it was cut off."""
-        last = after
+        """Events as they happen, behind the one with that id; goes on where it was cut off.
+
+        Raises:
+            UserError: The service refuses, in its own words; one that was heard of is waited for.
+        """
+        last, heard = after, False
         while True:
             try:
                 for event in self._stream(path, last):
-                    last = event["event_id"]
-                    yield event
-            except (httpx2.TransportError, ServiceUnavailable):
-                self._wait(1.0)
+                    heard = True
+                    if event is not None:
+                        last = event["event_id"]
+                        yield event
+            except httpx2.TransportError:
+                pass
+            except ServiceUnavailable:
+                if not heard:
+                    raise
+                self._wait(_FULL_S)
+            self._wait(1.0)
 
-    def _stream(self, path: str, last: int) -> Iterator[dict[str, Any]]:
+    def _stream(self, path: str, last: int) -> Iterator[dict[str, Any] | None]:
+        """None once the service has taken the request, then events until the stream is cut off."""
         headers = {"Last-Event-ID": str(last), "Accept": "text/event-stream"}
         url = f"/api/v1{path}"
         with self._http.stream("GET", url, headers=headers, timeout=60.0) as answer:
             if answer.status_code != 200:
                 answer.read()
                 raise self._refusal(answer)
+            yield None
             for line in answer.iter_lines():
                 if line.startswith("data: "):
                     yield json.loads(line.removeprefix("data: "))

@@ -1,12 +1,17 @@
 """What people are told of submitted sweeps: a start that is refused, a deadline that will be missed."""
 
+import logging
+
 from sweeps.core.deadline import deadline_note
+from sweeps.core.errors import StoreUnavailable
 from sweeps.core.finals import Finals
 from sweeps.core.progress import Overview
 from sweeps.core.states import SweepState, TrialState
 from sweeps.service import SweepService
 from sweeps.store.launches import LaunchBook
 from sweeps.store.watched import Watched
+
+_log = logging.getLogger(__name__)
 
 EVERY_S = 60.0
 """Between two looks at deadlines."""
@@ -41,8 +46,7 @@ class Notes:
             if refused is not None:
                 self._book.note(one, refused, now)
             elif long_ago:
-                goes_on = one.state in (SweepState.RUNNING, SweepState.PAUSED)
-                self._book.note(one, self._of_deadline(one.launch.sweep_id, now) if goes_on else None, now)
+                self._look_at_deadline(one, now)
 
     def started(self, one: Watched, now: float) -> None:
         """A driver's process was started: if none could be before, nobody needs to know that any more.
@@ -52,6 +56,17 @@ class Notes:
         """
         if refusal_note(one) is not None:
             self._book.note(one, None, now)
+
+    def _look_at_deadline(self, one: Watched, now: float) -> None:
+        goes_on = one.state in (SweepState.RUNNING, SweepState.PAUSED)
+        try:
+            note = self._of_deadline(one.launch.sweep_id, now) if goes_on else None
+        except StoreUnavailable:
+            raise
+        except Exception:  # what is wrong with one sweep keeps no other from its note
+            _log.exception("the deadline of sweep %s cannot be looked at", one.launch.sweep_id)
+            return
+        self._book.note(one, note, now)
 
     def _of_deadline(self, sweep_id: str, now: float) -> str | None:
         sweep = self._service.sweep(sweep_id)
