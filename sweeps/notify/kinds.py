@@ -61,9 +61,9 @@ def night_over(night: EndedNight, sweep: SweepInShort | None) -> Notice:
 
 
 def night_failed(night: EndedNight) -> Notice:
-    """A night could not begin, or its end could not be reached."""
+    """A night could not begin, or its end could not be reached; told again if a backfill fails as well."""
     line = f"The night of {_moment(night.fire_at, night.timezone)} failed{_because(night.reason)}."
-    subject = f"night/{night.schedule}/{night.fire_at!r}/{night.state}"
+    subject = f"night/{night.schedule}/{night.fire_at!r}/{night.state}/{night.decided_at!r}"
     return Notice(subject, NoticeKind.FAILED, f"{night.schedule}: night failed", line, night.ended_at)
 
 

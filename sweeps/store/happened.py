@@ -25,6 +25,7 @@ class EndedNight:
         state: `CLOSED`, or how it did not take place: `SKIPPED`, `MISSED`, `FAILED`.
         reason: In words, or None.
         sweep_id: Its sweep, or None if it had none.
+        decided_at: When it was decided that it is to begin: a backfill decides it anew.
         ended_at: When it ended.
         timezone: Of the schedule, a name of the IANA database.
         decision: What was decided of its best, or None,
@@ -37,6 +38,7 @@ class EndedNight:
     state: str
     reason: str | None
     sweep_id: str | None
+    decided_at: float
     ended_at: float
     timezone: str
     decision: str | None
@@ -142,8 +144,8 @@ def _nights(connection: Connection, since: float) -> list[EndedNight]:
     )
     return [
         EndedNight(
-            row["schedule"], row["fire_at"], row["state"], row["reason"], row["sweep_id"], row["ended_at"],
-            _timezone(row["rule"]), row["decision"], row["verdict"],
+            row["schedule"], row["fire_at"], row["state"], row["reason"], row["sweep_id"],
+            row["decided_at"], row["ended_at"], _timezone(row["rule"]), row["decision"], row["verdict"],
             row["sweep_state"] in _GOES_ON,
         )
         for row in connection.execute(query).mappings()

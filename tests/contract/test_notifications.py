@@ -12,11 +12,18 @@ from sweeps.notify.finder import LOOK_BACK_S, NEW_PLACE_S, VERDICT_S, Finder
 from sweeps.notify.notifier import HOLD_S, Notifier, Sender
 from sweeps.notify.places import read_places
 from sweeps.notify.send import send_apart, send_here
-from sweeps.store.engine import writing
-from sweeps.store.outbox import GIVE_UP_S, LAST_RETRY_S, Outbox
+from sweeps.schedules.backfill import backfilled
+from sweeps.schedules.nights import night_text
+from sweeps.schedules.rule import read_rule
+from sweeps.store.engine import reading, writing
+from sweeps.store.firings import Firings
+from sweeps.store.outbox import GIVE_UP_S, GIVE_UP_TRIES, LAST_RETRY_S, Outbox
+from sweeps.store.outbox_upkeep import KEEP_S, MOST_PRUNED, ORPHAN_S
+from sweeps.store.schedules import Schedules
 from sweeps.store.submissions import submit
 from sweeps.store.tables import metadata, submissions, sweeps
-from sweeps.store.tables_night import champions, firings, schedules, verdicts
+from sweeps.store.tables_night import champions, deliveries, firings, notifications, schedules, verdicts
+from sweeps.supervisor.scheduler import Scheduler
 from sweeps.testing import FakeClock, make_spec
 from tests.webhook import SECRET, webhook
 
@@ -132,7 +139,7 @@ def test_a_place_that_is_down_is_asked_again(service, hook, clock):
 
 
 def test_after_a_day_a_message_is_given_up_with_its_last_error(service, hook, clock):
-    """It is not tried for ever."""
+    """It is not tried for ever, but often enough."""
     desk = Desk(service, clock, hook.url)
     hook.status = 404
     desk.tell("s")
@@ -143,16 +150,81 @@ def test_after_a_day_a_message_is_given_up_with_its_last_error(service, hook, cl
     (last,) = desk.outbox.last(1)
     assert (last.state, "404" in last.error) == (DeliveryState.GIVEN_UP, True)
     assert GIVE_UP_S - LAST_RETRY_S <= last.ended_at - began <= GIVE_UP_S
+    assert last.attempts >= GIVE_UP_TRIES
+
+
+def test_a_weekends_outage_loses_no_message(service, hook, clock):
+    """What waited is sent afterwards, also if the place is down for some more hours."""
+    desk = Desk(service, clock, hook.url)
+    hook.status = 503
+    desk.tell("s")
+    desk.send()
+    clock.tick(63 * 3600.0)
+    other, again = Desk(service, clock, "json://127.0.0.1:1/other", by="two"), Desk(service, clock, hook.url)
+    for _ in range(8):
+        for each in (other, again):
+            each.look()
+        again.send()
+        assert again.states()[-1][0] is DeliveryState.WAITING
+        clock.tick(LAST_RETRY_S)
+    hook.status = 200
+    assert (again.send(), hook.next()["title"]) == (1, "title s")
 
 
 def test_a_place_that_no_service_has_any_more_is_given_up(service, hook, clock):
-    """What waits for it does not wait for ever, and says why."""
+    """After a week without an attempt, by a service that was up for a day; it says why."""
     Desk(service, clock, hook.url).tell("s")
-    clock.tick(GIVE_UP_S + 1.0)
-    Desk(service, clock, "json://127.0.0.1:1/other", by="two").look()
-    states = {each.place: (each.state, each.error) for each in Outbox(service.engine, "x").last(10)}
-    gone = (DeliveryState.GIVEN_UP, "no service has this place in its settings any more")
-    assert states[places_of(hook.url)[0].place_id] == gone
+    clock.tick(ORPHAN_S + 1.0)
+    desk = Desk(service, clock, "json://127.0.0.1:1/other", by="two")
+    for _ in range(24):
+        desk.look()
+        assert desk.outbox.last(10)[0].state is DeliveryState.WAITING
+        clock.tick(3600.0)
+    desk.look()
+    (gone,) = (each for each in desk.outbox.last(10) if each.place == places_of(hook.url)[0].place_id)
+    why = "no service has this place in its settings any more"
+    assert (gone.state, gone.error) == (DeliveryState.GIVEN_UP, why)
+
+
+def test_what_waits_for_a_place_of_the_service_is_never_an_orphan(service, hook, clock):
+    """However long nobody tried: its own sender does."""
+    desk = Desk(service, clock, hook.url)
+    desk.tell("s")
+    for _ in range(24 * 8 + 2):
+        clock.tick(3600.0)
+        desk.look()
+    assert (desk.send(), desk.states()) == (1, [(DeliveryState.SENT, 1)])
+
+
+def test_what_is_done_is_deleted_after_90_days(service, engine, hook, clock):
+    """Some at a look, the oldest first; what waits stays, and what is still so: it would be told again."""
+    sweep_id = service.create(make_spec(), fingerprint="", now=clock()).sweep_id
+    service.claim(sweep_id, clock(), stale_after_s=60.0)
+    with writing(engine) as connection:
+        submit(connection, sweep_id, by="ann", now=clock())
+        connection.execute(sa.update(submissions).values(note="the deadline 06:00 will cut it off"))
+        connection.execute(sa.update(sweeps).values(deadline_at=clock() + 60.0))
+    desk = Desk(service, clock, f"night,deadline={hook.url}")
+    desk.tell(*(f"s{number:03}" for number in range(MOST_PRUNED + 1)))
+    desk.look()  # a look makes so many deliveries at most
+    with writing(engine) as connection:
+        connection.execute(sa.update(deliveries).values(state=DeliveryState.SENT.value, ended_at=clock()))
+    desk.tell("untold", kind=NoticeKind.FAILED)
+    desk.tell("waits")
+    clock.tick(KEEP_S - 3600.0)
+    desk.tell("new")
+
+    def kept():
+        with reading(engine) as connection:
+            return set(connection.execute(sa.select(notifications.c.title)).scalars())
+
+    assert len(kept()) == MOST_PRUNED + 5
+    clock.tick(3600.0 + 1.0)
+    desk.look()
+    assert len(kept()) == 5
+    desk.look()
+    assert kept() == {"title waits", "title new", f"parts: deadline of sweep {sweep_id} at risk"}
+    assert len(desk.outbox.last(1000)) == 3
 
 
 def test_a_sender_that_died_is_followed_by_another(service, hook, clock):
@@ -265,6 +337,22 @@ def test_a_night_whose_sweep_was_paused_is_told_with_its_verdict(service, engine
     clock.tick(VERDICT_S)
     assert (desk.look(), desk.send()) == (1, 1)
     assert "Verdict" not in hook.next()["message"]
+
+
+def test_a_night_that_fails_again_when_it_is_backfilled_is_told_again(service, engine, hook, clock):
+    """Each time once."""
+    Schedules(engine).add("parts", make_spec(), read_rule({"cron": "0 22 * * *"}), by="ann", now=clock())
+    desk, scheduler = Desk(service, clock, hook.url), Scheduler(service, clock)
+    clock.tick(24 * 3600.0)
+    scheduler.tick()  # the spec's data set is nowhere
+    rule, (night,) = Schedules(engine).get("parts").rule, Firings(engine).of("parts")
+    day = night_text(rule, night.fire_at)[:10]
+    for _ in range(2):
+        assert [desk.look(), desk.look(), desk.send()] == [1, 0, 1]
+        assert hook.next()["title"] == "parts: night failed"
+        clock.tick(3600.0)
+        Firings(engine).backfill("parts", backfilled(rule, day, day, clock()), by="ann", now=clock())
+        scheduler.tick()
 
 
 def test_nights_champions_failures_and_deadlines_are_told_from_their_rows(service, engine, hook, clock):
