@@ -193,11 +193,28 @@ class Outbox:
                 values |= {"state": DeliveryState.GIVEN_UP.value, "ended_at": now}
             return _write(connection, delivery, values)
 
-    def last(self, limit: int) -> list[Delivery]:
-        """The deliveries of the newest notifications, newest first."""
-        query = _all().order_by(deliveries.c.notification_id.desc(), deliveries.c.place).limit(limit)
-        with reading(self._engine) as connection:
-            return [_delivery(row) for row in connection.execute(query).mappings()]
+
+def last_deliveries(
+    engine: Engine, limit: int, *, state: DeliveryState | None = None, after: tuple[int, str] | None = None
+) -> list[Delivery]:
+    """The deliveries of the newest notifications, newest first.
+
+    Args:
+        engine: Of the store.
+        limit: How many at most.
+        state: Those in it alone.
+        after: Notification and place of the one that was listed last.
+    """
+    d = deliveries.c
+    query = _all().order_by(d.notification_id.desc(), d.place).limit(limit)
+    if state is not None:
+        query = query.where(d.state == state.value)
+    if after is not None:
+        number, place = after
+        same = sa.and_(d.notification_id == number, d.place > place)
+        query = query.where(sa.or_(d.notification_id < number, same))
+    with reading(engine) as connection:
+        return [_delivery(row) for row in connection.execute(query).mappings()]
 
 
 def count_deliveries(connection: Connection) -> dict[DeliveryState, int]:

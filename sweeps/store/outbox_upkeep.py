@@ -67,7 +67,8 @@ def prune(engine: Engine, now: float, *, keep: Collection[str] = ()) -> int:
         How many notifications there were.
     """
     n, d = notifications.c, deliveries.c
-    waited_for = sa.exists().where(d.notification_id == n.notification_id, _WAITING)
+    # not by its state, whose index would have SQLite look at all that waits, again for each notification
+    waited_for = sa.exists().where(d.notification_id == n.notification_id, d.ended_at.is_(None))
     done = (
         sa.select(n.notification_id)
         .where(n.at < now - KEEP_S, n.subject.not_in(sorted(keep)), ~waited_for)

@@ -17,7 +17,7 @@ from sweeps.schedules.nights import night_text
 from sweeps.schedules.rule import read_rule
 from sweeps.store.engine import reading, writing
 from sweeps.store.firings import Firings
-from sweeps.store.outbox import GIVE_UP_S, GIVE_UP_TRIES, LAST_RETRY_S, Outbox
+from sweeps.store.outbox import GIVE_UP_S, GIVE_UP_TRIES, LAST_RETRY_S, Outbox, last_deliveries
 from sweeps.store.outbox_upkeep import KEEP_S, MOST_PRUNED, ORPHAN_S
 from sweeps.store.schedules import Schedules
 from sweeps.store.submissions import submit
@@ -25,6 +25,7 @@ from sweeps.store.tables import metadata, submissions, sweeps
 from sweeps.store.tables_night import champions, deliveries, firings, notifications, schedules, verdicts
 from sweeps.supervisor.scheduler import Scheduler
 from sweeps.testing import FakeClock, make_spec
+from tests.service_client import problem, served
 from tests.webhook import SECRET, webhook
 
 STOP = threading.Event()  # that nobody sets
@@ -62,7 +63,7 @@ class Desk:
     """One service's finder and senders, with an injected clock."""
 
     def __init__(self, service, clock, *entries, by="one", send=here):
-        self.places, self.clock = places_of(*entries), clock
+        self.places, self.clock, self.engine = places_of(*entries), clock, service.engine
         self.outbox = Outbox(service.engine, by)
         self.finder = Finder(service, self.outbox, self.places, lambda sweep_id: f"http://ml/{sweep_id}")
         self.senders = [Sender(place, self.outbox, clock, send) for place in self.places]
@@ -77,8 +78,11 @@ class Desk:
         self.outbox.add([Notice(s, kind, f"title {s}", "body", self.clock()) for s in subjects], self.clock())
         return self.look()
 
+    def last(self, limit):
+        return last_deliveries(self.engine, limit)
+
     def states(self):
-        return [(each.state, each.attempts) for each in self.outbox.last(100)]
+        return [(each.state, each.attempts) for each in self.last(100)]
 
 
 def insert(engine, table, **row):
@@ -113,7 +117,7 @@ def test_two_services_send_each_message_once(service, hook, clock):
     messages = hook.all()
     assert sorted(message["title"] for message in messages) == [f"title {s}" for s in subjects]
     ids = [message["message"].rpartition(" ")[2] for message in messages]
-    assert sorted(ids, key=int) == [str(each.notification_id) for each in reversed(desks[0].outbox.last(100))]
+    assert sorted(ids, key=int) == [str(each.notification_id) for each in reversed(desks[0].last(100))]
     assert set(desks[0].states()) == {(DeliveryState.SENT, 1)}
     assert [desk.send() for desk in desks] == [0, 0]
 
@@ -132,7 +136,7 @@ def test_a_place_that_is_down_is_asked_again(service, hook, clock):
         clock.tick(1.0)
         desk.send()
         assert desk.states()[0][1] == attempts + 1
-    assert "503" in desk.outbox.last(1)[0].error
+    assert "503" in desk.last(1)[0].error
     hook.status = 200
     clock.tick(120.0)
     assert (desk.send(), desk.states(), hook.next()["title"]) == (1, [(DeliveryState.SENT, 4)], "title s")
@@ -147,7 +151,7 @@ def test_after_a_day_a_message_is_given_up_with_its_last_error(service, hook, cl
     while desk.states()[0][0] is DeliveryState.WAITING:
         desk.send()
         clock.tick(LAST_RETRY_S)
-    (last,) = desk.outbox.last(1)
+    (last,) = desk.last(1)
     assert (last.state, "404" in last.error) == (DeliveryState.GIVEN_UP, True)
     assert GIVE_UP_S - LAST_RETRY_S <= last.ended_at - began <= GIVE_UP_S
     assert last.attempts >= GIVE_UP_TRIES
@@ -178,10 +182,10 @@ def test_a_place_that_no_service_has_any_more_is_given_up(service, hook, clock):
     desk = Desk(service, clock, "json://127.0.0.1:1/other", by="two")
     for _ in range(24):
         desk.look()
-        assert desk.outbox.last(10)[0].state is DeliveryState.WAITING
+        assert desk.last(10)[0].state is DeliveryState.WAITING
         clock.tick(3600.0)
     desk.look()
-    (gone,) = (each for each in desk.outbox.last(10) if each.place == places_of(hook.url)[0].place_id)
+    (gone,) = (each for each in desk.last(10) if each.place == places_of(hook.url)[0].place_id)
     why = "no service has this place in its settings any more"
     assert (gone.state, gone.error) == (DeliveryState.GIVEN_UP, why)
 
@@ -190,7 +194,8 @@ def test_what_waits_for_a_place_of_the_service_is_never_an_orphan(service, hook,
     """However long nobody tried: its own sender does."""
     desk = Desk(service, clock, hook.url)
     desk.tell("s")
-    for _ in range(24 * 8 + 2):
+    clock.tick(ORPHAN_S)
+    for _ in range(26):
         clock.tick(3600.0)
         desk.look()
     assert (desk.send(), desk.states()) == (1, [(DeliveryState.SENT, 1)])
@@ -224,7 +229,30 @@ def test_what_is_done_is_deleted_after_90_days(service, engine, hook, clock):
     assert len(kept()) == 5
     desk.look()
     assert kept() == {"title waits", "title new", f"parts: deadline of sweep {sweep_id} at risk"}
-    assert len(desk.outbox.last(1000)) == 3
+    assert len(desk.last(1000)) == 3
+
+
+def test_an_admin_reads_from_a_service_what_was_told_where(service, hook, clock):
+    """Page by page and by state, with names of places and without their URLs."""
+    desk = Desk(service, clock, hook.url)
+    desk.tell("sent")
+    desk.send()
+    desk.tell("waits", "waits too")
+    with served(service, prefix="notifications") as api:
+
+        def listed(**params):
+            answer = api("GET", "/notifications", scope="admin", params=params)
+            assert (answer.status_code, SECRET in answer.text) == (200, False)
+            return answer.json()
+
+        first = listed(limit=2)
+        last = listed(limit=2, cursor=first["next"])
+        told = [each["title"] for each in (*first["deliveries"], *last["deliveries"])]
+        assert (told, last["next"]) == (["title waits too", "title waits", "title sent"], None)
+        (sent,) = listed(state="SENT")["deliveries"]
+        assert (sent["place"], sent["attempts"], sent["next_at"]) == (desk.places[0].place_id, 1, None)
+        problem(api("GET", "/notifications", scope="operator"), 403, "forbidden")
+        problem(api("GET", "/notifications", scope="admin", params={"state": "LOST"}), 422, "invalid")
 
 
 def test_a_sender_that_died_is_followed_by_another(service, hook, clock):
@@ -238,7 +266,7 @@ def test_a_sender_that_died_is_followed_by_another(service, hook, clock):
     assert hook.next()["message"] == f"body\n\nmasksweep notification {lost.notification_id}"
     assert not one.outbox.failed(lost, "late", clock())
     assert two.states() == [(DeliveryState.SENT, 2)]
-    assert two.outbox.last(1)[0].by == "two"
+    assert two.last(1)[0].by == "two"
 
 
 def test_a_place_that_hangs_blocks_no_other_and_no_end(service, clock):
@@ -253,7 +281,7 @@ def test_a_place_that_hangs_blocks_no_other_and_no_end(service, clock):
         slow.next()  # it hangs from here on
         assert quick.next()["title"].startswith("parts: sweep")
         notifier.stop()
-    states = {each.place: each for each in Outbox(service.engine, "x").last(10)}
+    states = {each.place: each for each in last_deliveries(service.engine, 10)}
     told = {place: states[place.place_id] for place in places_of(slow.url, quick.url)}
     assert [each.error for each in told.values()] == ["the service stopped meanwhile", None]
 
@@ -315,7 +343,7 @@ def test_places_hear_of_their_kinds(service, hook, clock):
         desk.send()
         assert [message["title"] for message in hook.all()] == ["title f"]
         assert [message["title"] for message in other.all()] == ["title n", "title f"]
-        assert [each.kind for each in desk.outbox.last(1)] == [NoticeKind.FAILED]
+        assert [each.kind for each in desk.last(1)] == [NoticeKind.FAILED]
 
 
 def test_a_night_whose_sweep_was_paused_is_told_with_its_verdict(service, engine, hook, clock):
@@ -353,6 +381,30 @@ def test_a_night_that_fails_again_when_it_is_backfilled_is_told_again(service, e
         clock.tick(3600.0)
         Firings(engine).backfill("parts", backfilled(rule, day, day, clock()), by="ann", now=clock())
         scheduler.tick()
+
+
+def test_the_first_champions_value_is_told_in_words(service, engine, hook, clock):
+    """There is no difference to tell yet: of the night and of the champion."""
+    now = clock()
+    sweep_id = service.create(make_spec(), fingerprint="", now=now).sweep_id
+    claim = service.claim(sweep_id, now, stale_after_s=60.0)
+    service.add_trial(claim, Suggestion(7, {"solver.base_lr": 0.01}, 1), {}, now)
+    Schedules(engine).add("parts", make_spec(), read_rule({"cron": "0 22 * * *"}), by="ann", now=now)
+    about = {"schedule": "parts", "sweep_id": sweep_id}
+    night = {"fire_at": now, "why": "time", "decided_at": now, "state": "CLOSED", "ended_at": now}
+    insert(engine, firings, **about, **night)
+    verdict = {"decision": "FIRST", "reason": "segm/AP 41.23: there was no champion", "at": now}
+    insert(engine, verdicts, fire_at=now, number=7, document={}, **verdict, **about)
+    portrait = {"metric": "segm/AP", "value": 41.234}
+    champion = {"version": 1, "promoted_at": now, "directory": "/champions/parts/v1", "document": portrait}
+    insert(engine, champions, number=7, **champion, **about)
+    desk = Desk(service, clock, hook.url)
+    assert (desk.look(), desk.send()) == (2, 2)
+    told = {message["title"]: message["message"].splitlines() for message in hook.all()}
+    verdict = "Verdict: FIRST: there was no champion before, and segm/AP 41.23 is to be beaten."
+    assert verdict in told["parts: night done"]
+    first = f"Trial 7 of sweep {sweep_id} is the first champion of parts, with segm/AP 41.23."
+    assert told["parts: champion v1"][0] == first
 
 
 def test_nights_champions_failures_and_deadlines_are_told_from_their_rows(service, engine, hook, clock):
