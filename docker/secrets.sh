@@ -25,4 +25,6 @@ keep mlflow_password "$(random)"
 keep ray_token "$(random)"
 keep store_url "postgresql+psycopg://masksweep:$(cat "$directory/masksweep_password")@postgres:5432/masksweep"
 keep mlflow_store_url "postgresql+psycopg://mlflow:$(cat "$directory/mlflow_password")@postgres:5432/mlflow"
+keep notify "# Where the service tells people, a URL a line: docs/notifications.md"
+chmod 644 "$directory/notify" # to be written into; the directory still keeps everybody else out
 echo "secrets in $directory"

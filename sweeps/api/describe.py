@@ -228,7 +228,8 @@ def _kinds(path: str, method: str, operation: Mapping[str, Any]) -> Iterable[Kin
         kinds.append(KINDS[KeyReused])
     if "If-Match" in taken:
         kinds.append(PRECONDITION)
-    if "tokens" in path or (method != "get" and not path.endswith("/plan")):
+    admins = "tokens" in path or "notifications" in path
+    if admins or (method != "get" and not path.endswith("/plan")):
         kinds.append(FORBIDDEN)
     if path.endswith("/tokens") and method == "post":
         kinds.append(ALREADY)

@@ -115,7 +115,7 @@ def _notifications(found: Totals) -> Iterable[Metric]:
     )
     failed = found.deliveries.get(DeliveryState.GIVEN_UP, 0)
     yield GaugeMetricFamily(
-        "masksweep_notifications_failed", "Messages that were given up after a day.", value=failed
+        "masksweep_notifications_failed", "Messages of the last 90 days that were given up.", value=failed
     )
 
 

@@ -2,20 +2,28 @@
 
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
 from sweeps.bootstrap import open_service
 from sweeps.cli.columns import Column, fitted_table
 from sweeps.cli.options import HomeOption, JsonOption
 from sweeps.cli.output import data, minute, print_json, words
+from sweeps.cli.where import named_server, service_client
 from sweeps.core.errors import UserError
-from sweeps.core.notices import DeliveryState, NoticeKind
+from sweeps.core.notices import NoticeKind
+from sweeps.deliveries import delivery_document
 from sweeps.invocation import caller
 from sweeps.settings import Settings
-from sweeps.store.outbox import Delivery, Outbox
+from sweeps.store.outbox import last_deliveries
+
+_PAGE = 100
+"""Deliveries that a service is asked for at once."""
 
 app = typer.Typer(help="Notifications of the service.", no_args_is_help=True)
 
@@ -26,6 +34,11 @@ def try_places(as_json: JsonOption = False) -> None:
     from sweeps.notify.places import URLS, Place, read_places  # noqa: PLC0415 - imports Apprise
     from sweeps.notify.send import send_apart  # noqa: PLC0415 - imports Apprise
 
+    if named_server():
+        raise UserError(
+            "--server: notify test works on this machine: it sends to the places of this environment",
+            "leave --server out, and try it where the service runs",
+        )
     places = read_places()
     if not places:
         raise UserError(f"{URLS} is not set: there is no place to notify", "it holds URLs")
@@ -57,46 +70,38 @@ def ls(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the last deliveries: what was told where, and what waits."""
-    deliveries = Outbox(open_service(Settings.load(home)).engine, caller()).last(limit)
+    """List the last deliveries: what was told where, and what waits. A service tells it to admins."""
+    client = service_client(home)
+    if client is None:
+        found = last_deliveries(open_service(Settings.load(home)).engine, limit)
+        deliveries = [delivery_document(each) for each in found]
+    else:
+        pages = client.pages("/notifications", "deliveries", limit=min(limit, _PAGE))
+        deliveries = list(islice(pages, limit))
     if as_json:
-        print_json({"deliveries": [_document(each) for each in deliveries]})
+        print_json({"deliveries": deliveries})
     elif deliveries:
         data.print(_table(deliveries, time.time()))
     else:
         words.print("nothing was told yet")
 
 
-def _document(each: Delivery) -> dict[str, Any]:
-    return {
-        "notification_id": each.notification_id,
-        "place": each.place,
-        "state": str(each.state),
-        "kind": str(each.kind),
-        "title": each.title,
-        "body": each.body,
-        "at": each.at,
-        "attempts": each.attempts,
-        "next_at": each.next_at if each.state is DeliveryState.WAITING else None,
-        "by": each.by,
-        "ended_at": each.ended_at,
-        "error": each.error,
-    }
+def _table(deliveries: Sequence[Mapping[str, Any]], now: float) -> Table:
+    def how(each: Mapping[str, Any]) -> str:
+        if each["next_at"] is None or not each["error"]:
+            return each["error"] or "-"
+        return f"again in {max(0.0, each['next_at'] - now):.0f} s: {each['error']}"
 
-
-def _table(deliveries: list[Delivery], now: float) -> Any:
-    def how(each: Delivery) -> str:
-        if each.state is not DeliveryState.WAITING or not each.error:
-            return each.error or "-"
-        return f"again in {max(0.0, each.next_at - now):.0f} s: {each.error}"
+    def column(name: str, rank: int = 0, *, left: bool = True, folds: bool = False) -> Column:
+        return Column(name, tuple(str(each[name]) for each in deliveries), rank, left, folds)
 
     columns = [
-        Column("id", tuple(str(each.notification_id) for each in deliveries)),
-        Column("state", tuple(str(each.state) for each in deliveries), left=True),
-        Column("happened", tuple(minute(each.at) for each in deliveries), 1, left=True),
-        Column("what", tuple(each.title for each in deliveries), left=True),
-        Column("place", tuple(each.place for each in deliveries), 2, left=True),
-        Column("attempts", tuple(str(each.attempts) for each in deliveries), 3),
+        Column("id", tuple(str(each["notification_id"]) for each in deliveries)),
+        column("state"),
+        Column("happened", tuple(minute(each["at"]) for each in deliveries), 1, left=True),
+        Column("what", tuple(each["title"] for each in deliveries), left=True, folds=True),
+        column("place", 2),
+        column("attempts", 3, left=False),
         Column("error", tuple(how(each) for each in deliveries), 4, left=True),
     ]
     return fitted_table(columns, data.width)

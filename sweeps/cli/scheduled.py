@@ -2,19 +2,19 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
-from zoneinfo import ZoneInfo
+
+from rich.console import RenderableType
 
 from sweeps.api import scheduling
 from sweeps.api.config import ServiceConfig
 from sweeps.api.context import Core
 from sweeps.api.paths import DataRoots
 from sweeps.bootstrap import open_service
-from sweeps.cli.columns import Column, fitted_table
-from sweeps.cli.output import data, minute, words
+from sweeps.cli.output import data, words
+from sweeps.cli.schedule_tables import local_minute, nights_table, schedules_table
 from sweeps.cli.where import service_client
 from sweeps.client import Client
 from sweeps.invocation import caller
@@ -135,17 +135,7 @@ class _There:
 
 def print_schedules(found: Sequence[Mapping[str, Any]]) -> None:
     """A table: a row a schedule."""
-    cells = {
-        "schedule": [each["name"] for each in found],
-        "state": [each["state"] for each in found],
-        "next": [", ".join(_local(each, at) for at in each["upcoming"]) or "-" for each in found],
-        "last nights": [_outcomes(each["nights"]) for each in found],
-        "cron": [each["rule"]["cron"] for each in found],
-        "time zone": [each["rule"]["timezone"] for each in found],
-    }
-    ranks = (0, 0, 0, 0, 1, 1)
-    columns = [Column(n, tuple(c), rank, True) for rank, (n, c) in zip(ranks, cells.items(), strict=True)]
-    data.print(fitted_table(columns, data.width))
+    _print_whole(schedules_table(found, data.width if data.is_terminal else None))
 
 
 def print_schedule(found: Mapping[str, Any]) -> None:
@@ -155,39 +145,16 @@ def print_schedule(found: Mapping[str, Any]) -> None:
     data.print(f"schedule {found['name']} is {found['state']}{why}", markup=False)
     data.print(f"rule: {rule}", markup=False)
     for at in found["upcoming"]:
-        data.print(f"next: {_local(found, at)} {found['rule']['timezone']}", markup=False)
+        data.print(f"next: {local_minute(found, at)} {found['rule']['timezone']}", markup=False)
     if found["state"] == "ACTIVE" and not found["upcoming"]:
         words.print("note: it has no fire time any more", markup=False)
 
 
 def print_nights(nights: Sequence[Mapping[str, Any]]) -> None:
     """A table: a row a night, the latest first."""
-    if not nights:
-        return
-    cells = {
-        "night": [each["local"] for each in nights],
-        "state": [each["state"] for each in nights],
-        "sweep": [each["sweep_id"] or "-" for each in nights],
-        "why": [each["why"] for each in nights],
-        "began": [minute(each["started_at"]) if each["started_at"] else "-" for each in nights],
-        "verdict": [each["verdict"] or "-" for each in nights],
-        "reason": [_why(each) for each in nights],
-    }
-    ranks = (0, 0, 0, 1, 1, 0, 0)
-    columns = [Column(n, tuple(c), rank, True) for rank, (n, c) in zip(ranks, cells.items(), strict=True)]
-    data.print(fitted_table(columns, data.width))
+    if nights:
+        _print_whole(nights_table(nights, data.width if data.is_terminal else None))
 
 
-def _outcomes(nights: Sequence[Mapping[str, Any]]) -> str:
-    told = (f"{each['local'][5:16]} {each['verdict'] or each['state']}" for each in nights)
-    return ", ".join(told) or "-"
-
-
-def _why(night: Mapping[str, Any]) -> str:
-    """Why the night is what it is, and why its best was judged as it was."""
-    return "; ".join(reason for reason in (night["reason"], night["verdict_reason"]) if reason) or "-"
-
-
-def _local(found: Mapping[str, Any], at: float) -> str:
-    zone = ZoneInfo(found["rule"]["timezone"])
-    return f"{datetime.fromtimestamp(at, zone):%Y-%m-%d %H:%M}"
+def _print_whole(table: RenderableType) -> None:
+    data.print(table, crop=False)  # lines of a pipe are as long as they are

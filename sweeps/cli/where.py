@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 REMOTE = frozenset(
     {
         *("submit", "ls", "show", "pause", "resume", "extend", "cancel", "events"),
-        *("plan", "compare", "importance", "mirror", "champion", "schedule"),
+        *("plan", "compare", "importance", "mirror", "champion", "schedule", "notify"),
     }
 )
 """Commands that a service does, also where MASKSWEEP_SERVER alone names it."""
@@ -32,7 +32,6 @@ LOCAL = MappingProxyType(
         "evaluate": "it scores files of this machine with the runner installed here",
         "dataset": "it writes files on this machine",
         "serve": "it is the service",
-        "notify": "it sends from this machine, and lists what the store here has",
     }
 )
 """Commands that no service does, each with why."""

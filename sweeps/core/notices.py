@@ -37,4 +37,4 @@ class DeliveryState(StrEnum):
 
     WAITING = "WAITING"
     SENT = "SENT"
-    GIVEN_UP = "GIVEN_UP"  # it failed for a day
+    GIVEN_UP = "GIVEN_UP"  # it failed for a day, or no service has the place any more

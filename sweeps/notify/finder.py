@@ -1,5 +1,7 @@
 """Finds from the store's rows what people are to be told, and writes it down for each place."""
 
+import logging
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -11,6 +13,7 @@ from sweeps.notify.places import Place
 from sweeps.service import SweepService
 from sweeps.store.happened import EndedNight, FailedSweep, Happened, NewChampion, happened
 from sweeps.store.outbox import Outbox
+from sweeps.store.outbox_upkeep import MOST_PRUNED, give_up_orphans, prune
 
 NEW_PLACE_S = 3 * 3600.0
 """Seconds that a place which is new is told of in hindsight: not of an old store's whole history."""
@@ -23,6 +26,9 @@ VERDICT_S = 300.0
 
 _OVERLAP_S = 900.0  # a row may be committed that much later than the time in it: drivers wait for a store
 _THOROUGH_S = 3600.0  # between two looks at all that counts, whatever the clocks did
+_SETTLED_S = 24 * 3600.0  # by when services that came back together have tried whatever they can send
+
+_log = logging.getLogger(__name__)
 
 
 class Finder:
@@ -45,6 +51,8 @@ class Finder:
         self._service, self._outbox, self._places, self._link = service, outbox, places, link
         self._since: float | None = None  # when the place that goes back furthest begins
         self._looked_at = self._thorough_at = float("-inf")
+        self._up_s = 0.0
+        self._prunes = False  # whether there was more to delete than one look may
 
     def look(self, now: float) -> int:
         """Writes down what is new.
@@ -61,14 +69,31 @@ class Finder:
         thorough = now - self._thorough_at >= _THOROUGH_S
         back_s = LOOK_BACK_S if thorough else min(LOOK_BACK_S, now - self._looked_at + _OVERLAP_S)
         since = max(now - back_s, self._since or now)
-        self._outbox.add(self._new(happened(self._service.engine, since), now), now)
+        found = happened(self._service.engine, since)
+        self._outbox.add(self._new(found, now), now)
         # a notice is as old as what it tells, so that the same look back finds it
         made = sum(self._outbox.make_deliveries(place.place_id, now, back_s=back_s) for place in self._places)
+        if math.isfinite(self._looked_at):  # a machine that slept, or whose clock was set, was not up
+            self._up_s += min(max(now - self._looked_at, 0.0), _THOROUGH_S)
         self._looked_at = now
+        if thorough or self._prunes:
+            self._keep_up(found, now)
         if thorough:
-            self._outbox.give_up_orphans(now)
             self._thorough_at = now
         return made
+
+    def _keep_up(self, found: Happened, now: float) -> None:
+        """Gives up what nobody sends, and deletes what is old: some of it at a time."""
+        engine = self._service.engine
+        if self._up_s >= _SETTLED_S:
+            given_up = give_up_orphans(engine, [place.place_id for place in self._places], now)
+            if given_up:
+                _log.warning("%d deliveries are given up: no service has their place any more", given_up)
+        late = {kinds.deadline_at_risk(sweep, now).subject for sweep in found.late}
+        pruned = prune(engine, now, keep=late)
+        self._prunes = pruned == MOST_PRUNED
+        if pruned:
+            _log.info("%d notifications of more than 90 days ago were deleted", pruned)
 
     def _new(self, found: Happened, now: float) -> list[Notice]:
         """What nobody was told of yet. What a notice says of a sweep is read for these alone."""

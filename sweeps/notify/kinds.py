@@ -7,6 +7,7 @@ from datetime import UTC, datetime, tzinfo
 from itertools import groupby
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from sweeps.core.champion import Decision
 from sweeps.core.notices import Notice, NoticeKind
 from sweeps.store.happened import EndedNight, FailedSweep, LateSweep, NewChampion
 
@@ -54,16 +55,19 @@ def night_over(night: EndedNight, sweep: SweepInShort | None) -> Notice:
     lines = [f"The night of {_moment(night.fire_at, night.timezone)} is over{_because(night.reason)}."]
     if sweep is not None and night.sweep_id is not None:
         lines += sweep.lines(night.sweep_id)
-    if night.decision is not None:
+    if night.decision == Decision.FIRST and night.crowned is not None:
+        best = _value(night.crowned)
+        lines.append(f"Verdict: {night.decision}: there was no champion before, and {best} is to be beaten.")
+    elif night.decision is not None:
         lines.append(f"Verdict: {night.decision}{_because(night.verdict)}.")
     subject = f"night/{night.schedule}/{night.fire_at!r}/{night.state}"
     return Notice(subject, NoticeKind.NIGHT, f"{night.schedule}: night done", _text(lines), night.ended_at)
 
 
 def night_failed(night: EndedNight) -> Notice:
-    """A night could not begin, or its end could not be reached."""
+    """A night could not begin, or its end could not be reached; told again if a backfill fails as well."""
     line = f"The night of {_moment(night.fire_at, night.timezone)} failed{_because(night.reason)}."
-    subject = f"night/{night.schedule}/{night.fire_at!r}/{night.state}"
+    subject = f"night/{night.schedule}/{night.fire_at!r}/{night.state}/{night.decided_at!r}"
     return Notice(subject, NoticeKind.FAILED, f"{night.schedule}: night failed", line, night.ended_at)
 
 
@@ -99,9 +103,16 @@ def _not_held(nights: list[EndedNight], hour: int) -> Notice:
 def champion_changed(champion: NewChampion, link: str | None) -> Notice:
     """A schedule has its first champion, or another one."""
     title = f"{champion.schedule}: champion v{champion.version}"
+    trial = f"Trial {champion.number} of sweep {champion.sweep_id}"
+    if champion.version == 1 and champion.measured is not None:  # there is no difference to be told
+        told = f"{trial} is the first champion of {champion.schedule}, with {_value(champion.measured)}."
+    else:
+        told = (
+            f"{trial} is the champion of {champion.schedule} from now on, version {champion.version}"
+            f"{_because(champion.reason)}."
+        )
     lines = [
-        f"Trial {champion.number} of sweep {champion.sweep_id} is the champion of {champion.schedule} from "
-        f"now on, version {champion.version}{_because(champion.reason)}.",
+        told,
         f"Model: {champion.directory}",
         *_linked(link),
     ]
@@ -124,6 +135,11 @@ def deadline_at_risk(sweep: LateSweep, now: float) -> Notice:
     line = f"Sweep {sweep.sweep_id} ({sweep.name}){_because(sweep.note)}."
     subject = f"deadline/{sweep.sweep_id}/{sweep.deadline_at!r}"
     return Notice(subject, NoticeKind.DEADLINE, title, line, now)
+
+
+def _value(measured: tuple[str, float]) -> str:
+    metric, value = measured
+    return f"{metric} {value:.4g}"
 
 
 def _linked(link: str | None) -> list[str]:

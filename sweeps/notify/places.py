@@ -44,7 +44,8 @@ class Place:
 def read_places(environ: Mapping[str, str] = os.environ) -> tuple[Place, ...]:
     """The places of `MASKSWEEP_NOTIFY_URLS`, or of the file that `MASKSWEEP_NOTIFY_FILE` names.
 
-    Spaces or lines stand between them; a line that begins with `#` is a comment.
+    Spaces or lines stand between them; a line that begins with `#` is a comment. A file of comments alone
+    names none: it is there to be written into.
 
     Raises:
         UserError: The file cannot be read, or some entries are wrong: all of them are told, by their number,
@@ -70,7 +71,7 @@ def read_places(environ: Mapping[str, str] = os.environ) -> tuple[Place, ...]:
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         hint = "an entry is a URL of https://appriseit.com/services, or kinds and a URL: failed,deadline=URL"
         raise UserError("\n".join([f"{source}: {count}", *problems]), hint)
-    if not found:
+    if not found and environ.get(URLS):
         raise UserError(f"{source}: names no place", "leave it out to send nothing")
     return tuple(found.values())
 

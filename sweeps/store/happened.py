@@ -13,6 +13,12 @@ from sweeps.store.tables_night import champions, firings, schedules, verdicts
 
 _ENDS = ("CLOSED", "SKIPPED", "MISSED", "FAILED")
 _GOES_ON = (SweepState.RUNNING.value, SweepState.PAUSED.value)
+_CROWNED = sa.and_(  # a champion and the verdict that made it, which is written with it
+    verdicts.c.schedule == champions.c.schedule,
+    verdicts.c.sweep_id == champions.c.sweep_id,
+    verdicts.c.number == champions.c.number,
+    verdicts.c.at == champions.c.promoted_at,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +31,13 @@ class EndedNight:
         state: `CLOSED`, or how it did not take place: `SKIPPED`, `MISSED`, `FAILED`.
         reason: In words, or None.
         sweep_id: Its sweep, or None if it had none.
+        decided_at: When it was decided that it is to begin: a backfill decides it anew.
         ended_at: When it ended.
         timezone: Of the schedule, a name of the IANA database.
         decision: What was decided of its best, or None,
         verdict: and why, in words.
         goes_on: Whether its sweep has not ended: a driver that pauses judges the night a little later.
+        crowned: The metric and the value of its best, if that became champion.
     """
 
     schedule: str
@@ -37,11 +45,13 @@ class EndedNight:
     state: str
     reason: str | None
     sweep_id: str | None
+    decided_at: float
     ended_at: float
     timezone: str
     decision: str | None
     verdict: str | None
     goes_on: bool
+    crowned: tuple[str, float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,7 @@ class NewChampion:
         number: and the trial that it was.
         promoted_at: In seconds since the Unix epoch.
         directory: Of its model.
+        measured: The metric that it was judged by, and its value, or None.
         reason: Why it was chosen, or None.
     """
 
@@ -64,6 +75,7 @@ class NewChampion:
     number: int
     promoted_at: float
     directory: str
+    measured: tuple[str, float] | None
     reason: str | None
 
 
@@ -133,18 +145,20 @@ def _nights(connection: Connection, since: float) -> list[EndedNight]:
             verdicts.c.decision,
             verdicts.c.reason.label("verdict"),
             sweeps.c.state.label("sweep_state"),
+            champions.c.document.label("portrait"),
         )
         .join(schedules, schedules.c.name == firings.c.schedule)
         .outerjoin(sweeps, sweeps.c.sweep_id == firings.c.sweep_id)
         .outerjoin(verdicts, same)
+        .outerjoin(champions, _CROWNED)
         .where(firings.c.ended_at >= since, firings.c.state.in_(_ENDS))
         .order_by(firings.c.schedule, firings.c.fire_at)
     )
     return [
         EndedNight(
-            row["schedule"], row["fire_at"], row["state"], row["reason"], row["sweep_id"], row["ended_at"],
-            _timezone(row["rule"]), row["decision"], row["verdict"],
-            row["sweep_state"] in _GOES_ON,
+            row["schedule"], row["fire_at"], row["state"], row["reason"], row["sweep_id"],
+            row["decided_at"], row["ended_at"], _timezone(row["rule"]), row["decision"], row["verdict"],
+            row["sweep_state"] in _GOES_ON, _measured(row["portrait"]),
         )
         for row in connection.execute(query).mappings()
     ]  # fmt: skip
@@ -156,17 +170,28 @@ def _timezone(rule: Mapping[str, object]) -> str:
 
 def _champions(connection: Connection, since: float) -> list[NewChampion]:
     c = champions.c
-    same = sa.and_(  # the verdict that made it, which is written with it
-        verdicts.c.schedule == c.schedule, verdicts.c.sweep_id == c.sweep_id,
-        verdicts.c.number == c.number, verdicts.c.at == c.promoted_at,
-    )  # fmt: skip
     query = (
-        sa.select(c.schedule, c.version, c.sweep_id, c.number, c.promoted_at, c.directory, verdicts.c.reason)
-        .outerjoin(verdicts, same)
+        sa.select(
+            c.schedule, c.version, c.sweep_id, c.number, c.promoted_at, c.directory, c.document,
+            verdicts.c.reason,
+        )
+        .outerjoin(verdicts, _CROWNED)
         .where(c.promoted_at >= since)
         .order_by(c.schedule, c.version)
-    )
-    return [NewChampion(**row) for row in connection.execute(query).mappings()]
+    )  # fmt: skip
+    return [
+        NewChampion(
+            row["schedule"], row["version"], row["sweep_id"], row["number"], row["promoted_at"],
+            row["directory"], _measured(row["document"]), row["reason"],
+        )
+        for row in connection.execute(query).mappings()
+    ]  # fmt: skip
+
+
+def _measured(portrait: Mapping[str, object] | None) -> tuple[str, float] | None:
+    """Of a champion's document, as `sweeps.core.champion.Portrait` has it."""
+    metric, value = (portrait or {}).get("metric"), (portrait or {}).get("value")
+    return (metric, value) if isinstance(metric, str) and isinstance(value, int | float) else None
 
 
 def _failed(connection: Connection, since: float) -> list[FailedSweep]:

@@ -17,8 +17,8 @@ from sweeps.store import sql
 from sweeps.store.engine import reading, writing
 from sweeps.store.tables_night import deliveries, notifications, places
 
-GIVE_UP_S = 24 * 3600.0
-"""Seconds for which a delivery is tried."""
+GIVE_UP_S, GIVE_UP_TRIES = 24 * 3600.0, 24
+"""Seconds for which a delivery is tried at least, and how often: while all services are away nobody tries."""
 
 FIRST_RETRY_S, LAST_RETRY_S = 30.0, 3600.0
 """Seconds to the second attempt, which double with each, and their limit."""
@@ -177,7 +177,11 @@ class Outbox:
             return _write(connection, delivery, values)
 
     def failed(self, delivery: Delivery, error: str, now: float) -> bool:
-        """To be tried again later, or GIVEN_UP after a day; False if another attempt was begun since."""
+        """To be tried again later, or GIVEN_UP after a day and `GIVE_UP_TRIES` attempts.
+
+        Returns:
+            False if another attempt was begun since.
+        """
         wait_s = min(LAST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(delivery.attempts - 1, 20))
         of = sa.and_(
             deliveries.c.notification_id == delivery.notification_id, deliveries.c.place == delivery.place
@@ -185,30 +189,32 @@ class Outbox:
         with writing(self._engine) as connection:
             made_at = connection.execute(sa.select(deliveries.c.made_at).where(of)).scalar_one()
             values = {"held_until": None, "error": error, "next_at": now + wait_s}
-            if now + wait_s > made_at + GIVE_UP_S:
+            if now + wait_s > made_at + GIVE_UP_S and delivery.attempts >= GIVE_UP_TRIES:
                 values |= {"state": DeliveryState.GIVEN_UP.value, "ended_at": now}
             return _write(connection, delivery, values)
 
-    def give_up_orphans(self, now: float) -> int:
-        """WAITING to GIVEN_UP where nobody tried for a day: no service has the place in its settings."""
-        old = sa.and_(
-            deliveries.c.state == DeliveryState.WAITING.value,
-            deliveries.c.next_at <= now - GIVE_UP_S,
-            sa.or_(deliveries.c.held_until.is_(None), deliveries.c.held_until <= now - GIVE_UP_S),
-        )
-        with reading(self._engine) as connection:
-            if connection.execute(sa.select(deliveries.c.place).where(old).limit(1)).first() is None:
-                return 0
-        error = sa.func.coalesce(deliveries.c.error, "no service has this place in its settings any more")
-        values = {"state": DeliveryState.GIVEN_UP.value, "ended_at": now, "error": error}
-        with writing(self._engine) as connection:
-            return connection.execute(sa.update(deliveries).where(old).values(**values)).rowcount
 
-    def last(self, limit: int) -> list[Delivery]:
-        """The deliveries of the newest notifications, newest first."""
-        query = _all().order_by(deliveries.c.notification_id.desc(), deliveries.c.place).limit(limit)
-        with reading(self._engine) as connection:
-            return [_delivery(row) for row in connection.execute(query).mappings()]
+def last_deliveries(
+    engine: Engine, limit: int, *, state: DeliveryState | None = None, after: tuple[int, str] | None = None
+) -> list[Delivery]:
+    """The deliveries of the newest notifications, newest first.
+
+    Args:
+        engine: Of the store.
+        limit: How many at most.
+        state: Those in it alone.
+        after: Notification and place of the one that was listed last.
+    """
+    d = deliveries.c
+    query = _all().order_by(d.notification_id.desc(), d.place).limit(limit)
+    if state is not None:
+        query = query.where(d.state == state.value)
+    if after is not None:
+        number, place = after
+        same = sa.and_(d.notification_id == number, d.place > place)
+        query = query.where(sa.or_(d.notification_id < number, same))
+    with reading(engine) as connection:
+        return [_delivery(row) for row in connection.execute(query).mappings()]
 
 
 def count_deliveries(connection: Connection) -> dict[DeliveryState, int]:

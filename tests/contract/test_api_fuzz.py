@@ -14,7 +14,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from sweeps.core.notices import Notice, NoticeKind
 from sweeps.core.trial import Suggestion
+from sweeps.store.outbox import Outbox
 from sweeps.testing import COMPLETED, make_report, make_spec
 from tests.service_client import Service, served
 
@@ -37,6 +39,10 @@ def api(engine) -> Iterator[Service]:
     service.add_trial(claim, Suggestion(0, {"mask_head.num_conv": 4}, 5), {}, 3.0)
     report = make_report(iteration=300, metrics={"segm/AP": 1.0})
     service.record(claim, report, outcome=COMPLETED, sampler_attrs=None, now=4.0)
+    outbox = Outbox(engine, "fuzzed")
+    outbox.know({"json-0": NoticeKind}, 4.0, back_s=1.0)
+    outbox.add([Notice("fuzzed", NoticeKind.FAILED, "parts: night failed", "It failed.", 4.0)], 4.0)
+    outbox.make_deliveries("json-0", 4.0, back_s=1.0)
     with served(service) as api:
         yield api
 

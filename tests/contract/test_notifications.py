@@ -12,12 +12,20 @@ from sweeps.notify.finder import LOOK_BACK_S, NEW_PLACE_S, VERDICT_S, Finder
 from sweeps.notify.notifier import HOLD_S, Notifier, Sender
 from sweeps.notify.places import read_places
 from sweeps.notify.send import send_apart, send_here
-from sweeps.store.engine import writing
-from sweeps.store.outbox import GIVE_UP_S, LAST_RETRY_S, Outbox
+from sweeps.schedules.backfill import backfilled
+from sweeps.schedules.nights import night_text
+from sweeps.schedules.rule import read_rule
+from sweeps.store.engine import reading, writing
+from sweeps.store.firings import Firings
+from sweeps.store.outbox import GIVE_UP_S, GIVE_UP_TRIES, LAST_RETRY_S, Outbox, last_deliveries
+from sweeps.store.outbox_upkeep import KEEP_S, MOST_PRUNED, ORPHAN_S
+from sweeps.store.schedules import Schedules
 from sweeps.store.submissions import submit
 from sweeps.store.tables import metadata, submissions, sweeps
-from sweeps.store.tables_night import champions, firings, schedules, verdicts
+from sweeps.store.tables_night import champions, deliveries, firings, notifications, schedules, verdicts
+from sweeps.supervisor.scheduler import Scheduler
 from sweeps.testing import FakeClock, make_spec
+from tests.service_client import problem, served
 from tests.webhook import SECRET, webhook
 
 STOP = threading.Event()  # that nobody sets
@@ -55,7 +63,7 @@ class Desk:
     """One service's finder and senders, with an injected clock."""
 
     def __init__(self, service, clock, *entries, by="one", send=here):
-        self.places, self.clock = places_of(*entries), clock
+        self.places, self.clock, self.engine = places_of(*entries), clock, service.engine
         self.outbox = Outbox(service.engine, by)
         self.finder = Finder(service, self.outbox, self.places, lambda sweep_id: f"http://ml/{sweep_id}")
         self.senders = [Sender(place, self.outbox, clock, send) for place in self.places]
@@ -70,8 +78,11 @@ class Desk:
         self.outbox.add([Notice(s, kind, f"title {s}", "body", self.clock()) for s in subjects], self.clock())
         return self.look()
 
+    def last(self, limit):
+        return last_deliveries(self.engine, limit)
+
     def states(self):
-        return [(each.state, each.attempts) for each in self.outbox.last(100)]
+        return [(each.state, each.attempts) for each in self.last(100)]
 
 
 def insert(engine, table, **row):
@@ -106,7 +117,7 @@ def test_two_services_send_each_message_once(service, hook, clock):
     messages = hook.all()
     assert sorted(message["title"] for message in messages) == [f"title {s}" for s in subjects]
     ids = [message["message"].rpartition(" ")[2] for message in messages]
-    assert sorted(ids, key=int) == [str(each.notification_id) for each in reversed(desks[0].outbox.last(100))]
+    assert sorted(ids, key=int) == [str(each.notification_id) for each in reversed(desks[0].last(100))]
     assert set(desks[0].states()) == {(DeliveryState.SENT, 1)}
     assert [desk.send() for desk in desks] == [0, 0]
 
@@ -125,14 +136,14 @@ def test_a_place_that_is_down_is_asked_again(service, hook, clock):
         clock.tick(1.0)
         desk.send()
         assert desk.states()[0][1] == attempts + 1
-    assert "503" in desk.outbox.last(1)[0].error
+    assert "503" in desk.last(1)[0].error
     hook.status = 200
     clock.tick(120.0)
     assert (desk.send(), desk.states(), hook.next()["title"]) == (1, [(DeliveryState.SENT, 4)], "title s")
 
 
 def test_after_a_day_a_message_is_given_up_with_its_last_error(service, hook, clock):
-    """It is not tried for ever."""
+    """It is not tried for ever, but often enough."""
     desk = Desk(service, clock, hook.url)
     hook.status = 404
     desk.tell("s")
@@ -140,19 +151,108 @@ def test_after_a_day_a_message_is_given_up_with_its_last_error(service, hook, cl
     while desk.states()[0][0] is DeliveryState.WAITING:
         desk.send()
         clock.tick(LAST_RETRY_S)
-    (last,) = desk.outbox.last(1)
+    (last,) = desk.last(1)
     assert (last.state, "404" in last.error) == (DeliveryState.GIVEN_UP, True)
     assert GIVE_UP_S - LAST_RETRY_S <= last.ended_at - began <= GIVE_UP_S
+    assert last.attempts >= GIVE_UP_TRIES
+
+
+def test_a_weekends_outage_loses_no_message(service, hook, clock):
+    """What waited is sent afterwards, also if the place is down for some more hours."""
+    desk = Desk(service, clock, hook.url)
+    hook.status = 503
+    desk.tell("s")
+    desk.send()
+    clock.tick(63 * 3600.0)
+    other, again = Desk(service, clock, "json://127.0.0.1:1/other", by="two"), Desk(service, clock, hook.url)
+    for _ in range(8):
+        for each in (other, again):
+            each.look()
+        again.send()
+        assert again.states()[-1][0] is DeliveryState.WAITING
+        clock.tick(LAST_RETRY_S)
+    hook.status = 200
+    assert (again.send(), hook.next()["title"]) == (1, "title s")
 
 
 def test_a_place_that_no_service_has_any_more_is_given_up(service, hook, clock):
-    """What waits for it does not wait for ever, and says why."""
+    """After a week without an attempt, by a service that was up for a day; it says why."""
     Desk(service, clock, hook.url).tell("s")
-    clock.tick(GIVE_UP_S + 1.0)
-    Desk(service, clock, "json://127.0.0.1:1/other", by="two").look()
-    states = {each.place: (each.state, each.error) for each in Outbox(service.engine, "x").last(10)}
-    gone = (DeliveryState.GIVEN_UP, "no service has this place in its settings any more")
-    assert states[places_of(hook.url)[0].place_id] == gone
+    clock.tick(ORPHAN_S + 1.0)
+    desk = Desk(service, clock, "json://127.0.0.1:1/other", by="two")
+    for _ in range(24):
+        desk.look()
+        assert desk.last(10)[0].state is DeliveryState.WAITING
+        clock.tick(3600.0)
+    desk.look()
+    (gone,) = (each for each in desk.last(10) if each.place == places_of(hook.url)[0].place_id)
+    why = "no service has this place in its settings any more"
+    assert (gone.state, gone.error) == (DeliveryState.GIVEN_UP, why)
+
+
+def test_what_waits_for_a_place_of_the_service_is_never_an_orphan(service, hook, clock):
+    """However long nobody tried: its own sender does."""
+    desk = Desk(service, clock, hook.url)
+    desk.tell("s")
+    clock.tick(ORPHAN_S)
+    for _ in range(26):
+        clock.tick(3600.0)
+        desk.look()
+    assert (desk.send(), desk.states()) == (1, [(DeliveryState.SENT, 1)])
+
+
+def test_what_is_done_is_deleted_after_90_days(service, engine, hook, clock):
+    """Some at a look, the oldest first; what waits stays, and what is still so: it would be told again."""
+    sweep_id = service.create(make_spec(), fingerprint="", now=clock()).sweep_id
+    service.claim(sweep_id, clock(), stale_after_s=60.0)
+    with writing(engine) as connection:
+        submit(connection, sweep_id, by="ann", now=clock())
+        connection.execute(sa.update(submissions).values(note="the deadline 06:00 will cut it off"))
+        connection.execute(sa.update(sweeps).values(deadline_at=clock() + 60.0))
+    desk = Desk(service, clock, f"night,deadline={hook.url}")
+    desk.tell(*(f"s{number:03}" for number in range(MOST_PRUNED + 1)))
+    desk.look()  # a look makes so many deliveries at most
+    with writing(engine) as connection:
+        connection.execute(sa.update(deliveries).values(state=DeliveryState.SENT.value, ended_at=clock()))
+    desk.tell("untold", kind=NoticeKind.FAILED)
+    desk.tell("waits")
+    clock.tick(KEEP_S - 3600.0)
+    desk.tell("new")
+
+    def kept():
+        with reading(engine) as connection:
+            return set(connection.execute(sa.select(notifications.c.title)).scalars())
+
+    assert len(kept()) == MOST_PRUNED + 5
+    clock.tick(3600.0 + 1.0)
+    desk.look()
+    assert len(kept()) == 5
+    desk.look()
+    assert kept() == {"title waits", "title new", f"parts: deadline of sweep {sweep_id} at risk"}
+    assert len(desk.last(1000)) == 3
+
+
+def test_an_admin_reads_from_a_service_what_was_told_where(service, hook, clock):
+    """Page by page and by state, with names of places and without their URLs."""
+    desk = Desk(service, clock, hook.url)
+    desk.tell("sent")
+    desk.send()
+    desk.tell("waits", "waits too")
+    with served(service, prefix="notifications") as api:
+
+        def listed(**params):
+            answer = api("GET", "/notifications", scope="admin", params=params)
+            assert (answer.status_code, SECRET in answer.text) == (200, False)
+            return answer.json()
+
+        first = listed(limit=2)
+        last = listed(limit=2, cursor=first["next"])
+        told = [each["title"] for each in (*first["deliveries"], *last["deliveries"])]
+        assert (told, last["next"]) == (["title waits too", "title waits", "title sent"], None)
+        (sent,) = listed(state="SENT")["deliveries"]
+        assert (sent["place"], sent["attempts"], sent["next_at"]) == (desk.places[0].place_id, 1, None)
+        problem(api("GET", "/notifications", scope="operator"), 403, "forbidden")
+        problem(api("GET", "/notifications", scope="admin", params={"state": "LOST"}), 422, "invalid")
 
 
 def test_a_sender_that_died_is_followed_by_another(service, hook, clock):
@@ -166,7 +266,7 @@ def test_a_sender_that_died_is_followed_by_another(service, hook, clock):
     assert hook.next()["message"] == f"body\n\nmasksweep notification {lost.notification_id}"
     assert not one.outbox.failed(lost, "late", clock())
     assert two.states() == [(DeliveryState.SENT, 2)]
-    assert two.outbox.last(1)[0].by == "two"
+    assert two.last(1)[0].by == "two"
 
 
 def test_a_place_that_hangs_blocks_no_other_and_no_end(service, clock):
@@ -181,7 +281,7 @@ def test_a_place_that_hangs_blocks_no_other_and_no_end(service, clock):
         slow.next()  # it hangs from here on
         assert quick.next()["title"].startswith("parts: sweep")
         notifier.stop()
-    states = {each.place: each for each in Outbox(service.engine, "x").last(10)}
+    states = {each.place: each for each in last_deliveries(service.engine, 10)}
     told = {place: states[place.place_id] for place in places_of(slow.url, quick.url)}
     assert [each.error for each in told.values()] == ["the service stopped meanwhile", None]
 
@@ -243,7 +343,7 @@ def test_places_hear_of_their_kinds(service, hook, clock):
         desk.send()
         assert [message["title"] for message in hook.all()] == ["title f"]
         assert [message["title"] for message in other.all()] == ["title n", "title f"]
-        assert [each.kind for each in desk.outbox.last(1)] == [NoticeKind.FAILED]
+        assert [each.kind for each in desk.last(1)] == [NoticeKind.FAILED]
 
 
 def test_a_night_whose_sweep_was_paused_is_told_with_its_verdict(service, engine, hook, clock):
@@ -265,6 +365,46 @@ def test_a_night_whose_sweep_was_paused_is_told_with_its_verdict(service, engine
     clock.tick(VERDICT_S)
     assert (desk.look(), desk.send()) == (1, 1)
     assert "Verdict" not in hook.next()["message"]
+
+
+def test_a_night_that_fails_again_when_it_is_backfilled_is_told_again(service, engine, hook, clock):
+    """Each time once."""
+    Schedules(engine).add("parts", make_spec(), read_rule({"cron": "0 22 * * *"}), by="ann", now=clock())
+    desk, scheduler = Desk(service, clock, hook.url), Scheduler(service, clock)
+    clock.tick(24 * 3600.0)
+    scheduler.tick()  # the spec's data set is nowhere
+    rule, (night,) = Schedules(engine).get("parts").rule, Firings(engine).of("parts")
+    day = night_text(rule, night.fire_at)[:10]
+    for _ in range(2):
+        assert [desk.look(), desk.look(), desk.send()] == [1, 0, 1]
+        assert hook.next()["title"] == "parts: night failed"
+        clock.tick(3600.0)
+        Firings(engine).backfill("parts", backfilled(rule, day, day, clock()), by="ann", now=clock())
+        scheduler.tick()
+
+
+def test_the_first_champions_value_is_told_in_words(service, engine, hook, clock):
+    """There is no difference to tell yet: of the night and of the champion."""
+    now = clock()
+    sweep_id = service.create(make_spec(), fingerprint="", now=now).sweep_id
+    claim = service.claim(sweep_id, now, stale_after_s=60.0)
+    service.add_trial(claim, Suggestion(7, {"solver.base_lr": 0.01}, 1), {}, now)
+    Schedules(engine).add("parts", make_spec(), read_rule({"cron": "0 22 * * *"}), by="ann", now=now)
+    about = {"schedule": "parts", "sweep_id": sweep_id}
+    night = {"fire_at": now, "why": "time", "decided_at": now, "state": "CLOSED", "ended_at": now}
+    insert(engine, firings, **about, **night)
+    verdict = {"decision": "FIRST", "reason": "segm/AP 41.23: there was no champion", "at": now}
+    insert(engine, verdicts, fire_at=now, number=7, document={}, **verdict, **about)
+    portrait = {"metric": "segm/AP", "value": 41.234}
+    champion = {"version": 1, "promoted_at": now, "directory": "/champions/parts/v1", "document": portrait}
+    insert(engine, champions, number=7, **champion, **about)
+    desk = Desk(service, clock, hook.url)
+    assert (desk.look(), desk.send()) == (2, 2)
+    told = {message["title"]: message["message"].splitlines() for message in hook.all()}
+    verdict = "Verdict: FIRST: there was no champion before, and segm/AP 41.23 is to be beaten."
+    assert verdict in told["parts: night done"]
+    first = f"Trial 7 of sweep {sweep_id} is the first champion of parts, with segm/AP 41.23."
+    assert told["parts: champion v1"][0] == first
 
 
 def test_nights_champions_failures_and_deadlines_are_told_from_their_rows(service, engine, hook, clock):

@@ -12,7 +12,7 @@ from sweeps.core.states import SweepState
 from sweeps.notify.notifier import HOLD_S, Sender
 from sweeps.notify.places import read_places
 from sweeps.settings import Settings
-from sweeps.store.outbox import Outbox
+from sweeps.store.outbox import Outbox, last_deliveries
 from sweeps.testing import FakeClock, make_spec
 from tests.webhook import webhook
 
@@ -46,7 +46,7 @@ def test_a_message_of_a_killed_service_is_sent_by_the_next_under_its_id(tmp_path
         assert sender.send_due(stop) == 1
         assert hook.next() == first
         assert first["message"].endswith("masksweep notification 1")
-        (delivery,) = outbox.last(10)
+        (delivery,) = last_deliveries(service.engine, 10)
         assert (delivery.state, delivery.attempts, delivery.by) == (DeliveryState.SENT, 2, "next")
         assert hook.all() == []
     service.engine.dispose()

@@ -11,6 +11,7 @@ import typer
 from sqlalchemy.engine import make_url
 
 from sweeps.cli.app import app
+from sweeps.notify.places import read_places
 from tests.image_files import DOCKERFILES, ROOT, compose, last, project, services
 
 OURS = [name for name, one in services().items() if one["image"].startswith("masksweep-")]
@@ -59,12 +60,15 @@ def test_every_variable_is_one_of_the_settings():
         for name in re.findall(r'"((?:MASKSWEEP|MLFLOW)_[A-Z_]+)"', file.read_text())
     }
     for name in OURS:
-        ours = {
-            key.removesuffix("_FILE")
-            for key in environment(name)
-            if key.startswith(("MASKSWEEP_", "MLFLOW_"))
-        }
-        assert ours <= read
+        ours = {key for key in environment(name) if key.startswith(("MASKSWEEP_", "MLFLOW_"))}
+        assert {key for key in ours if not {key, key.removesuffix("_FILE")} & read} == set()
+
+
+def test_the_service_alone_knows_where_people_are_told():
+    """By a file of secrets, which at first names nobody."""
+    (file,) = {environment(name).get("MASKSWEEP_NOTIFY_FILE") for name in OURS} - {None}
+    assert (file, environment("service")["MASKSWEEP_NOTIFY_FILE"]) == ("/run/secrets/notify", file)
+    assert [name for name, one in services().items() if "notify" in one.get("secrets", [])] == ["service"]
 
 
 def test_every_secret_is_a_file_and_there_is_no_default_password():
@@ -91,14 +95,19 @@ def test_the_script_writes_the_secrets_that_are_mounted_and_keeps_them(tmp_path)
     held = run()
     assert {Path(one["file"]).name for one in compose()["secrets"].values()} == set(held)
     assert where.stat().st_mode & 0o777 == 0o700
-    assert {file.stat().st_mode & 0o777 for file in where.iterdir()} == {0o444}
+    assert read_places({"MASKSWEEP_NOTIFY_FILE": str(where / "notify")}) == ()
+    modes = {file.name: file.stat().st_mode & 0o777 for file in where.iterdir()}
+    assert modes.pop("notify") == 0o644
+    assert set(modes.values()) == {0o444}
     assert len(set(held.values())) == len(held)
-    assert min(map(len, held.values())) >= 64
+    assert min(len(text) for name, text in held.items() if name != "notify") >= 64
     for url, user in (("store_url", "masksweep"), ("mlflow_store_url", "mlflow")):
         found = make_url(held[url])
         assert (found.username, found.database, found.host, found.port) == (user, user, "postgres", 5432)
         assert found.password == held[f"{user}_password"]
     (where / "ray_token").unlink()
+    (where / "notify").write_text("json://127.0.0.1:1/hook")
+    held["notify"] = "json://127.0.0.1:1/hook"
     again = run()
     assert again.pop("ray_token") != held.pop("ray_token")
     assert again == held
