@@ -158,6 +158,7 @@ def predict_images(
             {
                 "version": champion.version,
                 "predictions": str(found.predictions),
+                "own_category_ids": found.own_ids,
                 "images": rows,
             }
         )
@@ -167,6 +168,10 @@ def predict_images(
             f"{row['image']}: {row['instances']} found, {row['overlay']}", markup=False, soft_wrap=True
         )
     words.print(f"COCO annotations in {found.predictions}", markup=False)
+    if not found.own_ids:
+        words.print(
+            f"their category ids count from 1: champion v{champion.version} was kept without its data set's"
+        )
     return 0
 
 
