@@ -1,9 +1,38 @@
-"""What is told of champions and verdicts: the same documents by the API and by `--json`."""
+"""Which champion is meant, and what is told of it and of verdicts: the same by the API and by `--json`."""
 
 from dataclasses import asdict
 from typing import Any
 
-from sweeps.store.champions import Champion, Verdict
+from sweeps.core.errors import UnknownChampion
+from sweeps.store.champions import Champion, Champions, Verdict
+
+
+def chosen_champion(kept: Champions, schedule: str, version: int | None) -> Champion | None:
+    """The champion of a schedule that is meant.
+
+    Args:
+        kept: Of the store.
+        schedule: Its name.
+        version: From 1; None: the reigning one, which there may not be yet.
+
+    Raises:
+        UnknownSchedule: There never was such a schedule.
+        UnknownChampion: It has had no champion of that version.
+    """
+    if version is None:
+        return kept.champion(schedule)
+    there = kept.champions(schedule)
+    for each in there:
+        if each.version == version:
+            return each
+    raise UnknownChampion(f"schedule {schedule} has had no champion v{version}", _told_versions(there))
+
+
+def _told_versions(there: list[Champion]) -> str:
+    if not there:
+        return "it has none yet"
+    newest, oldest = there[0].version, there[-1].version
+    return f"there is v{newest}" if newest == oldest else f"there are v{oldest} to v{newest}"
 
 
 def champion_document(champion: Champion) -> dict[str, Any]:

@@ -22,11 +22,20 @@ def categories_of(spec: SweepSpec) -> tuple[str, ...]:
         OSError: The annotations cannot be read.
         ValueError: They are no COCO JSON.
     """
+    return tuple(name for _, name in _categories(spec))
+
+
+def category_ids_of(spec: SweepSpec) -> tuple[int, ...]:
+    """Ids of the validation data's categories in the order of the models' classes; as `categories_of`."""
+    return tuple(category_id for category_id, _ in _categories(spec))
+
+
+def _categories(spec: SweepSpec) -> list[tuple[int, str]]:
     if spec.base.synthetic is not None:
-        return ()
+        return []
     document = json.loads(Path(spec.data.val.annotations).read_text(encoding="utf-8"))
     try:
-        return tuple(each["name"] for each in sorted(document["categories"], key=lambda each: each["id"]))
+        return sorted((each["id"], each["name"]) for each in document["categories"])
     except (KeyError, TypeError) as error:
         raise ValueError(f"{spec.data.val.annotations}: no COCO annotations") from error
 

@@ -60,11 +60,13 @@ class Entrant:
         spec: Canonical JSON of its sweep's spec.
         runs: At least one; the first is the one that is used.
         categories: That it knows, by class; None: those of the data that it is compared on.
+        category_ids: What its data set calls them, by class; None: that is not known.
     """
 
     spec: str
     runs: tuple[RunFiles, ...]
     categories: tuple[str, ...] | None = None
+    category_ids: tuple[int, ...] | None = None
 
 
 @contextmanager
@@ -156,7 +158,10 @@ def read(path: Path) -> Entrant:
         document = json.loads((path / CHAMPION).read_text(encoding="utf-8"))
         runs = tuple(RunFiles(directory=str(path), **run) for run in document["runs"])
         spec = (path / SPEC).read_text(encoding="utf-8")
-        return Entrant(spec, runs, tuple(document["categories"]))
+        ids = document.get("category_ids")  # not in champions of before it was kept
+        return Entrant(
+            spec, runs, tuple(document["categories"]), None if ids is None else tuple(map(int, ids))
+        )
     except CheckpointInvalid:
         raise
     except (OSError, ValueError, TypeError, KeyError) as error:

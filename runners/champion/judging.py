@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runners.champion import files
 from runners.champion.contest import Contest, Refusal
-from runners.champion.facts import categories_of, settings_of
+from runners.champion.facts import categories_of, category_ids_of, settings_of
 from runners.champion.files import Entrant, RunFiles
 from runners.checkpoints import CheckpointInvalid
 from runners.evaluation.paired import Difference
@@ -211,7 +211,12 @@ def _crowned(bench: Bench, case: _Case, verdict: Verdict) -> bool:
             return False
         version = reigning.version + 1 if reigning else 1
         portrait = _portrait(case)
-        about = {"schedule": verdict.schedule, "sweep_id": sweep.sweep_id, "number": best.number}
+        about = {
+            "schedule": verdict.schedule,
+            "sweep_id": sweep.sweep_id,
+            "number": best.number,
+            "category_ids": list(category_ids_of(sweep.spec)),
+        }
         known = partial(_is_known, bench.service)
         directory = files.keep(place, version, case.entrant, portrait, about, is_ours=known)
         crowned = Champion(

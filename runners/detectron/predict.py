@@ -30,7 +30,9 @@ def predict(champion: Path, images: Sequence[Path], out: Path) -> Predicted:
     """See `Runner.predict`."""
     try:
         check(champion)
-        names = files.read(champion).categories or ()
+        kept = files.read(champion)
+        names = kept.categories or ()
+        ids = kept.category_ids or tuple(range(1, len(names) + 1))
         settings = InferenceSettings(**json.loads((champion / files.SETTINGS).read_text(encoding="utf-8")))
         device = "cuda" if torch.cuda.is_available() else "cpu"
         limit_threads()
@@ -46,13 +48,15 @@ def predict(champion: Path, images: Sequence[Path], out: Path) -> Predicted:
             found.append(_segment(model, mapper(record), settings))
             picture = IMAGES.get(record["file_name"], "RGB")
             overlay(picture, found[-1], names).save(path)
-        document = _document(records, found, names)
+        document = _document(records, found, dict(zip(ids, names, strict=True)))
         (out / PREDICTIONS).write_text(json.dumps(document), encoding="utf-8")
     except OSError as error:
         raise UserError(f"nothing can be written to {out}: {error.strerror or error}") from error
     told = zip(images, overlays, found, strict=True)
     return Predicted(
-        tuple(PredictedImage(image, path, len(its.scores)) for image, path, its in told), out / PREDICTIONS
+        tuple(PredictedImage(image, path, len(its.scores)) for image, path, its in told),
+        out / PREDICTIONS,
+        own_ids=kept.category_ids is not None,
     )
 
 
@@ -102,8 +106,10 @@ def _overlays(images: Sequence[Path], out: Path) -> list[Path]:
 
 
 def _document(
-    records: Sequence[Mapping[str, Any]], found: Sequence[Detections], names: Sequence[str]
+    records: Sequence[Mapping[str, Any]], found: Sequence[Detections], categories: Mapping[int, str]
 ) -> dict[str, Any]:
+    """The COCO file; `categories` are names by id, in the order of the classes."""
+    ids = list(categories)
     annotations: list[dict[str, Any]] = []
     for its in found:
         for box, score, k, mask in zip(its.boxes, its.scores, its.classes, its.masks or (), strict=True):
@@ -113,7 +119,7 @@ def _document(
                 {
                     "id": len(annotations) + 1,
                     "image_id": its.image_id,
-                    "category_id": int(k) + 1,
+                    "category_id": ids[int(k)],
                     "score": float(score),
                     "bbox": [x0, y0, x1 - x0, y1 - y0],
                     "iscrowd": 0,
@@ -128,6 +134,6 @@ def _document(
             {"id": r["image_id"], "file_name": r["file_name"], "width": r["width"], "height": r["height"]}
             for r in records
         ],
-        "categories": [{"id": number, "name": name} for number, name in enumerate(names, 1)],
+        "categories": [{"id": number, "name": name} for number, name in categories.items()],
         "annotations": annotations,
     }

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query
 from sweeps.api import models_champions as models
 from sweeps.api.context import CoreHere, Viewer
 from sweeps.api.cursors import read_cursor, write_cursor
-from sweeps.champions import champion_document, verdict_document
+from sweeps.champions import champion_document, chosen_champion, verdict_document
 from sweeps.store.champions import Champions
 
 router = APIRouter(prefix="/api/v1", tags=["champions"])
@@ -30,9 +30,16 @@ def champions(core: CoreHere, _: Viewer) -> models.ChampionsOut:
 
 
 @router.get("/schedules/{name}/champion", summary="Show a schedule's champion")
-def champion(core: CoreHere, _: Viewer, name: ScheduleName) -> models.ReigningOut:
+def champion(
+    core: CoreHere,
+    _: Viewer,
+    name: ScheduleName,
+    version: Annotated[
+        int | None, Query(ge=1, le=2**31 - 1, description="An earlier champion; by default the reigning one.")
+    ] = None,
+) -> models.ReigningOut:
     """The best model so far, with its parameters and how to read it; null before the first."""
-    found = Champions(core.service.engine).champion(name)
+    found = chosen_champion(Champions(core.service.engine), name, version)
     document = None if found is None else champion_document(found)
     return models.ReigningOut.model_validate({"champion": document})
 

@@ -12,6 +12,16 @@ app = typer.Typer(help="The best models that schedules have found.", no_args_is_
 
 NameArgument = Annotated[str, typer.Argument(help="The schedule's name.", show_default=False)]
 
+VersionOption = Annotated[
+    int | None,
+    typer.Option(
+        "--version",
+        min=1,
+        help="Which champion of the schedule; by default the reigning one.",
+        show_default=False,
+    ),
+]
+
 
 @app.command()
 def ls(home: HomeOption = None, as_json: JsonOption = False) -> None:
@@ -22,24 +32,27 @@ def ls(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def show(name: NameArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
+def show(
+    name: NameArgument, version: VersionOption = None, home: HomeOption = None, as_json: JsonOption = False
+) -> None:
     """Show a champion: what it is, how to read it, and what was decided of each night."""
     from sweeps.cli import champions  # noqa: PLC0415 - imports the store
 
-    champions.show_champion(name, home, service_client(home), as_json=as_json)
+    champions.show_champion(name, version, home, service_client(home), as_json=as_json)
 
 
 @app.command()
 def export(
     name: NameArgument,
     directory: Annotated[Path, typer.Argument(help="Where to put it; it must not be there.")],
+    version: VersionOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Copy a champion's config, inference settings and weights."""
     from sweeps.cli import champions  # noqa: PLC0415 - imports the store
 
-    champions.export_champion(name, directory, home, as_json=as_json)
+    champions.export_champion(name, version, directory, home, as_json=as_json)
 
 
 @app.command()
@@ -50,10 +63,11 @@ def predict(
     out: Annotated[
         Path, typer.Option(help="Directory for an overlay of each image and one COCO file.")
     ] = Path("predictions"),
+    version: VersionOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Segment images with a champion, at its own inference settings."""
     from sweeps.cli import champions  # noqa: PLC0415 - imports the store
 
-    raise typer.Exit(champions.predict_images(name, images, out, home, as_json=as_json))
+    raise typer.Exit(champions.predict_images(name, version, images, out, home, as_json=as_json))

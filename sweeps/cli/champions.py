@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from sweeps.bootstrap import open_service
-from sweeps.champions import champion_document, verdict_document
+from sweeps.champions import champion_document, chosen_champion, verdict_document
 from sweeps.cli.columns import Column, fitted_table
 from sweeps.cli.output import data, minute, print_error, print_json, stdout_kept_clean, words
 from sweeps.cli.where import named_server
@@ -44,20 +44,23 @@ def list_champions(home: Path | None, client: "Client | None", *, as_json: bool)
         words.print("no champions yet")
 
 
-def show_champion(name: str, home: Path | None, client: "Client | None", *, as_json: bool) -> None:
-    """Prints a champion with the verdicts of its schedule.
+def show_champion(
+    name: str, version: int | None, home: Path | None, client: "Client | None", *, as_json: bool
+) -> None:
+    """Prints a champion, the reigning one where no version is named, with the verdicts of its schedule.
 
     Raises:
         UnknownSchedule: There is no such schedule.
+        UnknownChampion: It has had no champion of that version.
     """
     champion: Mapping[str, Any] | None
     if client is not None:
-        answer = client.get(f"/schedules/{quote(name, safe='')}/champion")
+        answer = client.get(f"/schedules/{quote(name, safe='')}/champion", version=version)
         champion = answer["champion"]
         verdicts = client.get(f"/schedules/{quote(name, safe='')}/verdicts", limit=_SHOWN)["verdicts"]
     else:
         kept = _champions(home)
-        found = kept.champion(name)
+        found = chosen_champion(kept, name, version)
         champion = None if found is None else champion_document(found)
         verdicts = [verdict_document(each) for each in kept.verdicts(name)]
     if as_json:
@@ -66,11 +69,12 @@ def show_champion(name: str, home: Path | None, client: "Client | None", *, as_j
     if champion is None:
         words.print(f"schedule {name} has no champion yet", markup=False)
     else:
-        _print_champion(champion)
+        gone = client is None and not Path(champion["directory"]).is_dir()
+        _print_champion(champion, " (not here any more)" if gone else "")
     _print_verdicts(verdicts[:_SHOWN])
 
 
-def _print_champion(champion: Mapping[str, Any]) -> None:
+def _print_champion(champion: Mapping[str, Any], whereabouts: str) -> None:
     runs = f", the mean of {champion['runs']} runs" if champion["runs"] > 1 else ""
     lines = {
         "champion": f"v{champion['version']} of {champion['schedule']}, since"
@@ -80,7 +84,7 @@ def _print_champion(champion: Mapping[str, Any]) -> None:
         "params": _pairs(champion["params"]) or "none",
         "settings": _pairs(champion["settings"] or {}) or "none: it has no model",
         "categories": ", ".join(champion["categories"]) or "none",
-        "files": champion["directory"],
+        "files": f"{champion['directory']}{whereabouts}",
     }
     for name, value in lines.items():
         data.print(f"{name:<11} {value}", markup=False, soft_wrap=True)
@@ -98,13 +102,15 @@ def _print_verdicts(verdicts: Sequence[Mapping[str, Any]]) -> None:
     data.print(fitted_table(columns, data.width))
 
 
-def export_champion(name: str, directory: Path, home: Path | None, *, as_json: bool) -> None:
+def export_champion(
+    name: str, version: int | None, directory: Path, home: Path | None, *, as_json: bool
+) -> None:
     """Copies a champion's files; what only comparisons need stays.
 
     Raises:
-        UserError: There is no champion, the directory is there, or it cannot be written.
+        UserError: There is no such champion, the directory is there, or it cannot be written.
     """
-    champion = _here(name, home, "export")
+    champion = _here(name, version, home, "export")
     if directory.exists():
         raise UserError(f"{directory} is there already", "name a directory that is not")
     try:
@@ -122,17 +128,21 @@ def export_champion(name: str, directory: Path, home: Path | None, *, as_json: b
         data.print(f"{directory}: {', '.join(files)}", markup=False, soft_wrap=True)
 
 
-def predict_images(name: str, images: Sequence[Path], out: Path, home: Path | None, *, as_json: bool) -> int:
+def predict_images(
+    name: str, version: int | None, images: Sequence[Path], out: Path, home: Path | None, *, as_json: bool
+) -> int:
     """Segments images and prints what was found; returns the exit code.
 
     Raises:
-        UserError: There is no champion, or it is of a synthetic base.
+        UserError: There is no such champion, or it is of a synthetic base.
     """
     from sweeps.launchers.runner import load_runner  # noqa: PLC0415 - only this needs the runner
 
-    champion = _here(name, home, "predict")
+    champion = _here(name, version, home, "predict")
     if champion.portrait.settings is None:
-        raise UserError(f"the champion of {name} is of a synthetic base: it is no model of images")
+        raise UserError(
+            f"champion v{champion.version} of {name} is of a synthetic base: it is no model of images"
+        )
     try:
         with stdout_kept_clean():
             found = load_runner().predict(Path(champion.directory), images, out)
@@ -144,13 +154,24 @@ def predict_images(name: str, images: Sequence[Path], out: Path, home: Path | No
         for each in found.images
     ]
     if as_json:
-        print_json({"version": champion.version, "predictions": str(found.predictions), "images": rows})
+        print_json(
+            {
+                "version": champion.version,
+                "predictions": str(found.predictions),
+                "own_category_ids": found.own_ids,
+                "images": rows,
+            }
+        )
         return 0
     for row in rows:
         data.print(
             f"{row['image']}: {row['instances']} found, {row['overlay']}", markup=False, soft_wrap=True
         )
     words.print(f"COCO annotations in {found.predictions}", markup=False)
+    if not found.own_ids:
+        words.print(
+            f"their category ids count from 1: champion v{champion.version} was kept without its data set's"
+        )
     return 0
 
 
@@ -158,22 +179,28 @@ def _champions(home: Path | None) -> Champions:
     return Champions(open_service(Settings.load(home)).engine)
 
 
-def _here(name: str, home: Path | None, command: str) -> Champion:
-    """A champion whose files are on this machine."""
+def _here(name: str, version: int | None, home: Path | None, command: str) -> Champion:
+    """The champion that is meant, whose files are on this machine."""
     if named_server():
         raise UserError(
             f"--server: champion {command} works on this machine, where the champion's files are",
             "leave --server out, and name the home with --home",
         )
-    champion = _champions(home).champion(name)
+    kept = _champions(home)
+    champion = chosen_champion(kept, name, version)
     if champion is None:
         raise UserError(f"schedule {name} has no champion yet", f"masksweep champion show {name} tells why")
     if not Path(champion.directory).is_dir():
         raise UserError(
             f"champion v{champion.version} of {name} is not here: no such directory: {champion.directory}",
-            "its files are where its sweep ran",
+            f"its files are where its sweep ran; {_told_here(kept.champions(name))}",
         )
     return champion
+
+
+def _told_here(champions: Sequence[Champion]) -> str:
+    there = [f"v{each.version}" for each in reversed(champions) if Path(each.directory).is_dir()]
+    return f"here are the files of {', '.join(there)}" if there else "no other's are here"
 
 
 def _value(row: Mapping[str, Any]) -> str:

@@ -50,6 +50,10 @@ class UnknownSchedule(UserError):
     """No schedule has that name, or it was removed."""
 
 
+class UnknownChampion(UserError):
+    """A schedule has had no champion of that version."""
+
+
 class WrongState(UserError):
     """The sweep is in a state that does not allow what was asked."""
 

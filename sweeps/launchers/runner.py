@@ -94,10 +94,13 @@ class Predicted:
     Attributes:
         images: In the order in which they were given.
         predictions: A COCO file: images, categories, and annotations with a score and a mask as RLE.
+        own_ids: Whether its categories have the ids of the champion's data set; otherwise, where the champion
+            was kept without them, they are numbered from 1 in the order of its classes.
     """
 
     images: tuple[PredictedImage, ...]
     predictions: Path
+    own_ids: bool
 
 
 @dataclass(frozen=True, slots=True)

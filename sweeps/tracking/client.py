@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweeps.tracking.champion_key import ChampionKey
 from sweeps.tracking.database import prepare
 from sweeps.tracking.errors import MirrorUnavailable, RunGone
 from sweeps.tracking.links import redacted, without_secrets
@@ -19,9 +20,6 @@ from sweeps.tracking.picture import ATTEMPT_TAG, SWEEP_TAG, TRIAL_TAG, DatasetPi
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-CHAMPION_TAG = "masksweep.champion"
-"""Of a registered model's version: which champion of its schedule it is, from 1."""
 
 MAX_METRICS = 1000  # in one batch, and entities in all
 MAX_PARAMS = 100
@@ -177,44 +175,52 @@ class Tracker:
         with self._guarded():
             self._client.log_artifact(run_id, str(path), place)
 
-    def model_versions(self, name: str) -> dict[str, str]:
-        """The versions of a registered model, MLflow's by ours; none if there is no such model.
+    def model_versions(self, name: str) -> dict[ChampionKey, str]:
+        """The versions of a registered model, MLflow's by whose they are; none if there is no such model.
 
-        A version that was not made by `register` is left out.
+        A version that was not made by `register` is left out; of doubles the oldest counts.
         """
-        found: dict[str, str] = {}
+        found: dict[ChampionKey, str] = {}
         token: str | None = None
         while True:
             with self._guarded():
                 page = self._client.search_model_versions(f"name = '{name}'", page_token=token)
             for each in page:
-                if CHAMPION_TAG in each.tags:
-                    found.setdefault(each.tags[CHAMPION_TAG], str(each.version))
+                if key := ChampionKey.in_tags(each.tags):
+                    found[key] = str(min(int(each.version), int(found.get(key, each.version))))
             token = page.token
             if not token:
                 return found
 
-    def register(self, name: str, run_id: str, place: str, version: int, tags: Mapping[str, str]) -> str:
+    def register(self, name: str, run_id: str, place: str, key: ChampionKey, tags: Mapping[str, str]) -> str:
         """A new version of a registered model, which is made if need be; MLflow's number of it.
 
         Args:
             name: The model's; see `sweeps.tracking.names.model_name`.
             run_id: The run that has its files,
             place: in that directory of its artifacts.
-            version: Our own number, by which `model_versions` finds it.
+            key: By which `model_versions` finds it.
             tags: What else it is tagged with.
         """
         with self._guarded():
             if not self._client.search_registered_models(f"name = '{name}'", max_results=1):
                 self._make_model(name)
             root = self._client.get_run(run_id).info.artifact_uri
-            all_tags = {**tags, CHAMPION_TAG: str(version)}
             source = f"{root}/{place}"
-            made = self._client.create_model_version(name, source, run_id, tags=all_tags)
+            made = self._client.create_model_version(name, source, run_id, tags={**tags, **key.tags()})
             return str(made.version)
 
+    def alias(self, name: str, alias: str) -> str | None:
+        """MLflow's number of the version that an alias names; None without such an alias, or model."""
+        try:
+            with self._guarded():
+                named = self._client.get_registered_model(name).aliases.get(alias)
+        except RunGone:
+            return None
+        return None if named is None else str(named)
+
     def set_alias(self, name: str, alias: str, version: str) -> None:
-        """Lets an alias of a registered model name a version; nothing if it does already."""
+        """Lets an alias of a registered model name a version, whatever it named before."""
         with self._guarded():
             self._client.set_registered_model_alias(name, alias, version)
 

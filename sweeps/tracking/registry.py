@@ -1,7 +1,8 @@
-"""Champions in MLflow's model registry: a version each, with its files, the newest under an alias.
+"""Champions in MLflow's model registry: a version each, with its files, the reigning one under an alias.
 
 Like the rest of the mirror it can end at any point and be made whole by the next sync: a version is found by
-its tag before it is made, and the alias follows from the versions that there are.
+its tags before it is made, and the alias is compared with the store each time. So what was deleted or moved
+by hand comes back, and so does what a slower mirror of another sweep has set in the meantime.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -9,12 +10,15 @@ from pathlib import Path
 
 from sweeps.store.champions import Champion, Champions
 from sweeps.store.marks import Mark
+from sweeps.tracking.champion_key import ChampionKey
 from sweeps.tracking.client import Tracker
 from sweeps.tracking.errors import MirrorUnavailable
 from sweeps.tracking.names import model_name
-from sweeps.tracking.picture import SWEEP_TAG, TRIAL_TAG
 
 ALIAS = "champion"
+
+_LOOKS = 3
+"""At an alias in one sync: where another store sets it back each time, the next sync goes on."""
 
 
 class Registry:
@@ -32,7 +36,9 @@ class Registry:
     def registered(
         self, sweep_id: str, marks: Mapping[str, Mark], runs: Mapping[int, str]
     ) -> Iterator[dict[str, Mark]]:
-        """Registers a sweep's champions that no mark tells of, and gives a mark for each.
+        """Registers a sweep's champions that MLflow does not have, and lets the alias name the reigning one.
+
+        Gives the marks that change.
 
         Args:
             sweep_id: The sweep.
@@ -42,33 +48,54 @@ class Registry:
         Raises:
             MirrorUnavailable: MLflow does not answer, or a champion's directory is not here.
         """
+        by_schedule: dict[str, list[Champion]] = {}
         for champion in self._champions.of_sweep(sweep_id):
-            item = f"champion/{champion.schedule}/{champion.version}"  # attempts are `3/1`
-            if item not in marks:
-                version = self._register(champion, runs[champion.number])
-                yield {item: Mark(version, documents="all", settled=True)}
+            by_schedule.setdefault(champion.schedule, []).append(champion)
+        for schedule, champions in by_schedule.items():
+            known = self._versions(model_name(schedule))
+            for champion in champions:
+                version = known.get(ChampionKey.of(champion))
+                if version is None:
+                    version = self._register(champion, runs[champion.number])
+                item = f"champion/{schedule}/{champion.version}"  # attempts are `3/1`
+                mark = Mark(version, documents="all", settled=True)
+                if marks.get(item) != mark:
+                    yield {item: mark}
+            self._let_reign(schedule)
 
     def _register(self, champion: Champion, run_id: str) -> str:
-        name, version = model_name(champion.schedule), str(champion.version)
+        name, version = model_name(champion.schedule), champion.version
+        place = f"champion/{champion.schedule}-v{version}"
+        for path in _files(champion):
+            self._step(f"store {path.name}")
+            self._tracker.put_file(run_id, path, place)
+        self._step(f"register {name} {version}")
+        portrait = champion.portrait
+        tags = {f"masksweep.{portrait.metric.replace('/', '.')}": f"{portrait.value:.6g}"}
+        return self._tracker.register(name, run_id, place, ChampionKey.of(champion), tags)
+
+    def _let_reign(self, schedule: str) -> None:
+        """Lets the alias name the store's reigning champion.
+
+        MLflow sets an alias without asking what it was. So whoever has set it looks again: if a champion came
+        in between, either its mirror sets the alias after this one did, or this one sees it here.
+        A champion whose own sweep is not mirrored yet gets the alias from that mirror.
+        """
+        name = model_name(schedule)
+        for _ in range(_LOOKS):
+            reigning = self._champions.champion(schedule)
+            if reigning is None:
+                return
+            version = self._versions(name).get(ChampionKey.of(reigning))
+            self._step(f"look for the alias of {name}")
+            if version is None or self._tracker.alias(name, ALIAS) == version:
+                return
+            self._step(f"set the alias of {name}")
+            self._tracker.set_alias(name, ALIAS, version)
+
+    def _versions(self, name: str) -> dict[ChampionKey, str]:
         self._step(f"look for versions of {name}")
-        known = self._tracker.model_versions(name)
-        if version not in known:
-            place = f"champion/{champion.schedule}-v{version}"
-            for path in _files(champion):
-                self._step(f"store {path.name}")
-                self._tracker.put_file(run_id, path, place)
-            self._step(f"register {name} {version}")
-            portrait = champion.portrait
-            tags = {
-                SWEEP_TAG: champion.sweep_id,
-                TRIAL_TAG: str(champion.number),
-                f"masksweep.{portrait.metric.replace('/', '.')}": f"{portrait.value:.6g}",
-            }
-            known[version] = self._tracker.register(name, run_id, place, champion.version, tags)
-        newest = known[str(max(map(int, known)))]
-        self._step(f"set the alias of {name}")
-        self._tracker.set_alias(name, ALIAS, newest)
-        return known[version]
+        return self._tracker.model_versions(name)
 
 
 def _files(champion: Champion) -> list[Path]:

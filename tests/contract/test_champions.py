@@ -49,6 +49,12 @@ def test_the_api_tells_of_champions_and_verdicts(nights):
         assert promoted["comparison"]["low"] > 0
         assert promoted["comparison"]["candidates"] == 2
         assert rest["verdicts"][0]["comparison"] is None
+        one = api("GET", f"/schedules/{SCHEDULE}/champion", params={"version": 1}).json()["champion"]
+        assert (one["version"], Path(one["directory"]).name) == (1, "v1")
+        answer = api("GET", f"/schedules/{SCHEDULE}/champion", params={"version": 7})
+        assert answer.status_code == 404
+        assert answer.json()["type"] == "urn:masksweep:problem:unknown-champion"
+        assert answer.json()["hint"] == "there are v1 to v2"
         for path in ("champion", "verdicts"):
             answer = api("GET", f"/schedules/other/{path}")
             assert answer.status_code == 404

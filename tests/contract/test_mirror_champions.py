@@ -3,6 +3,8 @@
 import pytest
 from mlflow import MlflowClient
 
+from sweeps.store.engine import open_engine
+from sweeps.testing import store_url
 from sweeps.tracking.errors import MirrorUnavailable
 from sweeps.tracking.mirror import Mirror
 from sweeps.tracking.picture import SWEEP_TAG
@@ -92,3 +94,88 @@ def test_a_champion_whose_files_are_elsewhere_is_told(nights, tmp_path):
     assert client.search_registered_models() == []
     mirror.sync(champion.sweep_id)
     assert shown(client)[1] == "2"
+
+
+def test_a_slow_mirror_leaves_the_alias_with_the_champion_of_now(tmp_path):
+    """Though a night is judged and mirrored after it has read who reigns, and before it sets the alias.
+
+    On PostgreSQL: beside a SQLite store one mirror waits for the other.
+    """
+    engine = open_engine(store_url("postgresql", tmp_path, "slow_mirror"))
+    world = Nights(tmp_path / "home", engine=engine)
+    bad, good = world.rates()
+    first = world.night(bad)
+    world.judge(first)
+    slow, client = mirror_of(world, tmp_path)
+    fast = Mirror(world.service, f"sqlite:///{tmp_path / 'mlflow.db'}")
+
+    def overtaken(step):
+        if step == f"set the alias of {MODEL}" and world.nights == 1:
+            second = world.night(good)
+            world.judge(second)
+            fast.sync(second.sweep_id)
+            assert shown(client)[1] == "2"
+
+    slow.sync(first.sweep_id, before_step=overtaken)
+    engine.dispose()
+    assert shown(client)[1:] == ("2", 2)
+
+
+def test_what_was_deleted_or_moved_by_hand_is_mended_by_the_next_sync(nights, tmp_path):
+    """An alias on another version, no alias, a version that is gone, and the whole model."""
+    mirror, client = mirror_of(nights, tmp_path)
+    newest, oldest = nights.champions.champions(SCHEDULE)
+
+    def sync():
+        mirror.sync(newest.sweep_id)
+        mirror.sync(oldest.sweep_id)
+        return shown(client)
+
+    right = sync()
+    old = next(
+        each.version
+        for each in client.search_model_versions(f"name='{MODEL}'")
+        if each.tags[SWEEP_TAG] == oldest.sweep_id
+    )
+    client.set_registered_model_alias(MODEL, "champion", old)
+    assert sync() == right
+    client.delete_registered_model_alias(MODEL, "champion")
+    assert sync() == right
+    client.delete_model_version(MODEL, client.get_model_version_by_alias(MODEL, "champion").version)
+    assert sync() == right
+    client.delete_registered_model(MODEL)
+    assert sync() == right
+    assert right[1:] == ("2", 2)
+
+
+def test_any_sweep_that_had_a_champion_mends_the_alias(nights, tmp_path):
+    """Not the reigning one's alone, which may never be mirrored again."""
+    mirror, client = mirror_of(nights, tmp_path)
+    newest, oldest = nights.champions.champions(SCHEDULE)
+    mirror.sync(newest.sweep_id)
+    client.delete_registered_model_alias(MODEL, "champion")
+    mirror.sync(oldest.sweep_id)
+    assert shown(client)[1:] == ("2", 2)
+
+
+def test_an_older_champion_alone_gets_no_alias(nights, tmp_path):
+    """It comes with the mirror of the sweep whose trial reigns."""
+    mirror, client = mirror_of(nights, tmp_path)
+    mirror.sync(nights.champions.champions(SCHEDULE)[1].sweep_id)
+    assert client.get_registered_model(MODEL).aliases == {}
+
+
+def test_a_store_begun_anew_registers_its_own_champion(nights, tmp_path):
+    """With the same schedule and version in the same MLflow: the alias goes to the store that is mirrored."""
+    mirror, client = mirror_of(nights, tmp_path)
+    for champion in nights.champions.champions(SCHEDULE):
+        mirror.sync(champion.sweep_id)
+    anew = Nights(tmp_path / "anew")
+    claim = anew.night(anew.rates()[0])
+    anew.judge(claim)
+    sweep_id = claim.sweep_id
+    Mirror(anew.service, f"sqlite:///{tmp_path / 'mlflow.db'}").sync(sweep_id)
+    reigning = client.get_model_version_by_alias(MODEL, "champion")
+    assert reigning.tags[SWEEP_TAG] == sweep_id
+    assert client.get_run(reigning.run_id).data.tags[SWEEP_TAG] == sweep_id
+    assert len(client.search_model_versions(f"name='{MODEL}'")) == 3

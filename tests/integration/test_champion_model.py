@@ -12,6 +12,8 @@ from pycocotools import mask as rle
 
 from runners.champion.contest import hold
 from runners.champion.judging import Bench, judge
+from runners.checkpoints import write_checkpoint
+from runners.detectron.predict import predict
 from runners.detectron.worker import DetectronWorker
 from sweeps.core.champion import Decision
 from sweeps.core.states import SweepState
@@ -31,16 +33,32 @@ pytestmark = pytest.mark.slow  # trains a model
 PARAMS = {"mask_head.upsample_stride": 2, "solver.base_lr": 0.002}
 
 
+CATEGORY_IDS = {"gear": 3, "bracket": 7, "washer": 40}
+
+
 def spec_of(parts, val="val.json"):
+    """On the data set with category ids that do not count from 1."""
     half = {"images": str(parts / "images")}
+    train, val = renumbered(parts, "train.json"), renumbered(parts, val)
     return make_spec(
         dataset={
-            "train": {**half, "annotations": str(parts / "train.json")},
+            "train": {**half, "annotations": str(parts / train)},
             "val": {**half, "annotations": str(parts / val)},
         },
         inference={"score_threshold": [0.05, 0.3]},
         fidelity={"iterations": 40, "rungs": [40]},
     )
+
+
+def renumbered(parts, name):
+    document = json.loads((parts / name).read_text())
+    ids = dict(zip([each["id"] for each in document["categories"]], CATEGORY_IDS.values(), strict=True))
+    for each in document["categories"]:
+        each["id"] = ids[each["id"]]
+    for each in document["annotations"]:
+        each["category_id"] = ids[each["category_id"]]
+    (parts / f"ids-{name}").write_text(json.dumps(document))
+    return f"ids-{name}"
 
 
 class Home:
@@ -139,7 +157,9 @@ def test_predict_segments_images(home, parts, tmp_path):
     document = json.loads(Path(told["predictions"]).read_text())
     assert [each["image"] for each in told["images"]] == [str(first), str(second)]
     assert len(document["annotations"]) == sum(each["instances"] for each in told["images"])
-    assert [each["name"] for each in document["categories"]] == ["gear", "bracket", "washer"]
+    assert {each["name"]: each["id"] for each in document["categories"]} == CATEGORY_IDS
+    assert {each["category_id"] for each in document["annotations"]} <= set(CATEGORY_IDS.values())
+    assert told["own_category_ids"]
     assert {image["file_name"] for image in document["images"]} == {str(first), str(second)}
     for annotation in document["annotations"]:
         assert rle.decode(annotation["segmentation"]).shape == (128, 128)
@@ -148,6 +168,22 @@ def test_predict_segments_images(home, parts, tmp_path):
         before, after = np.asarray(Image.open(each["image"])), np.asarray(Image.open(each["overlay"]))
         assert after.shape[:2] == before.shape[:2]
         assert (after != before).any() == (each["instances"] > 0)
+
+
+def test_a_champion_kept_without_category_ids_says_so(home, parts, tmp_path):
+    """As those of before they were kept: its classes count from 1."""
+
+    def write(place):
+        shutil.copytree(home.champions.champion(SCHEDULE).directory, place, dirs_exist_ok=True)
+        (place / "contents.json").unlink()
+        document = json.loads((place / "champion.json").read_text())
+        assert document.pop("category_ids") == list(CATEGORY_IDS.values())
+        (place / "champion.json").write_text(json.dumps(document))
+
+    image = min((parts / "images").glob("val_*.png"))
+    found = predict(write_checkpoint(tmp_path, "old", write), [image], tmp_path / "out")
+    assert not found.own_ids
+    assert [each["id"] for each in json.loads(found.predictions.read_text())["categories"]] == [1, 2, 3]
 
 
 def test_images_that_are_none_are_told_at_once(home, parts, tmp_path):
