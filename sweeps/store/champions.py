@@ -130,7 +130,9 @@ class Champions:
             if row is None or row["decision"] is not None:
                 return None
             asked = any(
-                request.kind is RequestKind.PAUSE and request.by.startswith(f"{SCHEDULER}/")
+                request.kind is RequestKind.PAUSE
+                and request.by.startswith(f"{SCHEDULER}/")
+                and request.at > (row["started_at"] or 0.0)  # an earlier one was for the night before
                 for request in open_requests(connection, sweep_id)
             )
         confidence = float(row["rule"].get("confidence") or CONFIDENCE)
