@@ -20,7 +20,7 @@ from sweeps.store.engine import reading, writing
 from sweeps.store.find import find_sweep, held_gpu_s, lock_sweep
 from sweeps.store.firings import FiringRecord, find_firing, firing_record, move
 from sweeps.store.readable import readable_rule
-from sweeps.store.schedules import ScheduleRecord, lock_schedule
+from sweeps.store.schedules import ScheduleRecord, hold_schedule, lock_schedule
 from sweeps.store.submissions import SCHEDULER
 from sweeps.store.tables import launches, submissions, sweeps
 from sweeps.store.tables_night import firings, schedules
@@ -218,6 +218,7 @@ class Nights:
             hold: Keeps the sweep where it is; if it has begun to run in the meantime, nothing is done.
         """
         with writing(self._engine) as connection:
+            hold_schedule(connection, night.firing.schedule)
             if hold and not self._held(connection, night.firing, now):
                 return False
             return move(connection, night.firing, FiringState.CLOSED, now, by=self._by, reason=reason)

@@ -416,3 +416,33 @@ def test_a_rule_that_cannot_be_read_holds_up_no_other_schedule(world):
     with world.engine.begin() as connection:
         connection.execute(sa.delete(schedule_events).where(schedule_events.c.schedule == broken))
         connection.execute(sa.delete(schedules).where(mine))
+
+
+def test_nights_that_wait_are_skipped_with_the_removal(world):
+    """A schedule of that name that is added again begins none of them."""
+    overrun(world, "queue")
+    world.schedules.remove(world.name, by="bob", now=world.clock())
+    world.add("0 23 * * *")
+    assert world.nights() == ["07 22:00 RUNNING", "08 22:00 SKIPPED"]
+    assert world.night("2026-01-08 22:00").reason == "the schedule is REMOVED"
+    skipped = [event for event in world.schedules.events(world.name) if event.kind == "night.skipped"]
+    assert [event.by for event in skipped] == ["bob"]
+
+
+def test_a_night_that_closes_locks_its_schedule_before_its_sweep(world):
+    """As whoever begins one does: two orders would deadlock on PostgreSQL."""
+    world.add(window="9h")
+    world.tick("2026-01-07 22:00")
+    (night,) = [each for each in world.services[0]._nights.running() if each.firing.schedule == world.name]
+    asked: list[str] = []
+
+    def ask(_connection, _cursor, statement, *_) -> None:
+        asked.append(statement)
+
+    sa.event.listen(world.engine, "before_cursor_execute", ask)
+    try:
+        world.services[0]._nights.close(night, world.clock(), "its window has closed", hold=True)
+    finally:
+        sa.event.remove(world.engine, "before_cursor_execute", ask)
+    tables = ["schedules" if "FROM schedules" in each else "sweeps" for each in asked if "FROM s" in each]
+    assert tables[:2] == ["schedules", "sweeps"]
