@@ -179,6 +179,7 @@ def test_overlap_continue(world):
 @pytest.mark.parametrize("overlap", ["skip", "queue", "cancel", "continue"])
 def test_a_window_as_long_as_the_period_loses_no_night(world, overlap):
     """The night that is over at the next one's time pauses; that one waits for it, and goes on."""
+    world.name = f"as_long_{overlap}"  # the store is the module's
     world.add("0 * * * *", window="1h", overlap=overlap)
     world.tick("2026-01-07 13:00")
     sweep_id = world.night("2026-01-07 13:00").sweep_id
