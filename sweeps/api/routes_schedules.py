@@ -135,11 +135,12 @@ def remove(core: CoreHere, token: Operator, name: Name, once: OnceHere) -> Respo
 def ask_backfill(core: CoreHere, token: Operator, name: Name, once: OnceHere, body: Body) -> Response:
     """They come one after another, each with a whole window; `dry_run` only says which these are."""
 
+    asked = read_model(models.BackfillIn, body)
+
     def act() -> Made:
-        asked = read_model(models.BackfillIn, body)
         return Made(backfill(core, name, asked.start, asked.to, dry_run=asked.dry_run, by=token.name))
 
-    return once(act)
+    return once.anew(act) if asked.dry_run else once(act)
 
 
 def _made(core: Core, schedule: ScheduleRecord) -> Made:

@@ -14,7 +14,7 @@ from sweeps.core.spec import spec_document
 from sweeps.schedules.backfill import backfilled
 from sweeps.schedules.nights import FIRING_TRANSITIONS, FiringState, ScheduleState, Why, night_text
 from sweeps.schedules.rule import Rule, read_rule
-from sweeps.schedules.times import upcoming
+from sweeps.schedules.times import upcoming, window_note
 from sweeps.store.firings import FiringRecord, Firings
 from sweeps.store.schedules import ScheduleEvent, ScheduleRecord, Schedules
 
@@ -57,7 +57,8 @@ def add_schedule(
     if issues or rule is None or checked is None:
         raise SpecInvalid(issues)
     made = Schedules(core.service.engine).add(str(name), checked.spec, rule, by=by, now=core.now)
-    return made, checked.notes
+    note = window_note(rule, core.now)
+    return made, (*checked.notes, *([note] if note else []))
 
 
 def schedule_out(core: Core, schedule: ScheduleRecord) -> models.ScheduleOut:

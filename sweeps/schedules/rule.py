@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
@@ -61,13 +62,20 @@ def cron_value(raw: object) -> str:
     return text
 
 
+_OF_MACHINES = frozenset({"localtime", "Factory"})
+"""What some systems have among the zones: the machine's own, and none. Services of one store would differ."""
+
+
+@lru_cache(maxsize=1)
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones()) - _OF_MACHINES
+
+
 def zone_value(raw: object) -> str:
     """A time zone of the IANA database: `Europe/Berlin`."""
     text = raw.strip() if isinstance(raw, str) else ""
-    try:
-        ZoneInfo(text)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        near = did_you_mean(text, available_timezones()) or "one such as Europe/Berlin"
+    if text not in _zones():
+        near = did_you_mean(text, _zones()) or "one such as Europe/Berlin"
         raise problem(f"{shown(raw)} is not a time zone", near) from None
     return text
 

@@ -10,13 +10,16 @@ must not be lost by how its hour is written. cronsim follows Debian, and so is a
 import hashlib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
+from sweeps.core.spec_fields import duration
 from sweeps.schedules.rule import Rule
 
+_LOOKED_AT = 50
+"""Nights to come between which the shortest time is looked for."""
 _DAY_S = 86400.0
 _LONGEST_FOLD = timedelta(hours=25)
 """A zone that changed to the other side of the date line had a day twice."""
@@ -46,6 +49,26 @@ def next_fire_time(rule: Rule, after: float) -> float | None:
 def upcoming(rule: Rule, after: float, count: int) -> list[float]:
     """The next fire times after a moment, in seconds since the Unix epoch."""
     return list(islice(fire_times(rule, after), count))
+
+
+def window_note(rule: Rule, after: float) -> str | None:
+    """What to know of a rule whose window is not shorter than the time between its nights; else None.
+
+    Args:
+        rule: Of the schedule.
+        after: The nights after this moment are looked at, in seconds since the Unix epoch.
+    """
+    if rule.window_s is None:
+        return None
+    times = upcoming(rule, after, _LOOKED_AT)
+    shortest = min((later - at for at, later in pairwise(times)), default=None)
+    if shortest is None or rule.window_s < shortest:
+        return None
+    return (
+        f"the window, {duration(rule.window_s)}, is not shorter than the time between two nights, at least"
+        f" {duration(shortest)}: a night may find the one before it at work, and then waits, or does what"
+        f" overlap says ({rule.overlap})"
+    )
 
 
 def jitter_of(rule: Rule, name: str, fire_at: float) -> float:

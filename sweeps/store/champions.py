@@ -19,6 +19,7 @@ from sweeps.records import Claim
 from sweeps.store import sql
 from sweeps.store.engine import Patience, impatient, reading
 from sweeps.store.find import open_requests
+from sweeps.store.schedules import hold_schedule
 from sweeps.store.submissions import SCHEDULER
 from sweeps.store.tables_night import champions, firings, schedule_events, schedules, verdicts
 from sweeps.store.write import write
@@ -130,7 +131,9 @@ class Champions:
             if row is None or row["decision"] is not None:
                 return None
             asked = any(
-                request.kind is RequestKind.PAUSE and request.by.startswith(f"{SCHEDULER}/")
+                request.kind is RequestKind.PAUSE
+                and request.by.startswith(f"{SCHEDULER}/")
+                and request.at > (row["started_at"] or 0.0)  # an earlier one was for the night before
                 for request in open_requests(connection, sweep_id)
             )
         confidence = float(row["rule"].get("confidence") or CONFIDENCE)
@@ -222,8 +225,8 @@ class Champions:
         """
 
         def body(connection: Connection) -> bool:
+            reigns = newest(connection, verdict.schedule, locked=True)  # before the sweep: see hold_schedule
             sql.fence(connection, claim, verdict.at)
-            reigns = newest(connection, verdict.schedule, locked=True)
             if (reigns.version if reigns else None) != reigning:
                 return False
             row = {**_row(verdict), "decision": verdict.decision.value}
@@ -253,8 +256,7 @@ class Champions:
 def newest(connection: Connection, schedule: str, *, locked: bool = False) -> Champion | None:
     """The champion of a schedule; `locked`: nobody else makes one until the transaction is over."""
     if locked:  # on SQLite whoever writes is alone
-        hold = sa.select(schedules.c.name).where(schedules.c.name == schedule).with_for_update()
-        connection.execute(hold)
+        hold_schedule(connection, schedule)
     query = sa.select(champions).where(champions.c.schedule == schedule)
     row = connection.execute(query.order_by(champions.c.version.desc()).limit(1)).mappings().one_or_none()
     return None if row is None else _champion(row)

@@ -16,7 +16,8 @@ from sweeps.schedules.nights import FIRING_TRANSITIONS, Decision, FiringState, S
 from sweeps.schedules.times import due_time
 from sweeps.store import sql
 from sweeps.store.engine import reading, writing
-from sweeps.store.schedules import add_event, add_events, event_row, living_schedule, rule_of
+from sweeps.store.readable import readable_rule
+from sweeps.store.schedules import add_event, add_events, event_row, living_schedule
 from sweeps.store.tables_night import firings, schedules, verdicts
 
 PAGE = 500
@@ -67,8 +68,9 @@ class Firings:
         self._engine = engine
 
     def fire(self, now: float, *, by: str) -> int:
-        """Decides the fire times that have come, of up to `PAGE` schedules; how many schedules these were.
+        """Decides the fire times that have come, of up to `PAGE` schedules; of how many it did.
 
+        A schedule whose rule cannot be read is passed over, which the log tells.
         A schedule that another service is about to decide is passed over on PostgreSQL.
         """
         t = schedules
@@ -80,7 +82,9 @@ class Firings:
             moved: list[dict[str, Any]] = []
             decided: list[dict[str, Any]] = []
             for row in found:
-                rule = rule_of(row.rule)
+                rule = readable_rule(row.name, row.rule)
+                if rule is None:
+                    continue
                 fired = fire(rule, row.name, row.next_at, now)
                 due_at = due_time(rule, row.name, fired.next_at)
                 values = {"at_name": row.name, "at_revision": row.revision, "at_next": row.next_at}
@@ -89,7 +93,7 @@ class Firings:
             if moved:
                 connection.execute(_MOVE_ON, moved)
                 _decide(connection, decided, now, by=by)
-        return len(found)
+        return len(moved)
 
     def is_due(self, now: float) -> bool:
         """Whether any schedule's time has come; asked without holding up anybody who writes."""

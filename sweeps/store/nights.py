@@ -19,7 +19,8 @@ from sweeps.store.creating import create_sweep
 from sweeps.store.engine import reading, writing
 from sweeps.store.find import find_sweep, held_gpu_s, lock_sweep
 from sweeps.store.firings import FiringRecord, find_firing, firing_record, move
-from sweeps.store.schedules import ScheduleRecord, lock_schedule, rule_of
+from sweeps.store.readable import readable_rule
+from sweeps.store.schedules import ScheduleRecord, hold_schedule, lock_schedule
 from sweeps.store.submissions import SCHEDULER
 from sweeps.store.tables import launches, submissions, sweeps
 from sweeps.store.tables_night import firings, schedules
@@ -149,7 +150,9 @@ class Nights:
 
     def _read(self, query: sa.Select[Any]) -> list[Night]:
         with reading(self._engine) as connection:
-            return [_night(connection, row) for row in connection.execute(query).mappings().all()]
+            found = connection.execute(query).mappings().all()
+            rules = [(row, readable_rule(row["schedule"], row["rule"])) for row in found]
+            return [_night(connection, row, rule) for row, rule in rules if rule is not None]
 
     def begin(
         self, firing: FiringRecord, now: float, *, new: NewSweep | None = None, goes_on: str | None = None
@@ -215,6 +218,7 @@ class Nights:
             hold: Keeps the sweep where it is; if it has begun to run in the meantime, nothing is done.
         """
         with writing(self._engine) as connection:
+            hold_schedule(connection, night.firing.schedule)
             if hold and not self._held(connection, night.firing, now):
                 return False
             return move(connection, night.firing, FiringState.CLOSED, now, by=self._by, reason=reason)
@@ -310,8 +314,8 @@ _RUNNING = (
 _FIRING = [column.name for column in firings.columns]
 
 
-def _night(connection: Connection, row: Any) -> Night:
-    firing, rule = firing_record({name: row[name] for name in _FIRING}), rule_of(row["rule"])
+def _night(connection: Connection, row: Any, rule: Rule) -> Night:
+    firing = firing_record({name: row[name] for name in _FIRING})
     used_s = 0.0
     if rule.gpu_hours is not None:
         sweep = find_sweep(connection, row["sweep_id"])

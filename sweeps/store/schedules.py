@@ -11,12 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from sweeps.core.errors import UnknownSchedule, WrongState
-from sweeps.schedules.nights import ScheduleState
+from sweeps.schedules.nights import FiringState, ScheduleState
 from sweeps.schedules.rule import Rule, read_rule
 from sweeps.schedules.times import due_time, next_fire_time
 from sweeps.store import sql
 from sweeps.store.engine import reading, writing
-from sweeps.store.tables_night import schedule_events, schedules
+from sweeps.store.tables_night import firings, schedule_events, schedules
 
 if TYPE_CHECKING:
     from sweeps.core.spec import SweepSpec
@@ -158,6 +158,8 @@ class Schedules:
     def remove(self, name: str, *, by: str, now: float) -> ScheduleRecord:
         """It fires no more; its nights and its champion stay in the store, and a night that runs goes on.
 
+        Nights that wait are SKIPPED at once: a schedule that takes the name again is not to begin them.
+
         Raises:
             UnknownSchedule: There is no such schedule.
         """
@@ -166,6 +168,7 @@ class Schedules:
             values = {"state": ScheduleState.REMOVED.value, "next_at": None, "due_at": None}
             _change(connection, old, values)
             add_event(connection, name, "schedule.removed", now, {}, by=by)
+            _skip_waiting(connection, name, by=by, now=now)
             return find_schedule(connection, name)
 
     def get(self, name: str) -> ScheduleRecord:
@@ -253,8 +256,13 @@ def lock_schedule(connection: Connection, name: str) -> ScheduleRecord:
     Raises:
         UnknownSchedule: There never was one.
     """
-    connection.execute(sa.select(schedules.c.name).where(schedules.c.name == name).with_for_update())
+    hold_schedule(connection, name)
     return find_schedule(connection, name)
+
+
+def hold_schedule(connection: Connection, name: str) -> None:
+    """Only the lock. Whoever locks a sweep's row as well does so after this: two orders could deadlock."""
+    connection.execute(sa.select(schedules.c.name).where(schedules.c.name == name).with_for_update())
 
 
 def living_schedule(connection: Connection, name: str) -> ScheduleRecord:
@@ -298,6 +306,20 @@ def event_row(
 ) -> dict[str, Any]:
     """A row of `schedule_events`."""
     return {"schedule": name, "fire_at": fire_at, "at": now, "kind": kind, "data": dict(data), "by": by}
+
+
+def _skip_waiting(connection: Connection, name: str, *, by: str, now: float) -> None:
+    reason = f"the schedule is {ScheduleState.REMOVED}"
+    waiting = sa.update(firings).where(
+        firings.c.schedule == name, firings.c.state.in_([FiringState.DUE.value, FiringState.QUEUED.value])
+    )
+    values = {"state": FiringState.SKIPPED.value, "reason": reason, "ended_at": now}
+    skipped = connection.execute(waiting.values(**values).returning(firings.c.fire_at)).scalars().all()
+    told = {"reason": reason}
+    add_events(
+        connection,
+        [event_row(name, "night.skipped", now, told, by=by, fire_at=at) for at in sorted(skipped)],
+    )
 
 
 def _change(connection: Connection, old: ScheduleRecord, values: Mapping[str, Any]) -> None:

@@ -96,6 +96,10 @@ class Scheduler:
                 taken += self._take_up(self._schedules.get(name), list(nights), running.get(name), now)
             except (WrongState, StaleEpoch) as error:  # somebody else was faster: seen anew by the next tick
                 _log.info("schedule %s: %s", name, error)
+            except StoreUnavailable:
+                raise
+            except Exception:  # of one schedule's data, such as a spec that cannot be read: the others go on
+                _log.exception("schedule %s is passed over", name)
         return more
 
     # -- nights that run
@@ -198,6 +202,8 @@ class Scheduler:
             sweep_id = running.firing.sweep_id or ""
             other = f"the night of {night_text(schedule.rule, running.firing.fire_at)} (sweep {sweep_id})"
         policy = schedule.rule.overlap if firing.why is Why.TIME else Overlap.QUEUE
+        if running is not None and _over(running, now) is not None:
+            policy = Overlap.QUEUE  # it is on its way out: nothing is to be skipped or ended for it
         match policy:
             case Overlap.SKIP:
                 self._nights.move(firing, FiringState.SKIPPED, now, f"{other} still runs")

@@ -1,12 +1,15 @@
 """Schedules and their nights, on SQLite and on a real PostgreSQL."""
 
 import pytest
+import sqlalchemy as sa
 
 from sweeps.core.errors import UnknownSchedule, WrongState
 from sweeps.core.requests import RequestKind
 from sweeps.core.states import SweepState
 from sweeps.schedules.nights import FiringState, Why
 from sweeps.schedules.rule import read_rule
+from sweeps.store.champions import Champions
+from sweeps.store.tables_night import schedule_events, schedules
 from sweeps.testing import make_spec
 from tests.contract.nights import World, curves_spec
 
@@ -107,9 +110,9 @@ def test_gpu_hours_of_a_night_pause_it(world):
         assert world.night(f"2026-01-{day:02} 22:00").reason == "the night's 1 GPU-hours are used up"
 
 
-def overrun(world, overlap: str) -> str:
-    """A night whose driver has not paused by the next fire time; its sweep."""
-    world.add(window="9h", overlap=overlap)
+def overrun(world, overlap: str, window: str = "30h") -> str:
+    """A night that still runs at the next fire time; its sweep."""
+    world.add(window=window, overlap=overlap)
     world.tick("2026-01-07 22:00")
     sweep_id = world.night("2026-01-07 22:00").sweep_id
     world.drive(sweep_id)
@@ -128,7 +131,7 @@ def test_overlap_skip(world):
 
 def test_overlap_queue(world):
     """The next night waits until the other has paused, and goes on with its sweep, within its own window."""
-    sweep_id = overrun(world, "queue")
+    sweep_id = overrun(world, "queue", "9h")
     world.tick("2026-01-08 22:01")
     assert world.nights() == ["07 22:00 RUNNING", "08 22:00 QUEUED"]
     world.obey(sweep_id)
@@ -141,7 +144,7 @@ def test_overlap_queue(world):
 
 def test_a_queued_night_whose_window_passes_is_missed(world):
     """It never began."""
-    overrun(world, "queue")
+    overrun(world, "queue", "9h")
     world.tick("2026-01-09 07:00")
     night = world.night("2026-01-08 22:00")
     assert (night.state, night.reason) == (FiringState.MISSED, "its window has passed before it could begin")
@@ -152,9 +155,8 @@ def test_overlap_cancel(world):
     sweep_id = overrun(world, "cancel")
     world.tick("2026-01-08 22:00:02")
     assert world.nights() == ["07 22:00 RUNNING", "08 22:00 QUEUED"]
-    kinds = {request.kind for request in world.service.open_requests(sweep_id)}
-    assert kinds == {RequestKind.PAUSE, RequestKind.CANCEL}
-    world.service.finish(world.claims[sweep_id], SweepState.PAUSED, None, world.clock())
+    assert [request.kind for request in world.service.open_requests(sweep_id)] == [RequestKind.CANCEL]
+    world.obey(sweep_id)
     world.tick("2026-01-08 22:00:04")
     assert world.state(sweep_id) is SweepState.CANCELLED
     assert world.nights() == ["07 22:00 CLOSED", "08 22:00 RUNNING"]
@@ -162,18 +164,45 @@ def test_overlap_cancel(world):
 
 
 def test_overlap_continue(world):
-    """The same sweep is the next night's; the pause that was on its way does not end that night."""
+    """The same sweep is the next night's, and is judged as that one's."""
     sweep_id = overrun(world, "continue")
     assert world.nights() == ["07 22:00 CLOSED", "08 22:00 RUNNING"]
     assert world.night("2026-01-08 22:00").sweep_id == sweep_id
+    assert world.service.open_requests(sweep_id) == []
+    world.at("2026-01-10 04:00")
+    world.tick()
     world.obey(sweep_id)
-    world.tick("2026-01-08 22:00:02")
-    assert world.nights() == ["07 22:00 CLOSED", "08 22:00 RUNNING"]
-    world.drive(sweep_id)
-    world.tick("2026-01-09 07:00")
-    world.obey(sweep_id)
-    world.tick("2026-01-09 07:01")
-    assert world.nights() == ["07 22:00 CLOSED", "08 22:00 CLOSED"]
+    world.tick("2026-01-10 04:01")
+    assert world.night("2026-01-08 22:00").state is FiringState.CLOSED
+
+
+@pytest.mark.parametrize("overlap", ["skip", "queue", "cancel", "continue"])
+def test_a_window_as_long_as_the_period_loses_no_night(world, overlap):
+    """The night that is over at the next one's time pauses; that one waits for it, and goes on."""
+    world.name = f"as_long_{overlap}"  # the store is the module's
+    world.add("0 * * * *", window="1h", overlap=overlap)
+    world.tick("2026-01-07 13:00")
+    sweep_id = world.night("2026-01-07 13:00").sweep_id
+    for hour in (14, 15, 16):
+        world.drive(sweep_id)
+        world.tick(f"2026-01-07 {hour}:00:01")
+        assert world.nights()[-2:] == [f"07 {hour - 1}:00 RUNNING", f"07 {hour}:00 QUEUED"]
+        night = Champions(world.engine).night_of(sweep_id)
+        assert night is not None
+        assert (night.fire_at, night.closed) == (world.moment(f"2026-01-07 {hour - 1}:00"), True)
+        world.obey(sweep_id)
+        world.tick(f"2026-01-07 {hour}:00:30")
+        assert world.nights()[-2:] == [f"07 {hour - 1}:00 CLOSED", f"07 {hour}:00 RUNNING"]
+        assert world.night(f"2026-01-07 {hour}:00").sweep_id == sweep_id
+
+
+def test_a_pause_that_was_asked_for_the_night_before_does_not_close_the_next_one(world):
+    """Its driver judges a night that is over, not the one that has just begun."""
+    sweep_id = overrun(world, "continue")
+    night = world.night("2026-01-08 22:00")
+    by = f"masksweep-scheduler/{world.name}"
+    world.control.ask(sweep_id, RequestKind.PAUSE, by=by, now=night.started_at - 1.0)
+    assert not Champions(world.engine).night_of(sweep_id).closed
 
 
 @pytest.mark.parametrize("by", ["ann", "masksweep-supervisor@host"])
@@ -322,7 +351,7 @@ def test_paused_time_is_not_caught_up(world):
 
 def test_a_night_of_a_schedule_that_was_paused_in_the_meantime_is_skipped(world):
     """It waited for another one, which goes on."""
-    overrun(world, "queue")
+    overrun(world, "queue", "9h")
     world.schedules.pause(world.name, by="bob", now=world.clock())
     world.tick("2026-01-08 22:01")
     assert world.nights() == ["07 22:00 RUNNING", "08 22:00 SKIPPED"]
@@ -370,3 +399,51 @@ def test_the_same_schedule_again_changes_nothing_and_another_one_is_refused(worl
         world.schedules.get(world.name + "x")
     assert str(unknown.value) == f"no schedule '{world.name}x'"
     assert world.name in unknown.value.hint
+
+
+def test_a_rule_that_cannot_be_read_holds_up_no_other_schedule(world):
+    """Its schedule is passed over, and no tick is taken for unfinished by it."""
+    world.add()
+    broken, rule = f"a{world.name}", {"cron": "0 22 * * *", "of_a_newer_version": 1}
+    world.schedules.add(broken, curves_spec(), read_rule({"cron": "0 22 * * *"}), by="ann", now=world.clock())
+    mine = schedules.c.name == broken
+    with world.engine.begin() as connection:
+        connection.execute(sa.update(schedules).where(mine).values(rule=rule))
+    world.at("2026-01-07 22:00")
+    assert world.services[0].tick() is True
+    assert world.services[0].tick() is False
+    assert world.nights() == ["07 22:00 RUNNING"]
+    assert world.firings.of(broken) == []
+    with world.engine.begin() as connection:
+        connection.execute(sa.delete(schedule_events).where(schedule_events.c.schedule == broken))
+        connection.execute(sa.delete(schedules).where(mine))
+
+
+def test_nights_that_wait_are_skipped_with_the_removal(world):
+    """A schedule of that name that is added again begins none of them."""
+    overrun(world, "queue")
+    world.schedules.remove(world.name, by="bob", now=world.clock())
+    world.add("0 23 * * *")
+    assert world.nights() == ["07 22:00 RUNNING", "08 22:00 SKIPPED"]
+    assert world.night("2026-01-08 22:00").reason == "the schedule is REMOVED"
+    skipped = [event for event in world.schedules.events(world.name) if event.kind == "night.skipped"]
+    assert [event.by for event in skipped] == ["bob"]
+
+
+def test_a_night_that_closes_locks_its_schedule_before_its_sweep(world):
+    """As whoever begins one does: two orders would deadlock on PostgreSQL."""
+    world.add(window="9h")
+    world.tick("2026-01-07 22:00")
+    (night,) = [each for each in world.services[0]._nights.running() if each.firing.schedule == world.name]
+    asked: list[str] = []
+
+    def ask(_connection, _cursor, statement, *_) -> None:
+        asked.append(statement)
+
+    sa.event.listen(world.engine, "before_cursor_execute", ask)
+    try:
+        world.services[0]._nights.close(night, world.clock(), "its window has closed", hold=True)
+    finally:
+        sa.event.remove(world.engine, "before_cursor_execute", ask)
+    tables = ["schedules" if "FROM schedules" in each else "sweeps" for each in asked if "FROM s" in each]
+    assert tables[:2] == ["schedules", "sweeps"]

@@ -7,7 +7,7 @@ import pytest
 
 from sweeps.core.errors import SpecInvalid
 from sweeps.schedules.rule import read_rule
-from sweeps.schedules.times import fire_times, jitter_of, moment, upcoming
+from sweeps.schedules.times import fire_times, jitter_of, moment, upcoming, window_note
 
 
 def at(text: str) -> float:
@@ -127,3 +127,17 @@ def test_a_year_that_never_comes_ends_the_fire_times():
     """Cron that no day of 50 years fulfils is refused; what is rare is found."""
     rule = read_rule({"cron": "0 0 * 2 MON#5"})
     assert utc([next(fire_times(rule, at("2026-01-01")))]) == ["02-29 00:00"]
+
+
+@pytest.mark.parametrize("zone", ["localtime", "Factory"])
+def test_a_zone_that_differs_between_machines_is_refused(zone):
+    """Services of one store would fire at different times."""
+    with pytest.raises(SpecInvalid, match=f"{zone} is not a time zone"):
+        read_rule({"cron": "0 22 * * *", "timezone": zone})
+
+
+@pytest.mark.parametrize(("window", "told"), [("59m", False), ("1h", True), (None, False)])
+def test_a_window_that_is_not_shorter_than_the_period_is_told(window, told):
+    """A night may then find the one before it at work."""
+    note = window_note(read_rule({"cron": "0 * * * *", "window": window}), at("2026-01-07"))
+    assert (note is not None) == told
