@@ -138,7 +138,9 @@ def ask_backfill(core: CoreHere, token: Operator, name: Name, once: OnceHere, bo
     asked = read_model(models.BackfillIn, body)
 
     def act() -> Made:
-        return Made(backfill(core, name, asked.start, asked.to, dry_run=asked.dry_run, by=token.name))
+        wanted = asked.start, asked.to
+        key = once.scoped_key
+        return Made(backfill(core, name, *wanted, dry_run=asked.dry_run, by=token.name, key=key))
 
     return once.anew(act) if asked.dry_run else once(act)
 

@@ -118,7 +118,9 @@ def event_out(event: ScheduleEvent) -> models.ScheduleEventOut:
     )
 
 
-def backfill(core: Core, name: str, start: str, end: str, *, dry_run: bool, by: str) -> models.BackfilledOut:
+def backfill(
+    core: Core, name: str, start: str, end: str, *, dry_run: bool, by: str, key: str | None = None
+) -> models.BackfilledOut:
     """Asks for nights that did not take place, or says which these are.
 
     Args:
@@ -128,6 +130,7 @@ def backfill(core: Core, name: str, start: str, end: str, *, dry_run: bool, by: 
         end: and the last.
         dry_run: Only says what would be asked for.
         by: Who asks.
+        key: Names the request: made again, it asks for nothing more.
 
     Raises:
         UnknownSchedule: There is no such schedule.
@@ -153,8 +156,10 @@ def backfill(core: Core, name: str, start: str, end: str, *, dry_run: bool, by: 
             for at in sorted(new)
         ]
     else:
-        made = firings.backfill(name, asked, by=by, now=core.now)
+        made = firings.backfill(name, asked, by=by, now=core.now, key=key)
         nights = nights_out(firings, rule, made)
+        by_this = {each.fire_at for each in made}
+        kept = [each for each in kept if each.fire_at not in by_this]  # asked again under the key
     told = nights_out(firings, rule, sorted(kept, key=lambda night: night.fire_at))
     return models.BackfilledOut(dry_run=dry_run, nights=nights, kept=told)
 

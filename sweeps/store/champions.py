@@ -116,7 +116,7 @@ class Champions:
         That is the one begun last: nights that are made up are not begun in the order of their times.
         """
         query = (
-            sa.select(firings, schedules.c.rule, verdicts.c.decision)
+            sa.select(firings, schedules.c.rule.label("schedule_rule"), verdicts.c.decision)
             .join(schedules, schedules.c.name == firings.c.schedule)
             .outerjoin(
                 verdicts,
@@ -136,7 +136,8 @@ class Champions:
                 and request.at > (row["started_at"] or 0.0)  # an earlier one was for the night before
                 for request in open_requests(connection, sweep_id)
             )
-        confidence = float(row["rule"].get("confidence") or CONFIDENCE)
+        rule = row["rule"] or row["schedule_rule"]
+        confidence = float(rule.get("confidence") or CONFIDENCE)
         closed = asked or row["state"] == "CLOSED"
         return Night(row["schedule"], row["fire_at"], closed, row["ends_at"], confidence)
 

@@ -4,8 +4,9 @@ Who fires is decided by the lock on a schedule's row and by the firing's primary
 a compare-and-set of its state. Any number of services may do either at once.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,7 +19,7 @@ from sweeps.store import sql
 from sweeps.store.engine import reading, writing
 from sweeps.store.readable import readable_rule
 from sweeps.store.schedules import add_event, add_events, event_row, living_schedule
-from sweeps.store.tables_night import firings, schedules, verdicts
+from sweeps.store.tables_night import firings, schedule_events, schedules, verdicts
 
 PAGE = 500
 """Schedules that one transaction fires."""
@@ -103,12 +104,19 @@ class Firings:
             return bool(connection.execute(query).scalar())
 
     def backfill(
-        self, name: str, decisions: Sequence[Decision], *, by: str, now: float
+        self, name: str, decisions: Sequence[Decision], *, by: str, now: float, key: str | None = None
     ) -> list[FiringRecord]:
         """Nights that are asked for after their time: new ones, and those that did not take place, are DUE.
 
+        Args:
+            name: Of the schedule.
+            decisions: Each of a night.
+            by: Who asks.
+            now: Seconds since the Unix epoch.
+            key: Names this request: made again, it asks for nothing more.
+
         Returns:
-            Those that are DUE now by this; a night that took place, or is to, stays what it is.
+            Those that are DUE by this; a night that took place, or is to, stays what it is.
 
         Raises:
             UnknownSchedule: There is no such schedule.
@@ -119,6 +127,9 @@ class Firings:
             if found.state is not ScheduleState.ACTIVE:
                 hint = f"resume it first: masksweep schedule resume {name}"
                 raise WrongState(f"schedule {name} is {found.state}: no night of it would begin", hint)
+            before = _backfilled(connection, name, key)
+            if before is not None:
+                return [find_firing(connection, name, at) for at in before]
             made = _decide(connection, [_row(name, each, now) for each in decisions], now, by=by)
             for each in decisions:
                 old = find_firing(connection, name, each.fire_at)
@@ -126,8 +137,13 @@ class Firings:
                     values: dict[str, Any] = {"ended_at": None, "why": each.why.value, "decided_at": now}
                     move(connection, old, FiringState.DUE, now, by=by, **values)
                     made.add(each.fire_at)
-            data = {"from": decisions[0].fire_at, "to": decisions[-1].fire_at} if decisions else {}
-            add_event(connection, name, "schedule.backfilled", now, {**data, "nights": len(made)}, by=by)
+            data: dict[str, Any] = {}
+            if decisions:
+                data |= {"from": decisions[0].fire_at, "to": decisions[-1].fire_at}
+            if key is not None:
+                data |= {"key": _digest(key), "made": sorted(made)}
+            data["nights"] = len(made)
+            add_event(connection, name, "schedule.backfilled", now, data, by=by)
             return [find_firing(connection, name, at) for at in sorted(made)]
 
     def open(self) -> list[FiringRecord]:
@@ -173,9 +189,13 @@ _MOVE_ON = (
 )
 
 
+_FIELDS = [field.name for field in fields(FiringRecord)]
+
+
 def firing_record(row: Any) -> FiringRecord:
-    """From a row of `firings`."""
-    return FiringRecord(**{**row, "state": FiringState(row["state"]), "why": Why(row["why"])})
+    """From a row that has the columns of `firings`, and maybe others."""
+    values = {name: row[name] for name in _FIELDS}
+    return FiringRecord(**{**values, "state": FiringState(row["state"]), "why": Why(row["why"])})
 
 
 def find_firing(connection: Connection, name: str, fire_at: float) -> FiringRecord:
@@ -219,6 +239,21 @@ def move(
     kind = "night.started" if new is FiringState.RUNNING else f"night.{new.value.lower()}"
     add_event(connection, old.schedule, kind, now, told, by=by, fire_at=old.fire_at)
     return True
+
+
+def _backfilled(connection: Connection, name: str, key: str | None) -> list[float] | None:
+    """The nights that were asked for under a key; None if nothing was."""
+    if key is None:
+        return None
+    t = schedule_events
+    query = sa.select(t.c.data).where(t.c.schedule == name, t.c.kind == "schedule.backfilled")
+    found = (data for data in connection.execute(query).scalars() if data.get("key") == _digest(key))
+    return next((list(data["made"]) for data in found), None)
+
+
+def _digest(key: str) -> str:
+    """What stands in events, which more people read than made the request."""
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
 def _row(name: str, decision: Decision, now: float) -> dict[str, Any]:

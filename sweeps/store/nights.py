@@ -24,6 +24,7 @@ from sweeps.store.schedules import ScheduleRecord, hold_schedule, lock_schedule
 from sweeps.store.submissions import SCHEDULER
 from sweeps.store.tables import launches, submissions, sweeps
 from sweeps.store.tables_night import firings, schedules
+from sweeps.store.unjudged import Unjudged, tell_unjudged
 
 if TYPE_CHECKING:
     from sweeps.core.spec import SweepSpec
@@ -57,7 +58,7 @@ class Night:
 
     Attributes:
         firing: Its row, RUNNING.
-        rule: Of its schedule.
+        rule: Of its schedule when it began.
         state: Of its sweep.
         reason: Of its sweep.
         held_by: Who paused its sweep, or None.
@@ -151,7 +152,10 @@ class Nights:
     def _read(self, query: sa.Select[Any]) -> list[Night]:
         with reading(self._engine) as connection:
             found = connection.execute(query).mappings().all()
-            rules = [(row, readable_rule(row["schedule"], row["rule"])) for row in found]
+            # nights that began before their rules were kept have none of their own
+            rules = [
+                (row, readable_rule(row["schedule"], row["rule"] or row["schedule_rule"])) for row in found
+            ]
             return [_night(connection, row, rule) for row, rule in rules if rule is not None]
 
     def begin(
@@ -208,7 +212,15 @@ class Nights:
         with writing(self._engine) as connection:
             return move(connection, firing, new, now, by=self._by, reason=reason)
 
-    def close(self, night: Night, now: float, reason: str, *, hold: bool = False) -> bool:
+    def close(
+        self,
+        night: Night,
+        now: float,
+        reason: str,
+        *,
+        hold: bool = False,
+        unjudged: Unjudged | None = None,
+    ) -> bool:
         """RUNNING to CLOSED.
 
         Args:
@@ -216,12 +228,18 @@ class Nights:
             now: Seconds since the Unix epoch.
             reason: Why.
             hold: Keeps the sweep where it is; if it has begun to run in the meantime, nothing is done.
+            unjudged: What has no verdict, though nobody is left to judge it; None: nothing.
         """
         with writing(self._engine) as connection:
             hold_schedule(connection, night.firing.schedule)
             if hold and not self._held(connection, night.firing, now):
                 return False
-            return move(connection, night.firing, FiringState.CLOSED, now, by=self._by, reason=reason)
+            if not move(connection, night.firing, FiringState.CLOSED, now, by=self._by, reason=reason):
+                return False
+            if unjudged is not None:
+                sweep = lock_sweep(connection, night.firing.sweep_id or "")
+                tell_unjudged(connection, night.firing, sweep, unjudged, now)
+            return True
 
     def hold(self, night: Night, now: float) -> None:
         """A sweep that waits for a driver is to be started no more; one on its way is paused when it runs."""
@@ -289,6 +307,7 @@ class Nights:
             sweep_id=start.sweep_id,
             started_at=now,
             ends_at=window_end(rule, firing.why, firing.fire_at, now),
+            rule=rule.document(),
             gpu_s_before=start.gpu_s,
         )
 
@@ -296,7 +315,7 @@ class Nights:
 _RUNNING = (
     sa.select(
         firings,
-        schedules.c.rule,
+        schedules.c.rule.label("schedule_rule"),
         sweeps.c.state.label("sweep_state"),
         sweeps.c.reason.label("sweep_reason"),
         submissions.c.held_by,
@@ -311,11 +330,10 @@ _RUNNING = (
     .where(firings.c.state == FiringState.RUNNING.value)
     .order_by(firings.c.schedule, firings.c.fire_at)
 )
-_FIRING = [column.name for column in firings.columns]
 
 
 def _night(connection: Connection, row: Any, rule: Rule) -> Night:
-    firing = firing_record({name: row[name] for name in _FIRING})
+    firing = firing_record(row)
     used_s = 0.0
     if rule.gpu_hours is not None:
         sweep = find_sweep(connection, row["sweep_id"])

@@ -159,12 +159,15 @@ class Schedules:
         """It fires no more; its nights and its champion stay in the store, and a night that runs goes on.
 
         Nights that wait are SKIPPED at once: a schedule that takes the name again is not to begin them.
+        REMOVED already, it stays so.
 
         Raises:
-            UnknownSchedule: There is no such schedule.
+            UnknownSchedule: There never was one.
         """
         with writing(self._engine) as connection:
-            old = living_schedule(connection, name)
+            old = lock_schedule(connection, name)
+            if old.state is ScheduleState.REMOVED:
+                return old
             values = {"state": ScheduleState.REMOVED.value, "next_at": None, "due_at": None}
             _change(connection, old, values)
             add_event(connection, name, "schedule.removed", now, {}, by=by)
@@ -288,7 +291,7 @@ def add_event(
     now: float,
     data: Mapping[str, Any],
     *,
-    by: str,
+    by: str | None,
     fire_at: float | None = None,
 ) -> None:
     """Writes down what happened, in the transaction in which it happened."""
@@ -302,7 +305,7 @@ def add_events(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Non
 
 
 def event_row(
-    name: str, kind: str, now: float, data: Mapping[str, Any], *, by: str, fire_at: float | None = None
+    name: str, kind: str, now: float, data: Mapping[str, Any], *, by: str | None, fire_at: float | None = None
 ) -> dict[str, Any]:
     """A row of `schedule_events`."""
     return {"schedule": name, "fire_at": fire_at, "at": now, "kind": kind, "data": dict(data), "by": by}

@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterable
 from itertools import groupby
 from pathlib import Path
 
+from sweeps.core.candidate import candidate_of
 from sweeps.core.errors import StaleEpoch, StoreUnavailable, UserError, WrongState
+from sweeps.core.finals import Finals
 from sweeps.core.requests import RequestKind
 from sweeps.core.states import SweepState
 from sweeps.liveness import is_dead
@@ -21,11 +23,13 @@ from sweeps.records import Driver
 from sweeps.schedules.nights import FiringState, ScheduleState, Why, has_whole_window, night_text
 from sweeps.schedules.rule import Overlap
 from sweeps.service import SweepService
+from sweeps.store.champions import Champions
 from sweeps.store.control import SweepControl
 from sweeps.store.firings import FiringRecord, Firings
 from sweeps.store.nights import Last, Night, Nights
 from sweeps.store.schedules import ScheduleRecord, Schedules
 from sweeps.store.submissions import SCHEDULER
+from sweeps.store.unjudged import Unjudged
 from sweeps.supervisor.night_sweeps import is_of, new_sweep
 
 EVERY_S = 2.0
@@ -59,6 +63,7 @@ class Scheduler:
         self._by = f"{SCHEDULER}@{socket.gethostname()}"
         self._schedules, self._firings = Schedules(service.engine), Firings(service.engine)
         self._nights = Nights(service.engine, self._by)
+        self._champions = Champions(service.engine)
         self._control = SweepControl(service.engine, is_dead=is_dead)
 
     def run(self, stop: threading.Event, every_s: float = EVERY_S) -> None:
@@ -110,7 +115,8 @@ class Scheduler:
         try:
             if night.state.terminal:
                 reason = f": {night.reason}" if night.reason else ""
-                self._nights.close(night, now, f"the sweep is {night.state}{reason}")
+                ended = f"the sweep is {night.state}{reason}"
+                self._nights.close(night, now, ended, unjudged=self._unjudged(night))
             elif over is not None:
                 self._pause(night, over, now)
             elif night.state is SweepState.PAUSED and night.held_by and not night.held_by_person:
@@ -121,13 +127,32 @@ class Scheduler:
     def _pause(self, night: Night, reason: str, now: float) -> None:
         """Its sweep is asked to pause; once it does, and is held there, the night is CLOSED."""
         if night.rests:
-            who = night.held_by_person
-            self._nights.close(night, now, f"{reason}, and {who} had paused it" if who else reason, hold=True)
+            who, left = night.held_by_person, self._unjudged(night)
+            why = f"{reason}, and {who} had paused it" if who else reason
+            self._nights.close(night, now, why, hold=True, unjudged=left)
         elif night.state is SweepState.PENDING:
             self._nights.hold(night, now)
         elif night.state is SweepState.RUNNING and not self._paused_by_person(night):
             by = f"{SCHEDULER}/{night.firing.schedule}"
             self._control.ask(night.firing.sweep_id or "", RequestKind.PAUSE, by=by, now=now, reason=reason)
+
+    def _unjudged(self, night: Night) -> Unjudged | None:
+        """What a driver would have judged, had one been there when the night came to its end."""
+        sweep_id = night.firing.sweep_id or ""
+        if night.state in (SweepState.PENDING, SweepState.CANCELLED):
+            return None
+        waits = self._champions.night_of(sweep_id)
+        if waits is None or waits.fire_at != night.firing.fire_at:
+            return None
+        sweep = self._service.sweep(sweep_id)
+        full, settled = sweep.spec.fidelity.iterations, night.state.terminal
+        best = candidate_of(
+            Finals(sweep.spec), self._service.trials(sweep_id), iterations=full, settled=settled
+        )
+        if isinstance(best, str):
+            return None
+        who = night.held_by_person
+        return Unjudged(best.number, f"{who} had paused its sweep" if who else "no driver was there")
 
     def _paused_by_person(self, night: Night) -> bool:
         """Whether somebody has asked for the pause already: then it is that one's, and stays so."""
@@ -152,7 +177,8 @@ class Scheduler:
                 self._nights.move(firing, refused[0], now, refused[1])
                 continue
             if running is not None and running.state is SweepState.PAUSED and running.held_by_person:
-                self._nights.close(running, now, f"{running.held_by_person} had paused its sweep")
+                why = f"{running.held_by_person} had paused its sweep"
+                self._nights.close(running, now, why, unjudged=self._unjudged(running))
                 running = None
             last = None if running is not None else self._nights.last(schedule.name)
             if running is not None or (last is not None and last.busy):
