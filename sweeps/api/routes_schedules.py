@@ -11,7 +11,7 @@ from sweeps.api.context import Body, Core, CoreHere, Made, OnceHere, Operator, V
 from sweeps.api.cursors import read_cursor, write_cursor
 from sweeps.api.describe import BACKFILL_BODY, REASON_BODY, SCHEDULE_BODY
 from sweeps.api.models import Reason
-from sweeps.api.scheduling import add_schedule, backfill, event_out, nights_out, schedule_out
+from sweeps.api.scheduling import add_schedule, backfill, event_out, nights_out, schedule_out, unreadable_out
 from sweeps.store.firings import Firings
 from sweeps.store.schedules import ScheduleRecord, Schedules
 
@@ -57,10 +57,12 @@ def list_schedules(
     """By name, each with its next five fire times and its last five nights."""
     after = read_cursor("schedules", cursor, (str,))
     name = "" if after is None else str(after[0])
-    found = Schedules(core.service.engine).all(after=name, limit=limit + 1)
-    more = (found[limit - 1].name,) if len(found) > limit else None
-    shown = [schedule_out(core, each) for each in found[:limit]]
-    return models.SchedulesPage(schedules=shown, next=write_cursor("schedules", more))
+    found = Schedules(core.service.engine).listed(after=name, limit=limit)
+    return models.SchedulesPage(
+        schedules=[schedule_out(core, each) for each in found.schedules],
+        unreadable=[unreadable_out(each) for each in found.unreadable],
+        next=write_cursor("schedules", None if found.after is None else (found.after,)),
+    )
 
 
 @router.get("/{name}", summary="Look at a schedule")

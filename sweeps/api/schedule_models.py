@@ -42,10 +42,18 @@ class ScheduleOut(BaseModel):
     nights: list[NightOut] = Field(description="The last five, the latest first.")
 
 
+class UnreadableOut(BaseModel):
+    """A schedule that a newer version has written, or somebody by hand: it does not fire."""
+
+    name: str = Field(examples=["nightly"])
+    reason: str = Field(examples=["colour: unknown field"])
+
+
 class SchedulesPage(BaseModel):
     """Some schedules, by name."""
 
     schedules: list[ScheduleOut]
+    unreadable: list[UnreadableOut] = Field(description="Those among them that this version cannot read.")
     next: str | None = Field(default=None, description="Where the next page begins; null: this is the last.")
 
 

@@ -9,7 +9,7 @@ from search_spaces.issues import SpecIssue, shown
 from sweeps.api import schedule_models as models
 from sweeps.api.context import Core
 from sweeps.api.submitting import checked_spec
-from sweeps.core.errors import SpecInvalid
+from sweeps.core.errors import SpecInvalid, UnreadableSchedule
 from sweeps.core.spec import spec_document
 from sweeps.schedules.backfill import backfilled
 from sweeps.schedules.nights import FIRING_TRANSITIONS, FiringState, ScheduleState, Why, night_text
@@ -77,6 +77,11 @@ def schedule_out(core: Core, schedule: ScheduleRecord) -> models.ScheduleOut:
         upcoming=upcoming(schedule.rule, core.now, SHOWN) if fires else [],
         nights=nights_out(firings, schedule.rule, firings.of(schedule.name, limit=SHOWN)),
     )
+
+
+def unreadable_out(error: UnreadableSchedule) -> models.UnreadableOut:
+    """A schedule that cannot be shown."""
+    return models.UnreadableOut(name=error.name, reason=error.reason)
 
 
 def nights_out(firings: Firings, rule: Rule, nights: Sequence[FiringRecord]) -> list[models.NightOut]:

@@ -84,11 +84,14 @@ def ls(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
     found = where(home).all()
     if as_json:
-        print_json({"schedules": found})
-    elif found:
-        print_schedules(found)
-    else:
+        print_json(found)
+        return
+    if found["schedules"]:
+        print_schedules(found["schedules"])
+    elif not found["unreadable"]:
         words.print("no schedules yet")
+    for each in found["unreadable"]:
+        words.print(f"{each['name']} cannot be read, and does not fire: {each['reason']}", markup=False)
 
 
 @app.command()

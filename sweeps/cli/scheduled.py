@@ -32,8 +32,8 @@ class Place(Protocol):
     def add(self, document: Mapping[str, Any], directory: Path) -> dict[str, Any]:
         """A new schedule with its notes; `directory`: where relative paths of its spec start, here."""
 
-    def all(self) -> list[dict[str, Any]]:
-        """All schedules by name."""
+    def all(self) -> dict[str, list[dict[str, Any]]]:
+        """All `schedules` by name, and which are `unreadable`, with the reason."""
 
     def get(self, name: str) -> dict[str, Any]:
         """One schedule."""
@@ -72,9 +72,11 @@ class _Here:
         out = scheduling.schedule_out(core, schedule)
         return {"schedule": out.model_dump(mode="json"), "notes": list(notes)}
 
-    def all(self) -> list[dict[str, Any]]:
-        core = self._core()
-        return [scheduling.schedule_out(core, each).model_dump(mode="json") for each in self._schedules.all()]
+    def all(self) -> dict[str, list[dict[str, Any]]]:
+        core, found = self._core(), self._schedules.listed()
+        unreadable = [scheduling.unreadable_out(each).model_dump() for each in found.unreadable]
+        shown = [scheduling.schedule_out(core, each).model_dump(mode="json") for each in found.schedules]
+        return {"schedules": shown, "unreadable": unreadable}
 
     def get(self, name: str) -> dict[str, Any]:
         found = self._schedules.get(name)
@@ -114,8 +116,9 @@ class _There:
     def add(self, document: Mapping[str, Any], directory: Path) -> dict[str, Any]:
         return self._client.post("/schedules", document)
 
-    def all(self) -> list[dict[str, Any]]:
-        return list(self._client.pages("/schedules", "schedules", limit=100))
+    def all(self) -> dict[str, list[dict[str, Any]]]:
+        both = ("schedules", "unreadable")
+        return {what: list(self._client.pages("/schedules", what, limit=100)) for what in both}
 
     def get(self, name: str) -> dict[str, Any]:
         return self._client.get(f"/schedules/{quote(name, safe='')}")

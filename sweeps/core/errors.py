@@ -50,6 +50,22 @@ class UnknownSchedule(UserError):
     """No schedule has that name, or it was removed."""
 
 
+class UnreadableSchedule(UserError):
+    """What the store has of a schedule is not what this version writes.
+
+    Attributes:
+        name: The schedule's.
+        reason: What is wrong.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(
+            f"schedule {name} cannot be read: {reason}",
+            "a newer masksweep has written it, or somebody by hand: run that version",
+        )
+        self.name, self.reason = name, reason
+
+
 class UnknownChampion(UserError):
     """A schedule has had no champion of that version."""
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from sweeps.schedules.rule import Rule
-from sweeps.store.schedules import rule_of
+from sweeps.store.schedules import rule_of, why_unreadable
 
 _log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ def readable_rule(name: str, document: Mapping[str, Any]) -> Rule | None:
     try:
         return rule_of(document)
     except Exception as error:  # whatever is wrong with one row
-        _tell(name, json.dumps(document, sort_keys=True), f"{type(error).__name__}: {error}")
+        _tell(name, json.dumps(document, sort_keys=True), why_unreadable(error))
         return None
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from sweeps.core.errors import UnknownSchedule, WrongState
+from sweeps.core.errors import UnknownSchedule, UnreadableSchedule, UserError, WrongState
 from sweeps.schedules.nights import FiringState, ScheduleState
 from sweeps.schedules.rule import Rule, read_rule
 from sweeps.schedules.times import due_time, next_fire_time
@@ -72,6 +72,21 @@ class ScheduleEvent:
     kind: str
     data: Mapping[str, Any]
     by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Some schedules.
+
+    Attributes:
+        schedules: Those that can be read.
+        unreadable: Why others cannot.
+        after: The last name, if there are more behind it; else None.
+    """
+
+    schedules: list[ScheduleRecord]
+    unreadable: list[UnreadableSchedule]
+    after: str | None
 
 
 class Schedules:
@@ -191,12 +206,29 @@ class Schedules:
         """
         return _not_removed(self.get(name))
 
-    def all(self, *, after: str = "", limit: int | None = None) -> list[ScheduleRecord]:
-        """Schedules by name, without those that were removed; `after`: behind that name."""
-        query = sa.select(schedules).order_by(schedules.c.name).limit(limit)
+    def all(self) -> list[ScheduleRecord]:
+        """Schedules by name, without those that were removed or cannot be read."""
+        return self.listed().schedules
+
+    def listed(self, *, after: str = "", limit: int | None = None) -> Listed:
+        """Some schedules by name, without those that were removed.
+
+        Args:
+            after: Behind that name.
+            limit: At most so many; None: all.
+        """
+        query = sa.select(schedules).order_by(schedules.c.name).limit(None if limit is None else limit + 1)
         query = query.where(schedules.c.state != ScheduleState.REMOVED.value, schedules.c.name > after)
         with reading(self._engine) as connection:
-            return [schedule_record(row) for row in connection.execute(query).mappings()]
+            found = connection.execute(query).mappings().all()
+        page = found if limit is None else found[:limit]
+        listed = Listed([], [], page[-1]["name"] if len(found) > len(page) else None)
+        for row in page:
+            try:
+                listed.schedules.append(schedule_record(row))
+            except UnreadableSchedule as error:
+                listed.unreadable.append(error)
+        return listed
 
     def events(self, name: str, *, after: int = 0, limit: int = 1000) -> list[ScheduleEvent]:
         """What happened to a schedule and its nights, in order."""
@@ -207,12 +239,20 @@ class Schedules:
 
 
 def schedule_record(row: Any) -> ScheduleRecord:
-    """From a row of `schedules`."""
+    """From a row of `schedules`.
+
+    Raises:
+        UnreadableSchedule: Its rule or its spec is not what this version writes.
+    """
+    try:
+        spec, rule = _spec(json.dumps(row["spec"], sort_keys=True)), rule_of(row["rule"])
+    except Exception as error:  # whatever is wrong with a row
+        raise UnreadableSchedule(row["name"], why_unreadable(error)) from error
     return ScheduleRecord(
         name=row["name"],
         state=ScheduleState(row["state"]),
-        spec=_spec(json.dumps(row["spec"], sort_keys=True)),
-        rule=rule_of(row["rule"]),
+        spec=spec,
+        rule=rule,
         revision=row["revision"],
         next_at=row["next_at"],
         due_at=row["due_at"],
@@ -220,6 +260,11 @@ def schedule_record(row: Any) -> ScheduleRecord:
         created_at=row["created_at"],
         reason=row["reason"],
     )
+
+
+def why_unreadable(error: Exception) -> str:
+    """In words; of what is no word to anybody, its kind as well."""
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
 
 
 def rule_of(document: Mapping[str, Any]) -> Rule:

@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
-from sweeps.core.errors import UnknownSchedule, WrongState
+from sweeps.core.errors import UnknownSchedule, UnreadableSchedule, WrongState
 from sweeps.core.requests import RequestKind
 from sweeps.core.states import SweepState
 from sweeps.schedules.nights import FiringState, Why
@@ -414,6 +414,12 @@ def test_a_rule_that_cannot_be_read_holds_up_no_other_schedule(world):
     assert world.services[0].tick() is False
     assert world.nights() == ["07 22:00 RUNNING"]
     assert world.firings.of(broken) == []
+    listed = world.schedules.listed(limit=2)
+    assert [each.name for each in listed.schedules] == [world.name]
+    assert ([each.name for each in listed.unreadable], listed.after) == ([broken], None)
+    assert listed.unreadable[0].reason.startswith("of_a_newer_version: unknown field")
+    with pytest.raises(UnreadableSchedule, match="cannot be read"):
+        world.schedules.pause(broken, by="ann", now=world.clock())
     with world.engine.begin() as connection:
         connection.execute(sa.delete(schedule_events).where(schedule_events.c.schedule == broken))
         connection.execute(sa.delete(schedules).where(mine))
