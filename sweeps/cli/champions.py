@@ -97,7 +97,7 @@ def _print_verdicts(verdicts: Sequence[Mapping[str, Any]]) -> None:
     columns = [
         Column("night", tuple(minute(row["fire_at"]) for row in verdicts), left=True),
         Column("verdict", tuple(row["decision"] for row in verdicts), left=True),
-        Column("reason", tuple(row["reason"] for row in verdicts), left=True),
+        Column("reason", tuple(row["reason"] for row in verdicts), left=True, folds=True),
     ]
     data.print(fitted_table(columns, data.width))
 
