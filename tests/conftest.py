@@ -49,7 +49,12 @@ def ray_address() -> Iterator[str]:
 
     cluster = Cluster(
         initialize_head=True,
-        head_node_args={"num_cpus": 2, "num_gpus": 4, "include_dashboard": False},
+        head_node_args={
+            "num_cpus": 2,
+            "num_gpus": 4,
+            "include_dashboard": False,
+            "include_log_monitor": False,  # it reads every log ten times a second, and no test asks for that
+        },
     )
     yield cluster.address
     cluster.shutdown()
