@@ -111,23 +111,26 @@ def work(order: Order, told: Connection) -> None:
     """Does the tasks, in a process that leads a group of its own and ends with the one that started it."""
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, args=(order.directory,), daemon=True).start()
+    watch = threading.Thread(target=_end_with_parent, args=(order.directory,), daemon=True)
+    watch.start()
     output = os.open(order.said, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.environ["TMPDIR"] = order.directory
-    for done in _results(order, told):
-        told.send(done)
-        if isinstance(done.found, Infeasible) and done.found.reason.startswith(_NO_MEMORY):
-            return  # what it took may not come back: the others are for another process
+    try:
+        for done in _results(order, told):
+            told.send(done)
+            if isinstance(done.found, Infeasible) and done.found.reason.startswith(_NO_MEMORY):
+                return  # what it took may not come back: the others are for another process
+    except BrokenPipeError:  # nobody listens any more
+        watch.join()
 
 
 def _end_with_parent(directory: str) -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
-        shutil.rmtree(directory, ignore_errors=True)
-        os._exit(1)
+        os.execvp("rm", ["rm", "-rf", "--", directory])  # in our place: nothing of us writes there meanwhile
 
 
 def _results(order: Order, told: Connection) -> Iterator[Done]:
