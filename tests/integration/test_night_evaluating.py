@@ -37,7 +37,7 @@ def curves(_: pytest.FixtureRequest) -> SweepSpec:
 
 
 def detectron(request: pytest.FixtureRequest) -> SweepSpec:
-    """Of two real trials."""
+    """Of one real trial."""
     parts = request.getfixturevalue("parts")
     return make_spec(
         dataset={
@@ -47,7 +47,7 @@ def detectron(request: pytest.FixtureRequest) -> SweepSpec:
         space={"solver.base_lr": {"low": 0.0003, "high": 0.003, "log": True}},
         fidelity={"iterations": 4, "rungs": [2, 4]},
         pruner={"type": "none"},
-        budget={"trials": 2},
+        budget={"trials": 1},
         resources={"max_concurrent": 1},
     )
 
@@ -107,10 +107,12 @@ def test_a_window_that_closes_within_an_evaluation_keeps_what_it_measures(night,
     night.comes_to(lambda: night.last().state is FiringState.CLOSED)
     second = night.last()
     assert (second.sweep_id, second.fire_at > first.fire_at) == (sweep_id, True)
-    assert second.reason == "the sweep is COMPLETED: budget of 2 trials used up"
+    assert second.reason == f"the sweep is COMPLETED: {service.sweep(sweep_id).reason}"
     night.comes_to(lambda: night.launch().state is LaunchState.ENDED)
     after = [(0, 2, each) for each in range(rung + 1, last + 1)]
-    assert trained(tmp_path) == [*before, *after, *((1, 1, each) for each in range(1, last + 1))]
+    others = [(each, 1) for each in range(1, night.spec.budget.trials)]
+    rest = [(*trial, iteration) for trial in others for iteration in range(1, last + 1)]
+    assert trained(tmp_path) == before + after + rest
     assert service.measurements(sweep_id)[0] == measured
     assert_nothing_lost(service, sweep_id, tmp_path / "iterations.log")
     assert values(service, sweep_id) == night.undisturbed(sweep_id, tmp_path)
