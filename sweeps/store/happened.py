@@ -141,7 +141,7 @@ def _nights(connection: Connection, since: float) -> list[EndedNight]:
     query = (
         sa.select(
             firings,
-            schedules.c.rule,
+            schedules.c.rule.label("schedule_rule"),
             verdicts.c.decision,
             verdicts.c.reason.label("verdict"),
             sweeps.c.state.label("sweep_state"),
@@ -157,7 +157,8 @@ def _nights(connection: Connection, since: float) -> list[EndedNight]:
     return [
         EndedNight(
             row["schedule"], row["fire_at"], row["state"], row["reason"], row["sweep_id"],
-            row["decided_at"], row["ended_at"], _timezone(row["rule"]), row["decision"], row["verdict"],
+            row["decided_at"], row["ended_at"], _timezone(row["rule"] or row["schedule_rule"]),
+            row["decision"], row["verdict"],
             row["sweep_state"] in _GOES_ON, _measured(row["portrait"]),
         )
         for row in connection.execute(query).mappings()

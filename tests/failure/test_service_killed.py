@@ -144,7 +144,8 @@ def test_a_service_killed_between_a_nights_row_and_its_driver_loses_and_doubles_
     assert night.reason == "the sweep is COMPLETED: budget of 2 trials used up"
     assert schedules.get("nightly").next_at == fire_at + DAY_S
     told = [event.kind for event in schedules.events("nightly")]
-    assert told == ["schedule.added", "night.due", "night.started", "night.closed"]
+    # its verdict says that nobody judged it: this driver does not
+    assert told == ["schedule.added", "night.due", "night.started", "night.closed", "firing.judged"]
     told = [event.kind for event in service.events(sweep.sweep_id) if event.kind.startswith("driver.")]
     again = ["driver.dropped", "driver.launched"] if barrier == "launched" else []
     assert told == ["driver.launched", *again]

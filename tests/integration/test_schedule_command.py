@@ -57,7 +57,7 @@ def test_a_schedule_from_its_addition_to_its_removal(command, tmp_path):
     assert "is PAUSED: holidays" in command("pause", "nightly", "--reason", "holidays")
     assert command.json("resume", "nightly")["state"] == "ACTIVE"
     assert command.json("rm", "nightly")["state"] == "REMOVED"
-    assert command.json("ls") == {"schedules": []}
+    assert command.json("ls") == {"schedules": [], "unreadable": []}
 
 
 def test_every_problem_is_told_at_once_and_nothing_is_added(command):
@@ -67,4 +67,4 @@ def test_every_problem_is_told_at_once_and_nothing_is_added(command):
     assert "schedule a/b: 4 problems" in words
     told = ("name: got a/b", "cron: got 0 22 * *", "timezone: Berlin is not", "spec.colour: unknown field")
     assert [each for each in told if each not in words] == []
-    assert command.json("ls") == {"schedules": []}
+    assert command.json("ls") == {"schedules": [], "unreadable": []}
