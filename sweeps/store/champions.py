@@ -19,9 +19,9 @@ from sweeps.records import Claim
 from sweeps.store import sql
 from sweeps.store.engine import Patience, impatient, reading
 from sweeps.store.find import open_requests
-from sweeps.store.schedules import hold_schedule
+from sweeps.store.schedules import add_event, hold_schedule
 from sweeps.store.submissions import SCHEDULER
-from sweeps.store.tables_night import champions, firings, schedule_events, schedules, verdicts
+from sweeps.store.tables_night import champions, firings, schedules, verdicts
 from sweeps.store.write import write
 
 _T = TypeVar("_T")
@@ -230,28 +230,41 @@ class Champions:
             sql.fence(connection, claim, verdict.at)
             if (reigns.version if reigns else None) != reigning:
                 return False
-            row = {**_row(verdict), "decision": verdict.decision.value}
-            if not sql.add_new(connection, verdicts, row):
+            if not write_verdict(connection, claim, verdict, champion.version if champion else None):
                 return False
-            data: dict[str, Any] = {"decision": verdict.decision.value, "reason": verdict.reason}
-            data |= {"sweep_id": verdict.sweep_id, "number": verdict.number, "against": verdict.against}
             if champion is not None:
                 document = portrait_document(champion.portrait)
                 values = {**_row(champion), "document": document}
                 del values["portrait"]
                 connection.execute(sa.insert(champions), values)
-                data["version"] = champion.version
-            told = {"schedule": verdict.schedule, "fire_at": verdict.fire_at, "at": verdict.at}
-            told |= {"kind": "firing.judged", "data": data, "by": None}
-            connection.execute(sa.insert(schedule_events), told)
-            of_sweep = {"schedule": verdict.schedule, "fire_at": verdict.fire_at, **data}
-            sql.add_sweep_event(connection, claim, "sweep.judged", verdict.at, of_sweep)
             return True
 
         return self._write(body)
 
     def _write(self, body: Callable[[Connection], _T]) -> _T:
         return write(self._engine, self._patience, body)
+
+
+def write_verdict(connection: Connection, claim: Claim, verdict: Verdict, version: int | None = None) -> bool:
+    """Writes a verdict and the events that tell of it; False, with nothing written, if the night has one.
+
+    Args:
+        connection: In a transaction that holds the rows of the schedule and of the sweep.
+        claim: The sweep with its epoch.
+        verdict: On a night of it.
+        version: Of the champion that comes of it, or None.
+    """
+    row = {**_row(verdict), "decision": verdict.decision.value}
+    if not sql.add_new(connection, verdicts, row):
+        return False
+    data = {name: row[name] for name in ("decision", "reason", "sweep_id", "number", "against")}
+    if version is not None:
+        data["version"] = version
+    fire_at = verdict.fire_at
+    add_event(connection, verdict.schedule, "firing.judged", verdict.at, data, by=None, fire_at=fire_at)
+    of_sweep = {"schedule": verdict.schedule, "fire_at": fire_at, **data}
+    sql.add_sweep_event(connection, claim, "sweep.judged", verdict.at, of_sweep)
+    return True
 
 
 def newest(connection: Connection, schedule: str, *, locked: bool = False) -> Champion | None:

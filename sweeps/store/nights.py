@@ -15,6 +15,7 @@ from sweeps.schedules.nights import FiringState, ScheduleState, window_end
 from sweeps.schedules.rule import Rule
 from sweeps.store import sql
 from sweeps.store import submissions as asked
+from sweeps.store.champions import Verdict, write_verdict
 from sweeps.store.creating import create_sweep
 from sweeps.store.engine import reading, writing
 from sweeps.store.find import find_sweep, held_gpu_s, lock_sweep
@@ -24,7 +25,6 @@ from sweeps.store.schedules import ScheduleRecord, hold_schedule, lock_schedule
 from sweeps.store.submissions import SCHEDULER
 from sweeps.store.tables import launches, submissions, sweeps
 from sweeps.store.tables_night import firings, schedules
-from sweeps.store.unjudged import Unjudged, tell_unjudged
 
 if TYPE_CHECKING:
     from sweeps.core.spec import SweepSpec
@@ -219,7 +219,7 @@ class Nights:
         reason: str,
         *,
         hold: bool = False,
-        unjudged: Unjudged | None = None,
+        verdict: Verdict | None = None,
     ) -> bool:
         """RUNNING to CLOSED.
 
@@ -228,7 +228,7 @@ class Nights:
             now: Seconds since the Unix epoch.
             reason: Why.
             hold: Keeps the sweep where it is; if it has begun to run in the meantime, nothing is done.
-            unjudged: What has no verdict, though nobody is left to judge it; None: nothing.
+            verdict: On what nobody is left to judge, if it has none by now; None: there is nothing.
         """
         with writing(self._engine) as connection:
             hold_schedule(connection, night.firing.schedule)
@@ -236,9 +236,9 @@ class Nights:
                 return False
             if not move(connection, night.firing, FiringState.CLOSED, now, by=self._by, reason=reason):
                 return False
-            if unjudged is not None:
-                sweep = lock_sweep(connection, night.firing.sweep_id or "")
-                tell_unjudged(connection, night.firing, sweep, unjudged, now)
+            if verdict is not None:
+                sweep = lock_sweep(connection, verdict.sweep_id)
+                write_verdict(connection, Claim(sweep.sweep_id, sweep.epoch), verdict)
             return True
 
     def hold(self, night: Night, now: float) -> None:

@@ -14,6 +14,7 @@ from itertools import groupby
 from pathlib import Path
 
 from sweeps.core.candidate import candidate_of
+from sweeps.core.champion import Decision
 from sweeps.core.errors import StaleEpoch, StoreUnavailable, UserError, WrongState
 from sweeps.core.finals import Finals
 from sweeps.core.requests import RequestKind
@@ -23,13 +24,12 @@ from sweeps.records import Driver
 from sweeps.schedules.nights import FiringState, ScheduleState, Why, has_whole_window, night_text
 from sweeps.schedules.rule import Overlap
 from sweeps.service import SweepService
-from sweeps.store.champions import Champions
+from sweeps.store.champions import Champions, Verdict
 from sweeps.store.control import SweepControl
 from sweeps.store.firings import FiringRecord, Firings
 from sweeps.store.nights import Last, Night, Nights
 from sweeps.store.schedules import ScheduleRecord, Schedules
 from sweeps.store.submissions import SCHEDULER
-from sweeps.store.unjudged import Unjudged
 from sweeps.supervisor.night_sweeps import is_of, new_sweep
 
 EVERY_S = 2.0
@@ -116,7 +116,7 @@ class Scheduler:
             if night.state.terminal:
                 reason = f": {night.reason}" if night.reason else ""
                 ended = f"the sweep is {night.state}{reason}"
-                self._nights.close(night, now, ended, unjudged=self._unjudged(night))
+                self._nights.close(night, now, ended, verdict=self._unjudged(night, now))
             elif over is not None:
                 self._pause(night, over, now)
             elif night.state is SweepState.PAUSED and night.held_by and not night.held_by_person:
@@ -127,17 +127,20 @@ class Scheduler:
     def _pause(self, night: Night, reason: str, now: float) -> None:
         """Its sweep is asked to pause; once it does, and is held there, the night is CLOSED."""
         if night.rests:
-            who, left = night.held_by_person, self._unjudged(night)
+            who = night.held_by_person
             why = f"{reason}, and {who} had paused it" if who else reason
-            self._nights.close(night, now, why, hold=True, unjudged=left)
+            self._nights.close(night, now, why, hold=True, verdict=self._unjudged(night, now))
         elif night.state is SweepState.PENDING:
             self._nights.hold(night, now)
         elif night.state is SweepState.RUNNING and not self._paused_by_person(night):
             by = f"{SCHEDULER}/{night.firing.schedule}"
             self._control.ask(night.firing.sweep_id or "", RequestKind.PAUSE, by=by, now=now, reason=reason)
 
-    def _unjudged(self, night: Night) -> Unjudged | None:
-        """What a driver would have judged, had one been there when the night came to its end."""
+    def _unjudged(self, night: Night, now: float) -> Verdict | None:
+        """On what a driver would have judged, had one been there when the night came to its end.
+
+        Its best is not lost: the next night goes on with the sweep, and its verdict is on the best of it all.
+        """
         sweep_id = night.firing.sweep_id or ""
         if night.state in (SweepState.PENDING, SweepState.CANCELLED):
             return None
@@ -152,7 +155,11 @@ class Scheduler:
         if isinstance(best, str):
             return None
         who = night.held_by_person
-        return Unjudged(best.number, f"{who} had paused its sweep" if who else "no driver was there")
+        why = f"{who} had paused its sweep" if who else "no driver was there"
+        reason = f"trial {best.number} was not judged: {why}"
+        return Verdict(
+            waits.schedule, waits.fire_at, Decision.FAILED, reason, sweep_id, best.number, None, now, {}
+        )
 
     def _paused_by_person(self, night: Night) -> bool:
         """Whether somebody has asked for the pause already: then it is that one's, and stays so."""
@@ -178,7 +185,7 @@ class Scheduler:
                 continue
             if running is not None and running.state is SweepState.PAUSED and running.held_by_person:
                 why = f"{running.held_by_person} had paused its sweep"
-                self._nights.close(running, now, why, unjudged=self._unjudged(running))
+                self._nights.close(running, now, why, verdict=self._unjudged(running, now))
                 running = None
             last = None if running is not None else self._nights.last(schedule.name)
             if running is not None or (last is not None and last.busy):
