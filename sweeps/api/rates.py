@@ -27,20 +27,26 @@ class Rates:
         """Takes one request of a client's; 0, or the seconds until there is one again."""
         now = self._monotonic()
         with self._lock:
-            left, at = self._buckets.pop(client, (float(self._burst), now))
-            left = min(float(self._burst), left + (now - at) * self._per_s)
-            waits = 0.0 if left >= 1 else (1 - left) / self._per_s
+            left = self._left(client, now)
             self._buckets[client] = (left - 1 if left >= 1 else left, now)
+            self._buckets.move_to_end(client)
             if len(self._buckets) > MOST_CLIENTS:
                 self._buckets.popitem(last=False)
-        return waits
+        return self._waits(left)
 
     def look(self, client: str) -> float:
         """As `take`, and takes nothing."""
         now = self._monotonic()
         with self._lock:
-            left, at = self._buckets.get(client, (float(self._burst), now))
-        left = min(float(self._burst), left + (now - at) * self._per_s)
+            left = self._left(client, now)
+        return self._waits(left)
+
+    def _left(self, client: str, now: float) -> float:
+        """The caller holds the lock."""
+        left, at = self._buckets.get(client, (float(self._burst), now))
+        return min(float(self._burst), left + (now - at) * self._per_s)
+
+    def _waits(self, left: float) -> float:
         return 0.0 if left >= 1 else (1 - left) / self._per_s
 
 
