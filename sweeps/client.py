@@ -55,10 +55,15 @@ class Client:
 
     def pages(self, path: str, name: str, **params: Any) -> Iterator[dict[str, Any]]:
         """All items of a list."""
+        for document in self.documents(path, **params):
+            yield from document[name]
+
+    def documents(self, path: str, **params: Any) -> Iterator[dict[str, Any]]:
+        """All pages of a list."""
         cursor = None
         while True:
             document = self.get(path, cursor=cursor, **params)
-            yield from document[name]
+            yield document
             cursor = document["next"]
             if cursor is None:
                 return

@@ -117,8 +117,8 @@ class _There:
         return self._client.post("/schedules", document)
 
     def all(self) -> dict[str, list[dict[str, Any]]]:
-        both = ("schedules", "unreadable")
-        return {what: list(self._client.pages("/schedules", what, limit=100)) for what in both}
+        pages = list(self._client.documents("/schedules", limit=100))
+        return {what: [each for page in pages for each in page[what]] for what in ("schedules", "unreadable")}
 
     def get(self, name: str) -> dict[str, Any]:
         return self._client.get(f"/schedules/{quote(name, safe='')}")
