@@ -136,13 +136,12 @@ def remove(core: CoreHere, token: Operator, name: Name, once: OnceHere) -> Respo
 )
 def ask_backfill(core: CoreHere, token: Operator, name: Name, once: OnceHere, body: Body) -> Response:
     """They come one after another, each with a whole window; `dry_run` only says which these are."""
-
     asked = read_model(models.BackfillIn, body)
 
     def act() -> Made:
-        wanted = asked.start, asked.to
-        key = once.scoped_key
-        return Made(backfill(core, name, *wanted, dry_run=asked.dry_run, by=token.name, key=key))
+        dry_run, key = asked.dry_run, once.scoped_key
+        made = backfill(core, name, asked.start, asked.to, dry_run=dry_run, by=token.name, key=key)
+        return Made(made)
 
     return once.anew(act) if asked.dry_run else once(act)
 

@@ -37,6 +37,9 @@ class FiringState(StrEnum):
     FAILED = "FAILED"  # its sweep could not be created
 
 
+OPEN = (FiringState.DUE, FiringState.QUEUED)
+"""A night in one of them waits to be begun."""
+
 FIRING_TRANSITIONS: dict[FiringState, frozenset[FiringState]] = {
     FiringState.DUE: frozenset(
         {

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from sweeps.core.errors import WrongState
-from sweeps.schedules.nights import FIRING_TRANSITIONS, Decision, FiringState, ScheduleState, Why, fire
+from sweeps.schedules.nights import FIRING_TRANSITIONS, OPEN, Decision, FiringState, ScheduleState, Why, fire
 from sweeps.schedules.times import due_time
 from sweeps.store import sql
 from sweeps.store.engine import reading, writing
@@ -23,8 +23,6 @@ from sweeps.store.tables_night import firings, schedule_events, schedules, verdi
 
 PAGE = 500
 """Schedules that one transaction fires."""
-
-OPEN = (FiringState.DUE, FiringState.QUEUED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from sweeps.schedules.nights import FiringState, ScheduleState
+from sweeps.schedules.nights import OPEN, FiringState, ScheduleState
 from sweeps.store.engine import reading
 from sweeps.store.tables_night import firings, schedules
 
 LATELY_S = 24 * 3600.0
 """How far back nights that are over are counted: all that there ever were take longer each night."""
 
-_GO_ON = [state.value for state in (FiringState.DUE, FiringState.QUEUED, FiringState.RUNNING)]
+_GO_ON = [state.value for state in (*OPEN, FiringState.RUNNING)]
 
 
 @dataclass(frozen=True, slots=True)

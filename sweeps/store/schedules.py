@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from sweeps.core.errors import UnknownSchedule, UnreadableSchedule, UserError, WrongState
-from sweeps.schedules.nights import FiringState, ScheduleState
+from sweeps.schedules.nights import OPEN, FiringState, ScheduleState
 from sweeps.schedules.rule import Rule, read_rule
 from sweeps.schedules.times import due_time, next_fire_time
 from sweeps.store import sql
@@ -359,7 +359,7 @@ def event_row(
 def _skip_waiting(connection: Connection, name: str, *, by: str, now: float) -> None:
     reason = f"the schedule is {ScheduleState.REMOVED}"
     waiting = sa.update(firings).where(
-        firings.c.schedule == name, firings.c.state.in_([FiringState.DUE.value, FiringState.QUEUED.value])
+        firings.c.schedule == name, firings.c.state.in_([state.value for state in OPEN])
     )
     values = {"state": FiringState.SKIPPED.value, "reason": reason, "ended_at": now}
     skipped = connection.execute(waiting.values(**values).returning(firings.c.fire_at)).scalars().all()
