@@ -9,6 +9,7 @@ from sweeps.service import SweepService
 from sweeps.store.engine import open_engine
 from sweeps.store.migrations import upgrade
 from sweeps.testing import store_url
+from tests.contract.nights import World
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -25,3 +26,13 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def service(engine: sa.Engine) -> SweepService:
     """The service on that store."""
     return SweepService(engine)
+
+
+@pytest.fixture
+def world(engine: sa.Engine, request: pytest.FixtureRequest) -> Iterator[World]:
+    """A store with one service, on a Wednesday at noon."""
+    world = World(engine, request.node.name.partition("[")[0].removeprefix("test_")[:60])
+    world.at("2026-01-07 12:00")
+    yield world
+    for schedule in world.schedules.all():
+        world.schedules.remove(schedule.name, by="ann", now=world.clock())

@@ -1,7 +1,5 @@
 """What is replaced, asked for again or left behind around a night, on SQLite and on a real PostgreSQL."""
 
-import pytest
-
 from sweeps.core.champion import Decision
 from sweeps.core.requests import RequestKind
 from sweeps.core.states import SweepState
@@ -12,16 +10,6 @@ from sweeps.schedules.rule import read_rule
 from sweeps.store.champions import Champions
 from sweeps.testing import COMPLETED, make_report
 from tests.contract.nights import World
-
-
-@pytest.fixture
-def world(engine, request) -> World:
-    """A store with one service, on a Wednesday at noon."""
-    world = World(engine, request.node.name.partition("[")[0].removeprefix("test_")[:60])
-    world.at("2026-01-07 12:00")
-    yield world
-    for schedule in world.schedules.all():
-        world.schedules.remove(schedule.name, by="ann", now=world.clock())
 
 
 def trained_in_full(world: World, local: str, **rule) -> str:

@@ -11,17 +11,7 @@ from sweeps.schedules.rule import read_rule
 from sweeps.store.champions import Champions
 from sweeps.store.tables_night import schedule_events, schedules
 from sweeps.testing import make_spec
-from tests.contract.nights import World, curves_spec
-
-
-@pytest.fixture
-def world(engine, request) -> World:
-    """A store with one service, on a Wednesday at noon."""
-    world = World(engine, request.node.name.partition("[")[0].removeprefix("test_")[:60])
-    world.at("2026-01-07 12:00")
-    yield world
-    for schedule in world.schedules.all():
-        world.schedules.remove(schedule.name, by="ann", now=world.clock())
+from tests.contract.nights import curves_spec
 
 
 def test_a_night_begins_at_its_time_and_closes_with_its_sweep(world):
