@@ -9,7 +9,7 @@ def count_no_callbacks() -> None:
     """To be called before Tune runs.
 
     Tune compares each callback with those for MLflow, Comet, W&B and Aim, and imports their packages for it:
-    the first trial would wait for two seconds.
+    the first trial would wait for that.
     """
     usage.tag_callbacks = _counted
 

@@ -11,7 +11,7 @@ import pytest
 # Tests talk to servers of their own on loopback; nothing is written to the user's Ray token.
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-# Several files run at once: more threads than cores wait for each other by spinning, a quarter of the time.
+# Several files run at once: more threads than cores would wait for each other by spinning.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 

@@ -18,7 +18,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit  # of scipy.stats, which takes a second to import, this is all
+from scipy.special import stdtrit  # scipy.stats has it as well, and imports far more
 
 from runners.evaluation.bootstrap import REPLICATES, CategoryMatches, draws, replicate_aps
 
