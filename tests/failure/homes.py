@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from sweeps.settings import Settings
 from sweeps.testing import make_spec
 from tests.failure.lives import Lives
 from tests.failure.verdict import Course, assert_nothing_lost, course
+from tests.forked import Forked
 
 DRIVER = Path(__file__).with_name("drive_curves.py")
 RUNGS = [2, 4, 8]
@@ -45,7 +45,7 @@ class Home:
     @contextmanager
     def driver(
         self, address: str, step_s: float = 0.0, lease_s: float | None = None, *, leads_group: bool = False
-    ) -> Iterator["subprocess.Popen[str]"]:
+    ) -> Iterator[Forked]:
         """A driver's process; a line of its stdout is `trial 0 RUNNING 2`, or a note.
 
         Args:
@@ -54,14 +54,13 @@ class Home:
             lease_s: After which another driver takes it for dead; by default half a minute.
             leads_group: Whether signals can be sent to its process group alone.
         """
-        command = [sys.executable, str(DRIVER), str(self.directory), self.sweep_id, address, str(step_s)]
+        command = [str(DRIVER), str(self.directory), self.sweep_id, address, str(step_s)]
         if lease_s is not None:
             command.append(str(lease_s))
-        with subprocess.Popen(
+        with Forked(
             command,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
             env=self.env,
             start_new_session=leads_group,
         ) as process:
@@ -87,7 +86,7 @@ class Home:
         assert_nothing_lost(self.service, self.sweep_id, log, undisturbed=undisturbed, mlflow=self.mlflow_uri)
 
 
-def wait_for(process: "subprocess.Popen[str]", line: str) -> list[str]:
+def wait_for(process: Forked, line: str) -> list[str]:
     """Reads a driver's stdout up to a line; the lines before it."""
     assert process.stdout is not None
     lines = []

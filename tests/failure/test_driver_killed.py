@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from sweeps.bootstrap import open_service
 from sweeps.settings import Settings
 from sweeps.testing import make_spec
 from tests.failure.verdict import assert_nothing_lost, course
+from tests.forked import Forked, run
 
 pytestmark = pytest.mark.slow  # starts and kills real drivers
 
@@ -24,7 +24,7 @@ TRIALS, RUNGS = 6, [2, 4, 8]
 def kill_at_line(command, number, env):
     """Runs a command, kills it with SIGKILL when it has printed its line `number`; the lines until then."""
     lines = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:
+    with Forked(command, stdout=subprocess.PIPE, env=env) as process:
         for line in process.stdout:
             lines.append(line)
             if len(lines) == number:
@@ -50,10 +50,10 @@ def test_a_driver_killed_again_ends_with_the_same_trials(  # noqa: PLR0917 - mos
         resources={"max_concurrent": workers},
     )
     sweep_id = service.create(spec, fingerprint="0" * 64, now=time.time()).sweep_id
-    command = [sys.executable, str(DRIVER), str(tmp_path), sweep_id, ray_address]
+    command = [str(DRIVER), str(tmp_path), sweep_id, ray_address]
     for line in deaths:
         kill_at_line([*command, "0.1"], line, env)
-    subprocess.run([*command, "0"], check=True, env=env, stdout=subprocess.DEVNULL)
+    run([*command, "0"], check=True, env=env)
     assert service.sweep(sweep_id).epoch == 3
     undisturbed = None
     if workers == 1:
@@ -75,25 +75,18 @@ def test_a_killed_run_is_finished_by_resume(tmp_path, ray_address, parts, source
         "base: {preset: mask_rcnn_tiny}\nspace: {solver.base_lr: {low: 0.0003, high: 0.003, log: true}}\n"
         "fidelity: {iterations: 4, rungs: [2, 4]}\nbudget: {trials: 3}\npruner: {type: none}\n"
     )
-    command = [sys.executable, "-m", "sweeps.cli"]
+    command = ["-m", "sweeps.cli"]
     options = ["--home", str(home), "--ray-address", ray_address]
-    with subprocess.Popen(
-        [*command, "run", str(spec), *options], stderr=subprocess.PIPE, text=True
-    ) as process:
+    with Forked([*command, "run", str(spec), *options], stderr=subprocess.PIPE) as process:
         for line in process.stderr:
             if "rung 1/2" in line:
                 process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
-    listed = subprocess.run([*command, "ls", "--home", str(home), "--json"], check=True, capture_output=True)
+    listed = run([*command, "ls", "--home", str(home), "--json"], check=True)
     (sweep,) = json.loads(listed.stdout)["sweeps"]
     assert sweep["state"] == "RUNNING"
 
-    resumed = subprocess.run(
-        [*command, "resume", sweep["sweep_id"], *options, "--json"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    resumed = run([*command, "resume", sweep["sweep_id"], *options, "--json"], check=True)
     document = json.loads(resumed.stdout)
     assert document["state"] == "COMPLETED"
     assert [(t["number"], t["state"], t["iterations"]) for t in document["trials"]] == [

@@ -1,9 +1,5 @@
 """An MLflow server that is not there when a sweep begins, while it runs, or at all."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 
 from sweeps.settings import Settings
@@ -12,6 +8,7 @@ from tests.failure.courses import Courses
 from tests.failure.lives import Lives
 from tests.failure.shaky_mlflow import PATIENCE_S, Mlflow
 from tests.failure.verdict import assert_mirrored
+from tests.integration.command import succeeding
 
 pytestmark = pytest.mark.slow  # starts MLflow servers
 
@@ -37,6 +34,5 @@ def test_an_mlflow_that_is_down_costs_no_trial_and_shows_all_in_the_end(source: 
     with mlflow_server(tmp_path, server["port"]) as uri:
         for name in ("before", "during"):
             assert_mirrored(sweeps.service, ids[name], uri)
-        command = [sys.executable, "-m", "sweeps.cli", "mirror", ids["throughout"], "--home", str(tmp_path)]
-        subprocess.run(command, check=True, env={**os.environ, "MLFLOW_TRACKING_URI": uri})
+        succeeding("mirror", ids["throughout"], "--home", tmp_path, MLFLOW_TRACKING_URI=uri)
         assert_mirrored(sweeps.service, ids["throughout"], uri)

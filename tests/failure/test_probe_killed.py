@@ -4,11 +4,12 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.forked import Forked
+from tests.waiting import until
 
 SLOW = """
 version: 1
@@ -32,14 +33,7 @@ def processes(group_of: str) -> list[int]:
     return [pid for pid in found if pid != os.getpid()]
 
 
-def waited(condition, seconds: float = 180.0) -> bool:
-    until = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.05)
-    return True
-
+PATIENCE_S = 180.0
 
 pytestmark = pytest.mark.slow  # waits for processes to start and to end
 
@@ -54,19 +48,19 @@ def test_nothing_stays_of_a_plan_that_is_stopped(tmp_path, signum, code):
     scratch.mkdir()
     (tmp_path / "spec.yaml").write_text(SLOW)
     name, _, value = mark.partition("=")
-    plan = subprocess.Popen(
-        [sys.executable, "-m", "sweeps.cli", "plan", str(tmp_path / "spec.yaml"), "--home", "home"],
+    plan = Forked(
+        ["-m", "sweeps.cli", "plan", str(tmp_path / "spec.yaml"), "--home", "home"],
         cwd=tmp_path,
         env={**os.environ, "TMPDIR": str(scratch), name: value},
         stderr=subprocess.PIPE,
     )
-    assert waited(lambda: list(scratch.glob("masksweep-plan-*/TIME-0")))
+    until(lambda: list(scratch.glob("masksweep-plan-*/TIME-0")), PATIENCE_S)
     plan.send_signal(signum)
-    _, said = plan.communicate(timeout=180)
+    _, said = plan.communicate(timeout=PATIENCE_S)
     assert plan.returncode == code
-    assert b"Traceback" not in said
-    assert waited(lambda: not processes(mark))
-    assert waited(lambda: not list(scratch.glob("masksweep-plan-*")))
+    assert "Traceback" not in said
+    until(lambda: not processes(mark), PATIENCE_S)
+    until(lambda: not list(scratch.glob("masksweep-plan-*")), PATIENCE_S)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["spec.yaml", "tmp"]
 
 
@@ -76,16 +70,16 @@ def test_a_point_that_the_system_kills_is_out_of_memory_and_the_others_are_tried
     scratch.mkdir()
     spec.write_text(SLOW)
     mark = f"MASKSWEEP_TEST_MARK={tmp_path}"
-    plan = subprocess.Popen(
-        [sys.executable, "-m", "sweeps.cli", "plan", str(spec), "--json", "--probe-seconds", "12"],
+    plan = Forked(
+        ["-m", "sweeps.cli", "plan", str(spec), "--json", "--probe-seconds", "12"],
         cwd=tmp_path,
         env={**os.environ, "TMPDIR": str(scratch), "MASKSWEEP_TEST_MARK": str(tmp_path)},
         stdout=subprocess.PIPE,
     )
-    assert waited(lambda: list(scratch.glob("masksweep-plan-*/TIME-0")))
+    until(lambda: list(scratch.glob("masksweep-plan-*/TIME-0")), PATIENCE_S)
     (child,) = (pid for pid in processes(mark) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes())
     os.kill(child, signal.SIGKILL)
-    document = json.loads(plan.communicate(timeout=180)[0])
+    document = json.loads(plan.communicate(timeout=PATIENCE_S)[0])
     assert plan.returncode == 0
     assert document["infeasible"] == [
         {

@@ -15,6 +15,7 @@ from sweeps.core.states import SweepState, TrialState
 from sweeps.settings import Settings
 from sweeps.testing import make_spec
 from tests.failure.verdict import assert_nothing_lost
+from tests.forked import Forked, run
 
 pytestmark = pytest.mark.slow  # starts real drivers
 
@@ -34,11 +35,11 @@ class Home:
             pruner={"type": "none"},
         )
         self.sweep_id = self.service.create(spec, fingerprint="0" * 64, now=time.time()).sweep_id
-        self.command = [sys.executable, str(DRIVER), str(directory), self.sweep_id, address, "0.02"]
+        self.command = [str(DRIVER), str(directory), self.sweep_id, address, "0.02"]
 
     def drive(self):
         """A driver, once its first trial is at iteration 2."""
-        process = subprocess.Popen(self.command, stdout=subprocess.PIPE, text=True, env=self.env)
+        process = Forked(self.command, stdout=subprocess.PIPE, env=self.env)
         for line in process.stdout:
             if line == "trial 0 RUNNING 2\n":
                 return process
@@ -46,14 +47,8 @@ class Home:
 
     def masksweep(self, *words):
         """The exit code, stdout and stderr of a command on this sweep."""
-        command = [sys.executable, "-m", "sweeps.cli", words[0], self.sweep_id, *words[1:]]
-        done = subprocess.run(
-            [*command, "--home", str(self.directory)],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=self.env,
-        )
+        command = ["-m", "sweeps.cli", words[0], self.sweep_id, *words[1:]]
+        done = run([*command, "--home", str(self.directory)], env=self.env)
         return done.returncode, done.stdout, done.stderr
 
     def assert_nothing_lost(self, state):
@@ -134,7 +129,7 @@ def test_a_driver_killed_before_it_saw_the_request(home, waiting):
         assert home.masksweep("cancel", "--wait")[0] == 0
         assert home.masksweep("mirror")[0] == 0
     else:
-        subprocess.run(home.command, check=True, env=home.env, stdout=subprocess.DEVNULL)
+        run(home.command, check=True, env=home.env)
     assert home.states == {TrialState.CANCELLED}
     home.assert_nothing_lost(SweepState.CANCELLED)
 
@@ -174,7 +169,7 @@ def test_an_extension_survives_the_driver_and_opens_a_sweep_that_has_ended(short
         assert short.masksweep("extend", "--trials", "1", "--key", "one")[0] == 0
         driver.kill()
         driver.stdout.close()
-    subprocess.run(short.command, check=True, env=short.env, stdout=subprocess.DEVNULL)
+    run(short.command, check=True, env=short.env)
     assert (short.sweep.state, ended(short)) == (SweepState.COMPLETED, 2)
 
     code, _, err = short.masksweep("extend", "--trials", "1", "--key", "one")
@@ -202,6 +197,6 @@ def test_an_extension_survives_the_driver_and_opens_a_sweep_that_has_ended(short
     assert code == 0
     assert err.startswith(f"sweep {short.sweep_id}: 1 trial more, 3 in all\n\nhint: ")
     assert short.sweep.state is SweepState.PAUSED
-    subprocess.run(short.command, check=True, env=short.env, stdout=subprocess.DEVNULL)
+    run(short.command, check=True, env=short.env)
     assert ended(short) == 3
     short.assert_nothing_lost(SweepState.COMPLETED)

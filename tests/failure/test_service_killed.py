@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,8 +24,9 @@ from tests.contract.nights import curves_spec
 from tests.failure.drive_night import LOG, drive, night_command
 from tests.failure.fire import BARRIERS, services
 from tests.failure.lives import ROOT
-from tests.failure.test_supervised import until
 from tests.failure.verdict import assert_nothing_lost, course
+from tests.forked import Forked
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow  # starts and kills services and drivers
 
@@ -49,7 +49,7 @@ CASES = [*(("sqlite", each) for each in BARRIERS), *(("postgresql", each) for ea
 class Service:
     """A service's process, which ticks when it is told to."""
 
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
+    def __init__(self, process: Forked) -> None:
         self.process = process
 
     def ask(self, now: float) -> None:
@@ -67,8 +67,8 @@ class Service:
 @contextmanager
 def serving(*barrier: str) -> Iterator[Service]:
     """A service, which is killed in the end; its drivers are not."""
-    command = [sys.executable, "-m", "tests.failure.fire", *barrier]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    command = ["-m", "tests.failure.fire", *barrier]
+    with Forked(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
             yield Service(process)
         finally:

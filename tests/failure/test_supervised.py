@@ -1,11 +1,7 @@
 """Drivers under supervision: supervisors, drivers and PostgreSQL, real processes all, are killed."""
 
-import contextlib
 import os
 import signal
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.core.errors import StoreUnavailable
 from sweeps.core.requests import RequestKind
 from sweeps.core.states import SweepState
 from sweeps.core.supervision import LaunchState
@@ -25,11 +20,12 @@ from sweeps.testing import store_url
 from tests.failure.homes import Home
 from tests.failure.outages import Stopped
 from tests.failure.verdict import assert_nothing_lost
+from tests.forked import Forked
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow  # starts and kills supervisors and drivers
 
 SCRIPT = Path(__file__).with_name("supervise.py")
-PATIENCE_S = 120.0
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -50,25 +46,14 @@ def home(request, tmp_path, mlflow_uri, monkeypatch) -> Home:
 
 
 @contextmanager
-def supervising(home: Home, ray_address: str, fault: str = "none") -> Iterator["subprocess.Popen[bytes]"]:
+def supervising(home: Home, ray_address: str, fault: str = "none") -> Iterator[Forked]:
     """A supervisor's process, which is killed in the end; its drivers are not."""
-    command = [sys.executable, str(SCRIPT), str(home.directory), ray_address, fault]
-    with subprocess.Popen(command, env=home.env) as process:
+    command = [str(SCRIPT), str(home.directory), ray_address, fault]
+    with Forked(command, env=home.env) as process:
         try:
             yield process
         finally:
             process.kill()
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Returns once something is so; the store may be away in the meantime."""
-    end, pause = time.monotonic() + PATIENCE_S, threading.Event()
-    while time.monotonic() < end:
-        with contextlib.suppress(StoreUnavailable):
-            if true():
-                return
-        pause.wait(0.05)
-    raise AssertionError("it did not come to that")
 
 
 def launch(home: Home):

@@ -3,13 +3,17 @@
 import os
 import signal
 import subprocess
-import sys
+import time
 
 import pytest
 
 from tests.failure.homes import Home, wait_for
+from tests.forked import Forked
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow  # joins a Ray cluster with several drivers
+
+LEASE_S = 1.0
 
 
 def test_of_two_drivers_started_at_once_one_runs(tmp_path, mlflow_uri, ray_address, source):
@@ -21,9 +25,9 @@ def test_of_two_drivers_started_at_once_one_runs(tmp_path, mlflow_uri, ray_addre
         base={"synthetic": "curves", "step_s": 0.1},  # the first is not to end before the second starts
         objectives=[{"metric": "segm/AP"}],
     )
-    command = [sys.executable, "-m", "sweeps.cli", "resume", home.sweep_id, "--home", str(tmp_path)]
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": home.env}
-    both = [subprocess.Popen([*command, "--ray-address", ray_address], **options) for _ in range(2)]
+    command = ["-m", "sweeps.cli", "resume", home.sweep_id, "--home", str(tmp_path)]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": home.env}
+    both = [Forked([*command, "--ray-address", ray_address], **options) for _ in range(2)]
     said = [process.communicate() for process in both]
     codes = [process.returncode for process in both]
     assert sorted(codes) == [0, 2], said
@@ -43,7 +47,8 @@ def test_a_driver_that_wakes_up_after_its_lease_stops(tmp_path, mlflow_uri, ray_
         wait_for(sleeper, "trial 0 RUNNING 2")
         os.kill(sleeper.pid, signal.SIGSTOP)
         try:
-            home.finish(ray_address, lease_s=1.0)
+            until(lambda: time.time() - home.service.sweep(home.sweep_id).driver.beat_at > LEASE_S)
+            home.finish(ray_address, lease_s=LEASE_S)
         finally:
             os.kill(sleeper.pid, signal.SIGCONT)
         _, error = sleeper.communicate()

@@ -2,20 +2,14 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
+
+from tests import forked
 
 
 def masksweep(*words: object, cwd: Path | None = None, **env: str) -> "subprocess.CompletedProcess[str]":
     """The finished process of a command, with what it printed; `env` is added to the environment."""
-    return subprocess.run(
-        [sys.executable, "-m", "sweeps.cli", *map(str, words)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **env},
-    )
+    return forked.run(["-m", "sweeps.cli", *words], cwd=cwd, env={**os.environ, **env})
 
 
 def succeeding(*words: object, cwd: Path | None = None, **env: str) -> str:

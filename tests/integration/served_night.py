@@ -22,8 +22,8 @@ from sweeps.store.schedules import Schedules
 from sweeps.supervisor.scheduler import Scheduler
 from sweeps.supervisor.supervisor import Supervisor
 from tests.failure.drive_night import drive
-from tests.failure.test_supervised import until
 from tests.integration.drive_held import held_worker
+from tests.waiting import until
 
 
 class ServedNight:

@@ -1,9 +1,6 @@
 """A synthetic base through everything but training: CLI, Ray, store and MLflow."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +9,7 @@ import yaml
 from sweeps.bootstrap import open_service
 from sweeps.core.states import AttemptState, TrialState
 from sweeps.settings import Settings
+from tests.integration.command import succeeding
 
 pytestmark = pytest.mark.slow  # joins a Ray cluster and loses workers
 
@@ -26,13 +24,8 @@ def test_the_example_runs_and_survives_its_own_trouble(tmp_path, ray_address):
     spec |= {"budget": {"trials": 24}, "sampler": {"type": "random", "seed": 2}}
     spec |= {"pruner": {"type": "none"}}
     (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec))
-    command = [sys.executable, "-m", "sweeps.cli", "run", "spec.yaml", "--home", "home", "--json"]
-    done = subprocess.run(
-        [*command, "--ray-address", ray_address], cwd=tmp_path, env=dict(os.environ), capture_output=True,
-        text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    document = json.loads(done.stdout)
+    options = ("--home", "home", "--json", "--ray-address", ray_address)
+    document = json.loads(succeeding("run", "spec.yaml", *options, cwd=tmp_path))
     assert document["state"] == "COMPLETED"
     states = {trial["state"] for trial in document["trials"]}
     assert len(document["trials"]) == 24

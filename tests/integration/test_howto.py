@@ -7,19 +7,20 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
+from sweeps.client import Client
 from sweeps.tracking.testing import free_port
+from tests.waiting import until
 
 pytest.importorskip("aiohttp_cors", reason="ray[default] has the dashboard")
 pytestmark = pytest.mark.slow  # PostgreSQL, MLflow, a Ray head, the service, and two short trainings
 
+PATIENCE_S = 240.0
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "howto" / "team-service.md").read_text()
 SECTION = PAGE.partition("## On one machine, without Docker\n")[2].partition("\n## ")[0]
@@ -41,15 +42,15 @@ class Terminals:
         self.exports, *self.blocks = re.findall(r"^```\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
         self._open: list[subprocess.Popen[str]] = []
 
-    def start(self, block: str, *, until: str | None) -> subprocess.Popen[str]:
-        """A terminal in which a block goes on; returns once it has printed `until`."""
+    def start(self, block: str, *, says: str | None) -> subprocess.Popen[str]:
+        """A terminal in which a block goes on; returns once it has printed what it `says`."""
         log = self.checkout / f"terminal-{len(self._open)}.log"
         with log.open("w") as output:
             process = self._bash(block, output, subprocess.STDOUT)
         self._open.append(process)
-        if until is not None:
-            wait_for(lambda: until in log.read_text() or process.poll() is not None)
-            assert until in log.read_text(), log.read_text()
+        if says is not None:
+            until(lambda: says in log.read_text() or process.poll() is not None, PATIENCE_S, 0.3)
+            assert says in log.read_text(), log.read_text()
         return process
 
     def run(self, block: str) -> str:
@@ -87,13 +88,6 @@ class Terminals:
         )
 
 
-def wait_for(true, seconds=240.0):
-    end, pause = time.monotonic() + seconds, threading.Event()
-    while not true():
-        assert time.monotonic() < end, "it did not come to that"
-        pause.wait(0.3)
-
-
 @pytest.fixture
 def terminals(tmp_path) -> Iterator[Terminals]:
     (tmp_path / ".venv").symlink_to(sys.prefix)
@@ -108,26 +102,26 @@ def terminals(tmp_path) -> Iterator[Terminals]:
 def test_the_page_leads_to_a_sweep_that_the_service_runs(terminals, tmp_path):
     """From nothing to a leaderboard; store and MLflow are in PostgreSQL, the driver is a job of Ray's."""
     postgres, mlflow, ray, serve, submit = terminals.blocks
-    terminals.start(postgres.removeprefix("make setup\n"), until="mlflow is at")
-    terminals.start(mlflow, until="Application startup complete")
-    terminals.start(ray, until="Ray runtime started")
+    terminals.start(postgres.removeprefix("make setup\n"), says="mlflow is at")
+    terminals.start(mlflow, says="Application startup complete")
+    terminals.start(ray, says="Ray runtime started")
     synth, serve = serve.split("\n", 1)
     terminals.run(f"{synth} --train 8 --val 4")
     spec = tmp_path / "team" / "data" / "spec.yaml"
     short = {"budget": {"trials": 2}, "fidelity": {"iterations": 4, "rungs": [2, 4]}}
     spec.write_text(yaml.safe_dump(yaml.safe_load(spec.read_text()) | short))
-    terminals.start(serve, until="masksweep serves")
+    terminals.start(serve, says="masksweep serves")
     create, client, *commands = submit.splitlines()
     token = terminals.run(create).strip()
     client = client.replace("what-was-shown", token)
     sweep_id = terminals.run(f"{client}\n{commands[0]}").strip()
-    shown: dict = {}
+    service = Client(f"http://127.0.0.1:{terminals.ports['8757']}", token)
 
     def ended() -> bool:
-        shown.update(json.loads(terminals.run(f"{client}\nmasksweep show {sweep_id} --json")))
-        return shown["state"] not in ("PENDING", "RUNNING")
+        return service.get(f"/sweeps/{sweep_id}")["state"] not in ("PENDING", "RUNNING")
 
-    wait_for(ended)  # a head that has just started refuses jobs for some seconds
+    until(ended, PATIENCE_S, 0.3)  # a head that has just started refuses jobs for some seconds
+    shown = json.loads(terminals.run(f"{client}\nmasksweep show {sweep_id} --json"))
     assert shown["state"] == "COMPLETED", shown
     assert sweep_id in terminals.run(f"{client}\n{commands[1]}")
     assert "segm/AP" in terminals.run(f"{client}\n{commands[2].replace('ID', sweep_id)}")

@@ -6,17 +6,17 @@ import re
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sweeps.tracking.testing import free_port
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow  # a service with a driver for each night, which come every minute
 
+PATIENCE_S = 420.0
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "howto" / "nightly.md").read_text()
 
@@ -31,14 +31,14 @@ class Terminals:
         self.exports, *self.blocks = re.findall(r"^```\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
         self._open: list[subprocess.Popen[str]] = []
 
-    def start(self, block: str, *, until: str) -> Path:
-        """The log of a terminal in which a block goes on; returns once it has printed `until`."""
+    def start(self, block: str, *, says: str) -> Path:
+        """The log of a terminal in which a block goes on; returns once it has printed what it `says`."""
         log = self.checkout / f"terminal-{len(self._open)}.log"
         with log.open("w") as output:
             process = self._bash(block, output, subprocess.STDOUT)
         self._open.append(process)
-        wait_for(lambda: until in log.read_text() or process.poll() is not None)
-        assert until in log.read_text(), log.read_text()
+        until(lambda: says in log.read_text() or process.poll() is not None, PATIENCE_S, 0.3)
+        assert says in log.read_text(), log.read_text()
         return log
 
     def run(self, block: str) -> str:
@@ -68,13 +68,6 @@ class Terminals:
         )
 
 
-def wait_for(true, seconds=420.0):
-    end, pause = time.monotonic() + seconds, threading.Event()
-    while not true():
-        assert time.monotonic() < end, "it did not come to that"
-        pause.wait(0.3)
-
-
 def states(terminals) -> list[str]:
     return [sweep["state"] for sweep in json.loads(terminals.run("masksweep ls --json"))["sweeps"]]
 
@@ -91,18 +84,18 @@ def terminals(tmp_path) -> Iterator[Terminals]:
 def test_the_page_leads_to_a_champion_that_is_replaced_by_a_better_one(terminals):
     """Three nights keep the first night's champion; a looser bound brings a better one, which is told."""
     hook, serve, add, show, better, last, end = terminals.blocks
-    told = terminals.start(hook, until="the webhook listens")
-    terminals.start(serve, until="masksweep serves")
+    told = terminals.start(hook, says="the webhook listens")
+    terminals.start(serve, says="masksweep serves")
     assert "masksweep: a test message" in told.read_text()
     terminals.run(add)
-    wait_for(lambda: told.read_text().count("nightly: night done") >= 3)
+    until(lambda: told.read_text().count("nightly: night done") >= 3, PATIENCE_S, 0.3)
     assert told.read_text().count("nightly: champion v1 |") == 1
     assert "champion v2" not in told.read_text()
     assert terminals.run(show).count("KEPT") >= 2
     terminals.run(better)
-    wait_for(lambda: "nightly: champion v2 |" in told.read_text())
+    until(lambda: "nightly: champion v2 |" in told.read_text(), PATIENCE_S, 0.3)
     shown = terminals.run(last)
     assert "PROMOTED" in shown
     assert "nightly: champion v2" in shown
     terminals.run(end)
-    wait_for(lambda: not {"PENDING", "RUNNING", "STOPPING"} & set(states(terminals)))
+    until(lambda: not {"PENDING", "RUNNING", "STOPPING"} & set(states(terminals)), PATIENCE_S, 0.3)

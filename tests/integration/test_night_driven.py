@@ -21,7 +21,8 @@ from sweeps.store.firings import FiringRecord, Firings
 from sweeps.store.schedules import Schedules
 from sweeps.supervisor.scheduler import Scheduler
 from sweeps.testing import make_spec
-from tests.failure.test_supervised import supervising, until
+from tests.failure.test_supervised import supervising
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow  # starts drivers, which join a Ray cluster
 

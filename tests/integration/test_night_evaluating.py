@@ -15,10 +15,10 @@ from sweeps.schedules.nights import FiringState
 from sweeps.settings import Settings
 from sweeps.testing import make_spec
 from tests.failure.lives import ROOT
-from tests.failure.test_supervised import until
 from tests.failure.verdict import assert_nothing_lost
 from tests.integration.drive_held import begun_of, gate_of, held_command
 from tests.integration.served_night import ServedNight, values
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow  # starts drivers, which join a Ray cluster; one of them trains
 

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
@@ -14,15 +13,14 @@ from sweeps.core.states import SweepState
 from sweeps.settings import Settings
 from sweeps.store.submissions import Rank
 from sweeps.testing import make_spec
+from tests.forked import Forked
+from tests.integration.command import masksweep
 from tests.webhook import SECRET, webhook
-
-CLI = [sys.executable, "-m", "sweeps.cli"]
 
 
 def cli(*words, urls, code=0):
     """A command with those places in its environment."""
-    environ = {**os.environ, "MASKSWEEP_NOTIFY_URLS": urls}
-    done = subprocess.run([*CLI, *words], check=False, capture_output=True, text=True, env=environ)
+    done = masksweep(*words, MASKSWEEP_NOTIFY_URLS=urls)
     assert done.returncode == code, done.stderr
     assert SECRET not in done.stdout + done.stderr
     return done
@@ -36,9 +34,9 @@ def test_a_sweep_that_fails_in_a_service_is_told_once(tmp_path):
     sweep_id = service.create(make_spec(), fingerprint="", now=time.time(), rank=Rank()).sweep_id
     with webhook() as hook:
         environ = {**os.environ, "MASKSWEEP_NOTIFY_URLS": hook.url}
-        command = [*CLI, "serve", "--port", "0", "--home", str(tmp_path)]
+        command = ["-m", "sweeps.cli", "serve", "--port", "0", "--home", str(tmp_path)]
         both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        process = subprocess.Popen(command, text=True, env=environ, **both)
+        process = Forked(command, env=environ, **both)
         try:
             message = hook.next()
         finally:

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +27,7 @@ from sweeps.store.submissions import submit
 from sweeps.supervisor.supervisor import Supervisor
 from sweeps.testing import make_spec
 from sweeps.tracking.testing import free_port
+from tests.waiting import until
 
 pytest.importorskip("aiohttp_cors", reason="ray[default] has the dashboard")
 pytestmark = pytest.mark.slow  # starts a Ray head with its dashboard
@@ -91,13 +91,6 @@ def came_up(address, log) -> bool:
     launcher = RayJobsLauncher(address, Settings.load(log.parent, environ={}))
     until(lambda: answers(launcher) or "Failed to start the dashboard" in log.read_text())
     return answers(launcher)
-
-
-def until(true, seconds=120.0):
-    end, pause = time.monotonic() + seconds, threading.Event()
-    while not true():
-        assert time.monotonic() < end, "it did not come to that"
-        pause.wait(0.2)
 
 
 def answers(launcher) -> bool:

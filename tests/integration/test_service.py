@@ -1,10 +1,8 @@
 """A service that a team shares, end to end: its process, its token, commands against it, its events."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,9 +20,9 @@ from sweeps.store.engine import writing
 from sweeps.store.tables_night import firings, schedules
 from sweeps.testing import GOES_ON, make_report
 from sweeps.tracking.mirror import Mirror
+from tests.forked import Forked
+from tests.integration.command import masksweep, succeeding
 from tests.service_client import CURVES
-
-CLI = [sys.executable, "-m", "sweeps.cli"]
 
 
 @pytest.fixture(scope="module")
@@ -34,20 +32,14 @@ def home(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def token(home) -> str:
-    made = subprocess.run(
-        [*CLI, "token", "create", "ann", "--scope", "operator", "--home", str(home)],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return made.stdout.strip()
+    return succeeding("token", "create", "ann", "--scope", "operator", "--home", home).strip()
 
 
 @pytest.fixture(scope="module")
 def url(home, token) -> Iterator[str]:
     """A service in a process of its own; asked to stop, it does."""
-    command = [*CLI, "serve", "--port", "0", "--no-supervise", "--home", str(home)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    command = ["-m", "sweeps.cli", "serve", "--port", "0", "--no-supervise", "--home", str(home)]
+    process = Forked(command, stderr=subprocess.PIPE)
     assert process.stderr is not None
     line = next(line for line in process.stderr if line.startswith("masksweep serves"))
     yield line.split()[2].rstrip(",")
@@ -61,8 +53,7 @@ def run(url, token) -> Callable[..., subprocess.CompletedProcess[str]]:
     """A command against the service."""
 
     def run(*words: str, fails: bool = False) -> subprocess.CompletedProcess[str]:
-        environ = {**os.environ, "MASKSWEEP_SERVER": url, "MASKSWEEP_TOKEN": token}
-        done = subprocess.run([*CLI, *words], check=False, capture_output=True, text=True, env=environ)
+        done = masksweep(*words, MASKSWEEP_SERVER=url, MASKSWEEP_TOKEN=token)
         assert (done.returncode != 0) == fails, done.stderr
         return done
 
@@ -94,8 +85,7 @@ def test_a_sweep_through_a_service(run, url, token, spec, home):
     assert told == [(kind, "ann") for kind in kinds]
     followed = Client(url, token).follow(f"/sweeps/{sweep_id}/events/stream", events[2]["event_id"])
     assert [next(followed), next(followed)] == events[3:]
-    local = subprocess.run([*CLI, "events", "--home", str(home)], check=True, capture_output=True, text=True)
-    assert "sweep.cancelled by ann" in local.stdout
+    assert "sweep.cancelled by ann" in succeeding("events", "--home", home)
 
 
 def test_what_a_sweep_showed_is_asked_of_the_service(run, url, spec, home):

@@ -1,6 +1,5 @@
 """Sweeps that share a pool: real drivers under a supervisor, on one real Ray cluster with logical GPUs."""
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -21,6 +20,7 @@ from sweeps.store.submissions import Rank, find
 from sweeps.supervisor.supervisor import Supervisor
 from sweeps.testing import make_spec
 from tests.failure.verdict import assert_nothing_lost
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow  # starts drivers
 
@@ -59,11 +59,12 @@ class Team:
 
     def until(self, true: Callable[[], object], seconds: float = 300.0) -> None:
         """Supervises until something is so."""
-        end, pause = time.monotonic() + seconds, threading.Event()
-        while not true():
-            assert time.monotonic() < end, "it did not come to that"
+
+        def look() -> bool:
             self.supervisor.tick()
-            pause.wait(0.1)
+            return bool(true())
+
+        until(look, seconds, 0.1)
 
     def over(self, *sweeps: str) -> bool:
         """Whether they have ended, and their drivers' processes too."""
