@@ -175,7 +175,8 @@ def _run(epoch: _Epoch, interrupts: Interrupts) -> bool:
     try:
         interrupts.listen(pause, search.abandon)
         scratch = directory / f"tune-e{claim.epoch}"
-        execute(search, epoch.factory, pool=epoch.pool, scratch=scratch, guard=guard)
+        stall_s = service.sweep(claim.sweep_id).spec.resources.stall_s
+        execute(search, epoch.factory, pool=epoch.pool, stall_s=stall_s, scratch=scratch, guard=guard)
         _judge(epoch, search, judging, epoch.bench(interrupts, guard))
     except KeyboardInterrupt:
         cut_short = "interrupted"

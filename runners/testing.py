@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from runners.checkpoints import Shelf, trouble
 from runners.memory import HOST, MIB, MemoryWatch, resident_bytes
+from runners.stall import move
 from search_spaces.parameters import Value
 from sweeps.core.trial import Assignment, Failure, FailureKind, Report
 
@@ -36,7 +38,7 @@ class CurveWorker:
     Attributes:
         log: File that gets a line `number attempt epoch iteration` for each iteration, or None.
         faults: What to do when a trial's first attempt reaches its first rung: `exit` ends the process,
-            any `FailureKind` is reported.
+            any `FailureKind` is reported; `hang` waits for ever at the last rung.
         needs: Share of a GPU that trials need: with less they run out of memory at their first rung.
         always: Whether later attempts go wrong too.
         step_s: Seconds an iteration takes.
@@ -92,6 +94,10 @@ class CurveWorker:
             fault = FailureKind.OUT_OF_MEMORY
         if fault == "exit":
             os._exit(1)
+        if fault == "hang":
+            if rung == assignment.rungs[-1]:
+                threading.Event().wait()
+            fault = None
         failure, checkpoint = (Failure(FailureKind(fault), "planned") if fault else None), None
         if failure is None:
             try:
@@ -120,6 +126,7 @@ class CurveWorker:
 
     def _advance(self, assignment: Assignment) -> None:
         self._iteration += 1
+        move()
         self._chain = _digest(self._chain + str(self._iteration))
         if self.step_s:
             time.sleep(self.step_s)

@@ -1,10 +1,12 @@
 """A Tune trainable around a worker: one actor runs trial after trial in one warm process."""
 
+from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
 
+from runners.stall import StallWatch
 from sweeps.core.trial import Assignment, TrialWorker, WorkerFactory
 
 ASSIGNMENT = "assignment"
@@ -12,8 +14,18 @@ REPORT = "report"
 WORN_OUT = "worn_out"
 
 
-def make_trainable(factory: WorkerFactory) -> type[tune.Trainable]:
-    """A trainable class whose actors make their worker with `factory` and keep it across trials."""
+def last_words(assignment: Assignment) -> Path:
+    """Where a worker that hangs says so before its process ends."""
+    return Path(assignment.directory) / f"hung-{assignment.attempt}.txt"
+
+
+def make_trainable(factory: WorkerFactory, stall_s: float) -> type[tune.Trainable]:
+    """A trainable class whose actors keep their worker across trials.
+
+    Args:
+        factory: Makes an actor's worker.
+        stall_s: Seconds in which nothing moves after which a worker's process ends; infinity: never.
+    """
 
     class WorkerTrainable(tune.Trainable):  # type: ignore[misc]  # Ray has no stubs
         """Carries assignments in and reports out; the worker itself raises nothing.
@@ -23,11 +35,15 @@ def make_trainable(factory: WorkerFactory) -> type[tune.Trainable]:
         """
 
         _worker: TrialWorker
+        _watch: StallWatch
+        _words: Path
         _worn_out: str | None = None
         _said = False
 
         def setup(self, config: dict[str, Any]) -> None:
-            self._worker = factory()
+            self._watch = StallWatch(stall_s)
+            with self._watch.over(last_words(config[ASSIGNMENT])):
+                self._worker = factory()
             self._take(config)
 
         def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -42,7 +58,8 @@ def make_trainable(factory: WorkerFactory) -> type[tune.Trainable]:
             if self._worn_out is not None:
                 self._said = True
                 return {WORN_OUT: self._worn_out}
-            return {REPORT: self._worker.step()}
+            with self._watch.over(self._words):
+                return {REPORT: self._worker.step()}
 
         def save_checkpoint(self, checkpoint_dir: str) -> None:
             raise RuntimeError("workers write their own checkpoints; Tune must ask for none")
@@ -52,6 +69,7 @@ def make_trainable(factory: WorkerFactory) -> type[tune.Trainable]:
 
         def _take(self, config: dict[str, Any]) -> None:
             assignment: Assignment = config[ASSIGNMENT]
+            self._words = last_words(assignment)
             self._worker.start(assignment)
 
     return WorkerTrainable

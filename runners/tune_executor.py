@@ -18,13 +18,22 @@ from sweeps.core.trial import Assignment, WorkerFactory
 from sweeps.search import Search
 
 
-def execute(search: Search, factory: WorkerFactory, *, pool: Pool, scratch: Path, guard: Guard) -> None:
+def execute(
+    search: Search,
+    factory: WorkerFactory,
+    *,
+    pool: Pool,
+    stall_s: float,
+    scratch: Path,
+    guard: Guard,
+) -> None:
     """Runs until the search says that it is finished.
 
     Args:
         search: Says what to run.
         factory: Makes the worker of an actor, in the actor's process.
         pool: How many trials at a time, and what each holds.
+        stall_s: Seconds in which nothing moves after which a worker hangs; infinity: never.
         scratch: Absolute directory for Tune's experiment, thrown away at the end.
         guard: Receives what the search raises. It is raised from here once all workers have stopped.
     """
@@ -38,7 +47,7 @@ def execute(search: Search, factory: WorkerFactory, *, pool: Pool, scratch: Path
         assignment: Assignment = config[ASSIGNMENT]
         return tune.PlacementGroupFactory([{"CPU": pool.cpus, "GPU": assignment.gpus}])
 
-    trainable = tune.with_resources(make_trainable(factory), held)
+    trainable = tune.with_resources(make_trainable(factory, stall_s), held)
     searcher = StoreSearcher(search, guard)
     tuner = tune.Tuner(
         trainable,

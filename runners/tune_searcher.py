@@ -6,7 +6,7 @@ from ray.tune.search import Searcher
 
 from runners.deaths import cause_of_death, killed_for_memory
 from runners.guard import Guard
-from runners.trainable import ASSIGNMENT
+from runners.trainable import ASSIGNMENT, last_words
 from sweeps.core.trial import Assignment, Failure, FailureKind
 from sweeps.search import Search, Turn
 
@@ -52,7 +52,7 @@ class StoreSearcher(Searcher):  # type: ignore[misc]  # Ray has no stubs
             self._replaced.remove(trial_id)
             self._again.append(assignment)
         elif error and assignment is not None:
-            failure = _failure(self._guard.last_error)
+            failure = _hung(assignment) or _failure(self._guard.last_error)
             self._guard(lambda: self._search.fail(assignment.number, assignment.attempt, failure), None)
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: Any, **spec: Any) -> bool:
@@ -65,6 +65,17 @@ class StoreSearcher(Searcher):  # type: ignore[misc]  # Ray has no stubs
     def restore(self, checkpoint_path: str) -> None:
         """Never used: a new driver epoch reads the store."""
         raise NotImplementedError
+
+
+def _hung(assignment: Assignment) -> Failure | None:
+    """What a worker that hung has left, or None if it died of something else."""
+    words = last_words(assignment)
+    try:
+        text = words.read_text()
+    except OSError:
+        return None
+    words.unlink(missing_ok=True)
+    return Failure(FailureKind.LOST, f"the worker hung: {text.partition(chr(10))[0]}", text)
 
 
 def _failure(detail: str) -> Failure:

@@ -1,13 +1,17 @@
 """Holds a contest as a Ray task, which gets the device that a trial gets."""
 
 import contextlib
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import ray
 
 from runners.champion.contest import Contest, Refusal, hold
 from runners.cluster import Pool
 from runners.evaluation.paired import Difference
+from runners.stall import StallWatch
+from sweeps.core.spec import spec_from_document
 
 POLL_S = 0.5
 
@@ -23,8 +27,9 @@ def hold_on_ray(contest: Contest, pool: Pool, stopped: Callable[[], bool]) -> Di
     Raises:
         KeyboardInterrupt: `stopped` said so; the task is ended.
     """
-    task = ray.remote(num_cpus=pool.cpus, num_gpus=pool.gpus, max_retries=1)(hold)
-    running = task.remote(contest)
+    task = ray.remote(num_cpus=pool.cpus, num_gpus=pool.gpus, max_retries=1)(_watched)
+    stall_s = spec_from_document(contest.candidate.spec).resources.stall_s
+    running = task.remote(hold, contest, stall_s)
     while True:
         done, _ = ray.wait([running], timeout=POLL_S)
         if done:
@@ -39,3 +44,10 @@ def hold_on_ray(contest: Contest, pool: Pool, stopped: Callable[[], bool]) -> Di
         line = next(iter(str(error).strip().splitlines()), "")
         return Refusal(f"the process that evaluated them died: {line}"[:500])
     return found
+
+
+def _watched(
+    hold: Callable[[Contest], Difference | Refusal], contest: Contest, stall_s: float
+) -> Difference | Refusal:
+    with StallWatch(stall_s).over(Path(os.devnull)):
+        return hold(contest)

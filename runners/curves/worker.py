@@ -9,6 +9,7 @@ from pathlib import Path
 
 from runners.checkpoints import Shelf, trouble
 from runners.curves.objective import Objective, Trouble
+from runners.stall import move
 from sweeps.core.details import EvaluationDetails
 from sweeps.core.spec import SweepSpec
 from sweeps.core.trial import Assignment, AttemptFacts, CurvePoint, Failure, FailureKind, FellBack, Report
@@ -97,6 +98,7 @@ class AnalyticWorker:
             # without a pace there is nothing to wait for between two points of the curve
             stride = 1 if self._step_s else self._every - self._iteration % self._every
             self._iteration = min(goal, self._iteration + stride)
+            move()
             time.sleep(self._step_s)
             if self._started_s is None:
                 self._started_s = time.monotonic() - self._started_at

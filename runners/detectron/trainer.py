@@ -18,6 +18,7 @@ from torch import nn
 from runners.detectron.checkpoint import Checkpoint, random_state, restore_random_state
 from runners.detectron.hooks import LearningRate, LossCurve, PauseFile
 from runners.detectron.solver import build_optimizer
+from runners.stall import move
 from sweeps.core.trial import CurvePoint
 
 
@@ -79,6 +80,7 @@ class Trainer:
                 loop.run_step()
                 loop.after_step()
                 self.iteration += 1
+                move()
                 now = time.monotonic()
                 if self.first_iteration_at is None:
                     self.first_iteration_at = now

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runners.evaluation.coco import RECALLS
+from runners.stall import move
 
 REPLICATES = 200
 CONFIDENCE = 0.95
@@ -104,6 +105,7 @@ def _category_aps(
     per_detection = weights[:, category.images].astype(np.float32)
     aps = np.zeros(len(weights))
     for hits, misses in zip(category.hits, category.misses, strict=True):
+        move()
         places = np.flatnonzero(hits)
         if not places.size:
             continue

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from runners.evaluation.results import BoxTable, IouType, Results
 from runners.evaluation.truth import GroundTruth, ground_truth, load_ground_truth
+from runners.stall import move
 from sweeps.core.size_bins import SizeBins
 
 __all__ = ["GroundTruth", "ground_truth", "load_ground_truth"]
@@ -98,6 +99,7 @@ def accumulate(
         areas: Name -> range of area in px², both ends included.
         max_detections: An image's and category's best detections that count, at least 1.
     """
+    move()
     evaluation = COCOeval(annotations, results, kind)
     evaluation.params.cat_ids = list(truth.category_ids)
     evaluation.params.max_dets = limits_of(max_detections)

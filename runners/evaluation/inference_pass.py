@@ -15,6 +15,7 @@ from runners.evaluation.detections import Detections
 from runners.evaluation.image_truth import ImageTruth, truth_by_image
 from runners.evaluation.one_pass import BoxRule, box_rules, infer, rule_of
 from runners.evaluation.truth import GroundTruth
+from runners.stall import move
 from sweeps.core.inference import InferenceSettings, SettingsGrid
 
 BATCH_SIZE = 8
@@ -85,6 +86,7 @@ def run_pass(
     try:
         with torch.inference_mode():
             for batch in _same_size_batches(inputs, batch_size):
+                move()
                 if timed_images and not images:
                     with meter.memory():
                         _plain(model, batch[0], plain)

@@ -13,6 +13,7 @@ from runners.evaluation.image_truth import NOTHING
 from runners.evaluation.inference_pass import Pass
 from runners.evaluation.matching import Matches, match, precisions
 from runners.evaluation.one_pass import BoxRule, rule_of
+from runners.stall import move
 from sweeps.core.inference import InferenceSettings
 
 
@@ -78,6 +79,7 @@ class GridScorer:
         columns = []
         right, wrong, truths, error = np.zeros(masks), np.zeros(masks), 0, np.zeros(masks)
         for k in self._all_classes:
+            move()
             parts, scores, counted = self._gathered(rule, images, k)
             matched = np.concatenate([part.matched for part in parts], axis=-1) if parts else None
             ignored = np.concatenate([part.ignored for part in parts], axis=-1) if parts else None
@@ -131,6 +133,7 @@ class GridScorer:
 
     def _match(self, image: Candidates, k: int) -> dict[BoxRule, tuple[Matches, NDArray[np.float32]]]:
         """Matches under each rule. A rule that keeps the best of what another keeps needs no matching."""
+        move()
         over = image.overlaps.get(k)
         result: dict[BoxRule, tuple[Matches, NDArray[np.float32]]] = {}
         if over is None or not len(over.rows):

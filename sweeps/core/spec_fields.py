@@ -1,5 +1,6 @@
 """Checks of a spec's values: what users write, brought to one form, with problems in plain words."""
 
+import math
 import os
 import re
 from collections.abc import Callable
@@ -195,6 +196,30 @@ def duration(total_s: float) -> str:
         count, rest = divmod(rest, unit)
         text += f"{count}{letter}" if count else ""
     return text
+
+
+STALL_S, LEAST_STALL_S = 1800.0, 10.0
+"""Seconds in which nothing moves in a worker: until it is taken for hung by default, and at least."""
+
+
+def stall(raw: object) -> float:
+    """Seconds in a duration of at least LEAST_STALL_S; infinity for `none`."""
+    if raw == "none":
+        return math.inf
+    try:
+        total_s = seconds(raw)
+    except ValueError:
+        total_s = 0.0
+    if total_s < LEAST_STALL_S:
+        hint = "say the unit: h, m or s" if as_number(raw) else None
+        wanted = f"a duration of at least {duration(LEAST_STALL_S)} such as 30m, or none"
+        raise problem(f"got {shown(raw)}, but needs {wanted}", hint)
+    return total_s
+
+
+def stall_text(total_s: float) -> str:
+    """What `stall` reads."""
+    return "none" if math.isinf(total_s) else duration(total_s)
 
 
 def deadline_value(raw: object) -> str:

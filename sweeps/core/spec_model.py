@@ -24,6 +24,7 @@ from sweeps.core.sampler import Sampler
 from sweeps.core.spec_fields import (
     LEAST_SHARE,
     MAX_TRIALS,
+    STALL_S,
     ascending,
     axis,
     bin_bounds,
@@ -40,6 +41,8 @@ from sweeps.core.spec_fields import (
     path_value,
     problem,
     seconds,
+    stall,
+    stall_text,
     threshold,
     version_value,
     weights_value,
@@ -300,6 +303,8 @@ class Resources(_Section):
         gpus_per_trial: Share of one device, 0.0001 to 1, or 0; None: a whole one where there is any.
         cpus_per_trial: At least 0.0001.
         max_concurrent: At least 1; None: as many as fit.
+        stall_s: Seconds in which nothing moves after which a worker hangs and is replaced, at least
+            LEAST_STALL_S; infinity: never. `stall: 30m` or `stall: none` in a spec.
     """
 
     gpus_per_trial: Annotated[float | None, BeforeValidator(device_share)] = None
@@ -307,6 +312,9 @@ class Resources(_Section):
         float, number(f" of at least {LEAST_SHARE}", lambda value: value >= LEAST_SHARE)
     ] = 1.0
     max_concurrent: Annotated[int | None, whole(1, MAX_TRIALS)] = None
+    stall_s: Annotated[float, BeforeValidator(stall), PlainSerializer(stall_text)] = Field(
+        default=STALL_S, alias="stall"
+    )
 
 
 class Tracking(_Section):

@@ -1,9 +1,9 @@
 """A driver for the tests to kill: drives a sweep of analytic workers and prints a line on each progress.
 
-python drive_curves.py HOME SWEEP_ID RAY_ADDRESS STEP_S [LEASE_S]
+python drive_curves.py HOME SWEEP_ID RAY_ADDRESS STEP_S [LEASE_S [HANGS]]
 
-With `local` as its address it starts a Ray of its own. The iterations go to `iterations.log` in the home, the
-process ids of the workers to `workers.log`.
+With `local` as its address it starts a Ray of its own. Trial HANGS does at its last rung, the first time.
+The iterations go to `iterations.log` in the home, the process ids of the workers to `workers.log`.
 """
 
 import sys
@@ -38,4 +38,5 @@ if __name__ == "__main__":
         partial(print, flush=True),
     )
     logs = {"log": home / "iterations.log", "devices": home / "workers.log"}
-    runners.driver.drive(order, partial(CurveWorker, step_s=step_s, **logs))
+    faults = dict.fromkeys(map(int, sys.argv[6:]), "hang")
+    runners.driver.drive(order, partial(CurveWorker, step_s=step_s, faults=faults, **logs))

@@ -10,6 +10,7 @@ from typing import Any
 
 from runners.curves.objective import fingerprint
 from sweeps.bootstrap import open_service
+from sweeps.liveness import STALE_AFTER_S
 from sweeps.settings import Settings
 from sweeps.testing import make_spec
 from tests.failure.lives import Lives
@@ -44,19 +45,26 @@ class Home:
 
     @contextmanager
     def driver(
-        self, address: str, step_s: float = 0.0, lease_s: float | None = None, *, leads_group: bool = False
+        self,
+        address: str,
+        step_s: float = 0.0,
+        lease_s: float = STALE_AFTER_S,
+        *,
+        leads_group: bool = False,
+        hangs: int | None = None,
     ) -> Iterator[Forked]:
         """A driver's process; a line of its stdout is `trial 0 RUNNING 2`, or a note.
 
         Args:
             address: Of a Ray, or `local` for one of its own.
             step_s: Seconds that an iteration takes.
-            lease_s: After which another driver takes it for dead; by default half a minute.
+            lease_s: After which another driver takes it for dead.
             leads_group: Whether signals can be sent to its process group alone.
+            hangs: A trial whose worker waits for ever before its last rung, the first time.
         """
-        command = [str(DRIVER), str(self.directory), self.sweep_id, address, str(step_s)]
-        if lease_s is not None:
-            command.append(str(lease_s))
+        command = [DRIVER, self.directory, self.sweep_id, address, step_s, lease_s]
+        if hangs is not None:
+            command.append(hangs)
         with Forked(
             command,
             stdout=subprocess.PIPE,
@@ -66,7 +74,7 @@ class Home:
         ) as process:
             yield process
 
-    def finish(self, address: str, lease_s: float | None = None) -> None:
+    def finish(self, address: str, lease_s: float = STALE_AFTER_S) -> None:
         """A driver that nothing happens to."""
         with self.driver(address, lease_s=lease_s) as process:
             out, error = process.communicate()

@@ -30,6 +30,23 @@ def test_a_killed_worker_costs_the_way_from_its_checkpoint(tmp_path, mlflow_uri,
     home.assert_nothing_lost(home.undisturbed(source))
 
 
+def test_a_worker_that_hangs_is_ended_and_its_trial_goes_on(tmp_path, mlflow_uri, ray_address, source):
+    """Its process is there, and does nothing any more; what it was at is in the reason and the event."""
+    short = {"fidelity": {"iterations": 8, "rungs": [2, 8]}, "budget": {"trials": 2}}
+    home = Home(tmp_path, mlflow_uri, resources={"max_concurrent": 1, "stall": "10s"}, **short)
+    with home.driver(ray_address, hangs=0) as driver:
+        out, error = driver.communicate()
+    assert driver.returncode == 0, out + error
+    (hung,) = (a for a in home.service.attempts(home.sweep_id) if a.state is AttemptState.LOST)
+    assert (hung.number, hung.attempt) == (0, 1)
+    where = "nothing moved in it for 10s, it was in wait (threading.py:"
+    assert hung.reason.startswith(f"lost: the worker hung: {where}")
+    (event,) = (e for e in home.service.events(home.sweep_id) if "failure" in e.data)
+    assert "in step\n" in event.data["failure"]["detail"]
+    assert list(tmp_path.rglob("hung-*.txt")) == []
+    home.assert_nothing_lost(home.undisturbed(source))
+
+
 @pytest.mark.parametrize("name", ["gcs_server", "raylet"])
 def test_a_killed_ray_ends_the_driver_and_not_the_sweep(tmp_path, mlflow_uri, source, name, ray_address):
     """The head's control service, or its node's: within seconds the driver says how to go on, and ends."""

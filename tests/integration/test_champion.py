@@ -50,13 +50,14 @@ class Home:
         return self.champions.verdicts(SCHEDULE)[0], self.service.sweep(sweep.sweep_id)
 
 
-def curves(low, high):
+def curves(low, high, **sections):
     return make_spec(
         base=CURVES,
         dataset=None,
         space={"solver.base_lr": {"low": low, "high": high, "log": True}},
         budget={"trials": 2},
         pruner={"type": "none"},
+        **sections,
     )
 
 
@@ -100,6 +101,17 @@ def test_a_driver_that_is_stopped_while_it_judges_leaves_that_to_the_next(
     assert home.notes[-1] == "the night was not judged: the next driver does that, and ends the sweep"
     verdict, sweep = home.drive(sweep, ray_address)
     assert (verdict.decision, verdict.against, sweep.state) == (Decision.KEPT, 1, SweepState.COMPLETED)
+
+
+def test_what_judges_and_hangs_is_ended(tmp_path, mlflow_uri, ray_address, monkeypatch):
+    """Nobody waits for it: the verdict says that the night could not be judged."""
+    spec = curves(0.001, 0.01, resources={"stall": "10s"})
+    home = Home(tmp_path, mlflow_uri, spec)
+    home.night(spec, ray_address)
+    monkeypatch.setattr(on_ray, "hold", lambda _: threading.Event().wait())
+    verdict, sweep = home.night(spec, ray_address)
+    assert (verdict.decision, sweep.state) == (Decision.FAILED, SweepState.COMPLETED)
+    assert "the process that evaluated them died" in verdict.reason
 
 
 def test_nights_of_real_models_are_judged_on_ray(tmp_path, mlflow_uri, ray_address, parts):

@@ -11,6 +11,8 @@ import torch
 
 from runners.detectron.checkpoint import read_files
 from runners.detectron.worker import DetectronWorker
+from runners.evaluation.inference_pass import BATCH_SIZE
+from runners.stall import moves
 from sweeps.core.trial import Assignment, FailureKind, FellBack
 from sweeps.testing import make_spec
 
@@ -159,6 +161,15 @@ def test_a_rung_is_measured_and_a_checkpoint_between_rungs_is_not(place):
     assert measured <= set(reports[-1].metrics)
     first = next(r.metrics for r in reports if r.metrics is not None)
     assert measured - set(first) == {"latency/ms_per_image", "latency/ms_per_image_p90", "memory/peak_mb"}
+
+
+def test_each_iteration_and_each_batch_of_an_evaluation_is_a_sign_of_life(place):
+    """Who hangs between two of them is found out."""
+    worker, before = place.worker(), moves()
+    worker.start(place.assignment(rungs=(2, 6)))
+    worker.step()
+    batches = 12 // BATCH_SIZE + 1  # of images that are all of one size
+    assert moves() - before >= 2 + batches
 
 
 def test_time_and_memory_are_measured_at_each_rung_where_they_decide(place):

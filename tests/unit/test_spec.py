@@ -1,6 +1,7 @@
 """Good specs: defaults, forms of values, and the canonical document."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,7 @@ sampler: {type: tpe, seed: 7}
 pruner: {type: median, startup_trials: 3, warmup_rungs: 1}
 fidelity: {iterations: 300, rungs: [75, 150, 300]}
 budget: {trials: 20, gpu_hours: 8, wall: 1h30m, deadline: "07:00 Europe/Berlin", target: {segm/AP: 40}}
-resources: {gpus_per_trial: 0.5, cpus_per_trial: 1, max_concurrent: 4}
+resources: {gpus_per_trial: 0.5, cpus_per_trial: 1, max_concurrent: 4, stall: none}
 tracking: {experiment: parts}
 """
 
@@ -63,7 +64,7 @@ def test_a_minimal_spec_is_short() -> None:
     assert (spec.pruner.type, spec.pruner.reduction_factor) == ("successive_halving", 3)
     assert (spec.budget.trials, spec.budget.wall_s, spec.budget.target) == (20, None, {})
     assert (spec.resources.gpus_per_trial, spec.resources.cpus_per_trial) == (None, 1.0)
-    assert spec.resources.max_concurrent is None
+    assert (spec.resources.max_concurrent, spec.resources.stall_s) == (None, 1800.0)
     assert (spec.inference.mask_threshold, spec.inference.score_threshold) == (None, None)
     assert spec.tracking.experiment == "parts-nightly"
 
@@ -183,6 +184,7 @@ def test_a_full_spec_is_taken_as_written() -> None:
     assert (spec.budget.wall_s, spec.budget.deadline) == (5400.0, "07:00 Europe/Berlin")
     assert spec.budget.target == {"segm/AP": 40.0}
     assert (spec.resources.gpus_per_trial, spec.resources.max_concurrent) == (0.5, 4)
+    assert spec.resources.stall_s == math.inf
     assert spec.tracking.experiment == "parts"
     assert [parameter.name for parameter in spec.space.parameters][:2] == [
         "mask_head.name",
