@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 
 from search_spaces.parameters import Value
@@ -37,6 +37,9 @@ from sweeps.store.migrations import upgrade
 from sweeps.testing import COMPLETED, GOES_ON, LOST, PAUSED, PRUNED, RETRIED, FakeClock, make_spec
 from sweeps.tracking.client import Tracker
 from sweeps.tracking.picture import ATTEMPT_TAG, PARENT_TAG, SWEEP_TAG, TRIAL_TAG
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 Key = tuple[int, int] | None
 """(trial, attempt), or None for the sweep's own run."""
@@ -96,7 +99,6 @@ def shown(tracking_uri: str, sweep_id: str, scratch: Path) -> dict[Key, ShownRun
             ids.add(run_id)
         else:
             parents.add(tags[PARENT_TAG])
-        names = [item.path for item in client.list_artifacts(run_id)]
         found[key] = ShownRun(
             name=run.info.run_name,
             status=run.info.status,
@@ -113,7 +115,8 @@ def shown(tracking_uri: str, sweep_id: str, scratch: Path) -> dict[Key, ShownRun
                 for given in (run.inputs.dataset_inputs if run.inputs else ())
             ),
             artifacts={
-                name: _content(Path(client.download_artifacts(run_id, name, str(scratch)))) for name in names
+                name: _content(Path(client.download_artifacts(run_id, name, str(scratch))))
+                for name in _files(client, run_id)
             },
         )
     if not parents <= ids:
@@ -121,8 +124,20 @@ def shown(tracking_uri: str, sweep_id: str, scratch: Path) -> dict[Key, ShownRun
     return found
 
 
+def _files(client: "MlflowClient", run_id: str, directory: str | None = None) -> Iterator[str]:
+    for item in client.list_artifacts(run_id, directory):
+        if item.is_dir:
+            yield from _files(client, run_id, item.path)
+        else:
+            yield item.path
+
+
 def _content(path: Path) -> str | bytes:
-    return path.read_bytes() if path.suffix == ".png" else path.read_text(encoding="utf-8")
+    data = path.read_bytes()
+    try:
+        return data.decode()
+    except UnicodeDecodeError:  # a picture, weights
+        return data
 
 
 FACTS = AttemptFacts("MODEL:\n  DEVICE: cpu\n", {"torch": "2.14.1", "host": "worker-1"}, ("deconv.weight",))

@@ -20,6 +20,7 @@ from sweeps.launchers.runner import DriveOrder
 from sweeps.settings import Settings
 from sweeps.store.champions import Champions
 from sweeps.testing import make_spec
+from tests.failure.verdict import assert_mirrored
 from tests.nights import SCHEDULE, add_night, add_schedule
 
 pytestmark = pytest.mark.slow  # joins a Ray cluster
@@ -69,6 +70,7 @@ def test_a_driver_judges_its_night_before_its_sweep_ends(tmp_path, mlflow_uri, r
     assert (first.decision, sweep.state) == (Decision.FIRST, SweepState.COMPLETED)
     kinds = [event.kind for event in home.service.events(sweep.sweep_id)]
     assert kinds[-2:] == ["sweep.judged", "sweep.completed"]
+    assert_mirrored(home.service, sweep.sweep_id, mlflow_uri)
     again, sweep = home.night(spec, ray_address)
     assert (again.decision, again.against) == (Decision.KEPT, 1)
     assert home.notes[-1] == f"schedule {SCHEDULE}: kept: {again.reason}"
