@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.parameters import Value
+from sweeps.core.scopes import Scope
 from sweeps.core.states import AttemptState, SweepState, TrialState
 from sweeps.core.stops import Limit
 from sweeps.core.trial import AttemptFacts, Decision, SecondTry
@@ -206,3 +207,32 @@ class EventRecord:
     data: Mapping[str, Any]
     by: str | None
     sweep_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token as the store has it. Times are seconds since the Unix epoch.
+
+    Attributes:
+        token_id: Its public part, which tells tokens apart.
+        name: Whose it is; stands in events as `by`. Unique.
+        scope: What it allows.
+        created_by: Who made it, a token's name or user@host,
+        created_at: and when.
+        expires_at: From then on it is refused; None: never.
+        revoked_by: Who revoked it, or None,
+        revoked_at: and when.
+    """
+
+    token_id: str
+    name: str
+    scope: Scope
+    created_by: str
+    created_at: float
+    expires_at: float | None
+    revoked_by: str | None
+    revoked_at: float | None
+
+    def usable(self, now: float) -> bool:
+        """Whether it is accepted at that moment."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)

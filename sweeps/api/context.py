@@ -18,12 +18,12 @@ from sweeps.api.feed import Feed
 from sweeps.api.problems import ALREADY, FORBIDDEN, PRECONDITION, Refused
 from sweeps.core.errors import StoreUnavailable, UserError
 from sweeps.core.scopes import Scope
-from sweeps.records import SweepRecord
+from sweeps.records import SweepRecord, Token
 from sweeps.service import SweepService
 from sweeps.store.answers import Answered, Answers
 from sweeps.store.control import Check, SweepControl
 from sweeps.store.listing import Listing
-from sweeps.store.tokens import Token, Tokens
+from sweeps.store.tokens import Tokens
 
 
 class Core:

@@ -10,10 +10,9 @@ from sweeps.core.finals import Finals, Standing
 from sweeps.core.requests import Request
 from sweeps.core.states import TrialState
 from sweeps.core.trial import Measurement
-from sweeps.records import EventRecord, SweepRecord, TrialRecord
+from sweeps.records import EventRecord, SweepRecord, Token, TrialRecord
 from sweeps.service import SweepService
 from sweeps.store.overview import Overview
-from sweeps.store.tokens import Token
 
 _OPEN_STATES = (TrialState.QUEUED, TrialState.RUNNING)
 

@@ -13,9 +13,8 @@ from sweeps.api.config import ServiceConfig
 from sweeps.api.documents import event_out
 from sweeps.api.problems import TOO_BUSY, TOO_MANY, Refused
 from sweeps.core.errors import StoreUnavailable
-from sweeps.records import EventRecord
+from sweeps.records import EventRecord, Token
 from sweeps.store.listing import Listing
-from sweeps.store.tokens import Token
 
 _log = logging.getLogger("masksweep.api")
 

@@ -25,7 +25,7 @@ from sweeps.api.problems import (
 )
 from sweeps.api.rates import Accepted, Rates
 from sweeps.core.errors import MasksweepError
-from sweeps.store.tokens import Token
+from sweeps.records import Token
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from starlette.responses import StreamingResponse
 
 from sweeps.api import documents, models
 from sweeps.api.context import Core, CoreHere, SweepId, Viewer
-from sweeps.store.tokens import Token
+from sweeps.records import Token
 
 router = APIRouter(prefix="/api/v1", tags=["events"])
 

@@ -3,11 +3,10 @@
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeps.bootstrap import open_service
 from sweeps.cli import champion, notify, remote, remote_findings, schedule, team, token
 from sweeps.cli.options import HomeOption, JsonOption, RayOption, WaitOption
 from sweeps.cli.output import data, print_error, print_json, words
@@ -17,6 +16,9 @@ from sweeps.core.requests import RequestKind
 from sweeps.invocation import command
 from sweeps.launchers.runner import IouType
 from sweeps.settings import Settings
+
+if TYPE_CHECKING:
+    from sweeps.service import SweepService
 
 app = typer.Typer(
     help="Hyperparameter sweeps for Detectron2 instance segmentation.",
@@ -29,6 +31,12 @@ app.add_typer(token.app, name="token")
 app.add_typer(schedule.app, name="schedule")
 app.add_typer(champion.app, name="champion")
 app.add_typer(notify.app, name="notify")
+
+
+def _store(settings: Settings) -> "SweepService":
+    from sweeps.bootstrap import open_service  # noqa: PLC0415 - imports SQLAlchemy: what asks a service needs none
+
+    return open_service(settings)
 
 
 def _print_version(wanted: bool) -> None:
@@ -220,7 +228,7 @@ def ls(home: HomeOption = None, as_json: JsonOption = False) -> None:
         return
     from sweeps.cli.show import list_sweeps  # noqa: PLC0415 - kept beside `show`
 
-    list_sweeps(open_service(Settings.load(home)), as_json=as_json)
+    list_sweeps(_store(Settings.load(home)), as_json=as_json)
 
 
 @app.command()
@@ -235,7 +243,7 @@ def show(
     from sweeps.cli.show import show_sweep  # noqa: PLC0415 - kept beside `ls`
 
     settings = Settings.load(home)
-    show_sweep(open_service(settings), settings, sweep_id, as_json=as_json)
+    show_sweep(_store(settings), settings, sweep_id, as_json=as_json)
 
 
 @app.command()
@@ -254,7 +262,7 @@ def importance(
         return
     from sweeps.cli.importance import show_importance  # noqa: PLC0415 - imports Optuna
 
-    show_importance(open_service(Settings.load(home)), sweep_id, iterations, as_json=as_json)
+    show_importance(_store(Settings.load(home)), sweep_id, iterations, as_json=as_json)
 
 
 @app.command()
@@ -272,7 +280,7 @@ def compare(
     if done_there(home, lambda client: compare_there(client, names, as_json=as_json)):
         return
     settings = Settings.load(home)
-    compare_here(open_service(settings), settings, names, as_json=as_json)
+    compare_here(_store(settings), settings, names, as_json=as_json)
 
 
 @app.command()
@@ -287,7 +295,7 @@ def mirror(
     from sweeps.cli.show import mirror_sweep  # noqa: PLC0415 - imports MLflow
 
     settings = Settings.load(home)
-    mirror_sweep(open_service(settings), settings, sweep_id, as_json=as_json)
+    mirror_sweep(_store(settings), settings, sweep_id, as_json=as_json)
 
 
 @app.command()

@@ -10,17 +10,14 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from sweeps.bootstrap import open_service
 from sweeps.cli.columns import Column, fitted_table
 from sweeps.cli.options import HomeOption, JsonOption
 from sweeps.cli.output import data, minute, print_json, words
 from sweeps.cli.where import named_server, service_client
 from sweeps.core.errors import UserError
 from sweeps.core.notices import NoticeKind
-from sweeps.deliveries import delivery_document
 from sweeps.invocation import caller
 from sweeps.settings import Settings
-from sweeps.store.outbox import last_deliveries
 
 _PAGE = 100
 """Deliveries that a service is asked for at once."""
@@ -73,6 +70,10 @@ def ls(
     """List the last deliveries: what was told where, and what waits. A service tells it to admins."""
     client = service_client(home)
     if client is None:
+        from sweeps.bootstrap import open_service  # noqa: PLC0415 - imports SQLAlchemy
+        from sweeps.deliveries import delivery_document  # noqa: PLC0415
+        from sweeps.store.outbox import last_deliveries  # noqa: PLC0415
+
         found = last_deliveries(open_service(Settings.load(home)).engine, limit)
         deliveries = [delivery_document(each) for each in found]
     else:

@@ -4,20 +4,22 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 import typer
 from rich.table import Table
 
-from sweeps.bootstrap import open_service
 from sweeps.cli.options import HomeOption, JsonOption
 from sweeps.cli.output import data, minute, print_json, words
 from sweeps.cli.where import service_client
 from sweeps.core.scopes import Scope
 from sweeps.invocation import caller
+from sweeps.records import Token
 from sweeps.settings import Settings
-from sweeps.store.tokens import Token, Tokens
+
+if TYPE_CHECKING:
+    from sweeps.store.tokens import Tokens
 
 DAY_S = 24 * 3600.0
 
@@ -101,7 +103,10 @@ def revoke(
         words.print(f"token {name!r} is revoked", markup=False)
 
 
-def _tokens(home: Path | None, *, create: bool = False) -> Tokens:
+def _tokens(home: Path | None, *, create: bool = False) -> "Tokens":
+    from sweeps.bootstrap import open_service  # noqa: PLC0415 - imports SQLAlchemy
+    from sweeps.store.tokens import Tokens  # noqa: PLC0415
+
     settings = Settings.load(home)
     return Tokens(open_service(settings, create=create).engine)
 

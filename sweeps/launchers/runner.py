@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
 
 from search_spaces.issues import SpecIssue
 from search_spaces.parameters import Value
@@ -17,8 +17,10 @@ from sweeps.core.errors import MissingExtra
 from sweeps.core.plan import Probe, Slots
 from sweeps.core.progress import Progress
 from sweeps.core.spec import SweepSpec
-from sweeps.service import SweepService
 from sweeps.settings import Settings
+
+if TYPE_CHECKING:
+    from sweeps.service import SweepService
 
 ENTRY_POINTS = "masksweep.runners"
 
@@ -113,7 +115,7 @@ class DriveOrder:
         on_note: Called with what a person should know.
     """
 
-    service: SweepService
+    service: "SweepService"
     settings: Settings
     sweep_id: str
     ray_address: str | None

@@ -5,48 +5,19 @@ import hmac
 import re
 import secrets
 from collections.abc import Collection
-from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine, RowMapping
 
 from sweeps.core.errors import UserError
 from sweeps.core.scopes import Scope
+from sweeps.records import Token
 from sweeps.store.engine import reading, writing
 from sweeps.store.tables import tokens
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,99}")
 _TOKEN = re.compile(r"msk_([a-z0-9]{12})_([A-Za-z0-9_-]{43})")
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A token as the store has it. Times are seconds since the Unix epoch.
-
-    Attributes:
-        token_id: Its public part, which tells tokens apart.
-        name: Whose it is; stands in events as `by`. Unique.
-        scope: What it allows.
-        created_by: Who made it, a token's name or user@host,
-        created_at: and when.
-        expires_at: From then on it is refused; None: never.
-        revoked_by: Who revoked it, or None,
-        revoked_at: and when.
-    """
-
-    token_id: str
-    name: str
-    scope: Scope
-    created_by: str
-    created_at: float
-    expires_at: float | None
-    revoked_by: str | None
-    revoked_at: float | None
-
-    def usable(self, now: float) -> bool:
-        """Whether it is accepted at that moment."""
-        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
 class Tokens:

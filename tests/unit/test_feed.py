@@ -9,9 +9,8 @@ from sweeps.api.config import Limits, ServiceConfig
 from sweeps.api.feed import Feed
 from sweeps.api.problems import TOO_BUSY, TOO_MANY, Refused
 from sweeps.core.scopes import Scope
-from sweeps.records import EventRecord
+from sweeps.records import EventRecord, Token
 from sweeps.store.listing import Page
-from sweeps.store.tokens import Token
 from sweeps.testing import FakeClock
 
 

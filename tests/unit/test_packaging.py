@@ -86,6 +86,21 @@ def test_commands_that_need_no_workers_run_where_the_heavy_packages_are_absent()
     assert "mask_head.upsample_stride" in run_python(code)
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [(["--help"], "schedule"), (["--server", "http://127.0.0.1:1", "ls"], "does not answer")],
+)
+def test_what_asks_a_service_imports_no_database(command: list[str], said: str) -> None:
+    """Half of a second that a person would wait for."""
+    code = (
+        f"import sys\nsys.argv = ['masksweep', *{command}]\nfrom sweeps.cli.app import main\n"
+        "try:\n    main()\nfinally:\n    assert 'sqlalchemy' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=ROOT)
+    assert said in done.stdout + done.stderr
+    assert "AssertionError" not in done.stderr
+
+
 @pytest.mark.parametrize("command", [["run", "spec.yaml"], ["resume", "parts"]])
 def test_a_sweep_without_the_workers_extra_is_refused_before_anything(
     command: list[str], tmp_path: Path
