@@ -27,6 +27,14 @@ def trials_of(sweep_id: str | sa.BindParameter[str]) -> sa.Select[Any]:
     return sa.select(trials).where(trials.c.sweep_id == sweep_id).order_by(trials.c.number)
 
 
+def listed_trials_of(sweep_id: str | sa.BindParameter[str]) -> sa.Select[Any]:
+    """A sweep's trials by number, without what only its sampler reads: it can be the most of a row."""
+    shown = [
+        sa.null().label(column.name) if column is trials.c.sampler_attrs else column for column in trials.c
+    ]
+    return sa.select(*shown).where(trials.c.sweep_id == sweep_id).order_by(trials.c.number)
+
+
 def find_sweep(connection: Connection, sweep_id: str) -> SweepRecord:
     """The sweep of that id, or the only one whose id begins so.
 

@@ -16,7 +16,7 @@ from sweeps.core.trial import Measurement
 from sweeps.records import EventRecord, SweepRecord, TrialRecord
 from sweeps.store import rows
 from sweeps.store.engine import reading
-from sweeps.store.find import find_trial, trials_of
+from sweeps.store.find import find_trial, listed_trials_of
 from sweeps.store.tables import events, measurements, sweeps, trial_values, trials
 
 Place = tuple[Any, ...]
@@ -98,6 +98,8 @@ class Listing:
         descending: bool = False,
     ) -> Page[TrialRecord]:
         """A sweep's trials by number, or by a metric of their last rung; without a value they come last.
+
+        Their `sampler_attrs` are left out.
 
         Args:
             sweep_id: The full id.
@@ -191,7 +193,7 @@ _MISSING = sa.bindparam("missing", type_=sa.Integer)
 def _by_number(
     sweep_id: str, states: tuple[str, ...], after: Place | None, *, descending: bool
 ) -> sa.Select[Any]:
-    query, number = trials_of(sweep_id).limit(_MISSING), trials.c.number
+    query, number = listed_trials_of(sweep_id).limit(_MISSING), trials.c.number
     if states:
         query = query.where(trials.c.state.in_(states))
     if after is not None:
@@ -212,7 +214,7 @@ def _by_metric(
     at_sweep = sa.bindparam("at_sweep", type_=sa.Text)
     metric = sa.bindparam("metric", type_=sa.Text)
     last, behind = sa.bindparam("last", type_=sa.Double), sa.bindparam("behind", type_=sa.Integer)
-    query = trials_of(at_sweep).limit(_MISSING)
+    query = listed_trials_of(at_sweep).limit(_MISSING)
     if states:
         query = query.where(trials.c.state.in_(states))
     same = sa.and_(t.c.sweep_id == trials.c.sweep_id, t.c.number == number, t.c.name == metric)

@@ -66,7 +66,7 @@ def _spec(document: str) -> "SweepSpec":
 
 
 def trial_record(row: RowMapping | Mapping[str, Any]) -> TrialRecord:
-    """A row of `find.trials_of`."""
+    """A row of `find.trials_of`, or of `find.listed_trials_of`."""
     return TrialRecord(
         number=row["number"],
         state=TrialState(row["state"]),
@@ -81,7 +81,7 @@ def trial_record(row: RowMapping | Mapping[str, Any]) -> TrialRecord:
         worker_s=row["worker_s"],
         started_at=row["started_at"],
         ended_at=row["ended_at"],
-        sampler_attrs=row["sampler_attrs"],
+        sampler_attrs=row["sampler_attrs"] or {},
         metrics=row["metrics"],
         measured_iteration=row["measured_iteration"],
         second_try=_second_try(row["second_try"]),
