@@ -16,6 +16,7 @@ class Limits:
         body_s: Seconds in which a request's body has to be there.
         requests_per_s: Of a token, in the long run; of an address that has none, a tenth.
         burst: Requests at once, above that.
+        mirroring_s: Seconds for which a sweep waits until another one has been mirrored.
         streams: Event streams at once, of all.
         streams_of_token: Event streams at once of one token.
         tokens_checked_s: Seconds after which an open stream notices that its token was revoked.
@@ -27,6 +28,7 @@ class Limits:
     body_s: float = 30.0
     requests_per_s: float = 50.0
     burst: int = 200
+    mirroring_s: float = 20.0
     streams: int = 2000
     streams_of_token: int = 100
     tokens_checked_s: float = 5.0

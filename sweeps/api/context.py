@@ -41,6 +41,7 @@ class Core:
         self.feed = Feed(self.listing, self.tokens.revoked, config)
         self.control = SweepControl(service.engine)
         self.answers = Answers(service.engine)
+        self.at_work = 0  # requests that wait for what is not the store
         self.mirroring = threading.Lock()  # MLflow's client keeps state that threads share
 
     @property

@@ -4,9 +4,9 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,6 +31,9 @@ _log = logging.getLogger(__name__)
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 """What takes no token."""
+
+FINDERS = 8
+"""Threads that look for tokens."""
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -60,6 +63,7 @@ class Guard:
         self._known = Rates(limits.requests_per_s, limits.burst, config.monotonic)
         self._unknown = Rates(limits.requests_per_s / 10, max(1, limits.burst // 10), config.monotonic)
         self._accepted = Accepted()
+        self._finders = ThreadPoolExecutor(FINDERS, "finder")
         self._headers = {**_HEADERS, **(_HTTPS if config.https else {})}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,21 +116,30 @@ class Guard:
             self._refuse(self._unknown.take(f"open {address}"))
             return
         scheme, _, text = Headers(scope=scope).get("authorization", "").partition(" ")
-        text, token = text.strip(), None
+        text, token, guess = text.strip(), None, True
         if scheme.lower() == "bearer":
-            if text not in self._accepted:
-                self._refuse(self._unknown.look(address))  # a guess too many does not reach the store
-            token = await run_in_threadpool(self._find, text, self._config.clock())
+            guess = text not in self._accepted
+            if guess:
+                self._refuse(self._unknown.take(address))  # a guess too many does not reach the store
+            token = await self._found(text)
         if token is None:
             self._accepted.discard(text)
-            self._refuse(self._unknown.take(address))  # who guesses is slowed down
+            if scheme.lower() != "bearer" or not guess:
+                self._refuse(self._unknown.take(address))
             hint = "send `Authorization: Bearer TOKEN`; masksweep token create makes one"
             message = "the token is not valid, or not any more" if text else "this needs a token"
             raise Refused(UNAUTHORIZED, message, hint, headers={"WWW-Authenticate": "Bearer"})
         self._accepted.add(text)
+        if guess:
+            self._unknown.give_back(address)
         self._refuse(self._known.take(token.token_id))
         state: dict[str, Any] = scope.setdefault("state", {})
         state["token"] = token
+
+    async def _found(self, text: str) -> Token | None:
+        """The token, by threads of its own: the others wait for MLflow, or for a large data set."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._finders, self._find, text, self._config.clock())
 
     def _refuse(self, waits: float) -> None:
         """Says how many seconds to wait, if there are any."""

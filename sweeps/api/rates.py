@@ -34,12 +34,13 @@ class Rates:
                 self._buckets.popitem(last=False)
         return self._waits(left)
 
-    def look(self, client: str) -> float:
-        """As `take`, and takes nothing."""
+    def give_back(self, client: str) -> None:
+        """One request that was taken did not count."""
         now = self._monotonic()
         with self._lock:
             left = self._left(client, now)
-        return self._waits(left)
+            if client in self._buckets:
+                self._buckets[client] = (min(float(self._burst), left + 1), now)
 
     def _left(self, client: str, now: float) -> float:
         """The caller holds the lock."""

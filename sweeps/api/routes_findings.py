@@ -8,13 +8,14 @@ from starlette.responses import Response
 
 from sweeps.api import models_findings as models
 from sweeps.api.context import Core, CoreHere, Made, OnceHere, Operator, SweepId, Viewer
+from sweeps.api.room import TAKES_ROOM, busy
 from sweeps.core.errors import WrongState
 from sweeps.store.sweep_nights import sweep_nights
 
 router = APIRouter(prefix="/api/v1/sweeps/{sweep_id}", tags=["findings"])
 
 
-@router.get("/importance", summary="Say which knobs mattered")
+@router.get("/importance", summary="Say which knobs mattered", dependencies=[TAKES_ROOM])
 def importance(
     core: CoreHere,
     _: Viewer,
@@ -32,7 +33,7 @@ def importance(
     return models.ImportanceOut.model_validate(document)
 
 
-@router.get("/nights", summary="Say which nights a sweep was of")
+@router.get("/nights", summary="Say which nights a sweep was of", dependencies=[TAKES_ROOM])
 def nights(core: CoreHere, _: Viewer, sweep_id: SweepId) -> models.NightsOut:
     """The nights of schedules, each with the link to MLflow's comparison of its finalists."""
     from sweeps.tracking.mirror import Mirror  # noqa: PLC0415 - imports matplotlib
@@ -50,7 +51,12 @@ def nights(core: CoreHere, _: Viewer, sweep_id: SweepId) -> models.NightsOut:
     return models.NightsOut.model_validate(document)
 
 
-@router.post("/mirror", response_model=models.MirroredOut, summary="Bring MLflow up to the store")
+@router.post(
+    "/mirror",
+    response_model=models.MirroredOut,
+    summary="Bring MLflow up to the store",
+    dependencies=[TAKES_ROOM],
+)
 def mirror(core: CoreHere, _: Operator, sweep_id: SweepId, once: OnceHere) -> Response:
     """Ships what MLflow does not have yet, from nothing if need be; sweeps are mirrored one at a time."""
     return once(lambda: Made(_mirrored(core, sweep_id)))
@@ -65,6 +71,10 @@ def _mirrored(core: Core, sweep_id: str) -> models.MirroredOut:
             "this service mirrors to no MLflow", "its operator sets MLFLOW_TRACKING_URI and starts it again"
         )
     mirror = Mirror(core.service, core.config.tracking_uri, artifact_root=core.config.artifact_root)
-    with core.mirroring:
+    if not core.mirroring.acquire(timeout=core.config.limits.mirroring_s):
+        raise busy("another sweep is being mirrored, or MLflow does not answer")
+    try:
         mirror.sync(sweep.sweep_id)
+    finally:
+        core.mirroring.release()
     return models.MirroredOut.model_validate(asdict(mirror.links(sweep.sweep_id)))

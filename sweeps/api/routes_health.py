@@ -14,8 +14,8 @@ router = APIRouter(tags=["health"])
 
 
 @router.get("/healthz", summary="Whether the process lives")
-def healthz() -> HealthOut:
-    """Looks at nothing but itself."""
+async def healthz() -> HealthOut:
+    """Looks at nothing but itself, and waits for no thread."""
     return HealthOut(status="ok", version=version("masksweep"))
 
 

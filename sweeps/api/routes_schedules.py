@@ -11,6 +11,7 @@ from sweeps.api.context import Body, Core, CoreHere, Made, OnceHere, Operator, V
 from sweeps.api.cursors import read_cursor, write_cursor
 from sweeps.api.describe import BACKFILL_BODY, REASON_BODY, SCHEDULE_BODY
 from sweeps.api.models import Reason
+from sweeps.api.room import TAKES_ROOM
 from sweeps.api.scheduling import add_schedule, backfill, event_out, nights_out, schedule_out, unreadable_out
 from sweeps.store.firings import Firings
 from sweeps.store.schedules import ScheduleRecord, Schedules
@@ -35,6 +36,7 @@ Cursor = Annotated[str | None, Query(max_length=2000, description="`next` of the
     response_model=models.AddedOut,
     openapi_extra=SCHEDULE_BODY,
     summary="Add a schedule",
+    dependencies=[TAKES_ROOM],
 )
 def add(core: CoreHere, token: Operator, once: OnceHere, body: Body) -> Response:
     """Checks the rule and the spec, with its data, all problems at once. The same one again changes nothing.

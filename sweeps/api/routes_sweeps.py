@@ -26,6 +26,7 @@ from sweeps.api.context import (
 from sweeps.api.cursors import read_cursor, write_cursor
 from sweeps.api.describe import EXTENSION_BODY, REASON_BODY, SPEC_BODY
 from sweeps.api.planning import plan_of
+from sweeps.api.room import TAKES_ROOM
 from sweeps.api.submitting import checked_spec, take_in
 from sweeps.core.errors import SpecInvalid
 from sweeps.core.extension import Extension, read_extension
@@ -53,6 +54,7 @@ Weight = Annotated[
     response_model=models.SubmittedOut,
     openapi_extra=SPEC_BODY,
     summary="Submit a sweep",
+    dependencies=[TAKES_ROOM],
 )
 def submit(
     request: Request,
@@ -80,7 +82,11 @@ def submit(
 
 
 @router.post(
-    "/plan", response_model=models.PlanOut, openapi_extra=SPEC_BODY, summary="Say what a sweep would cost"
+    "/plan",
+    response_model=models.PlanOut,
+    openapi_extra=SPEC_BODY,
+    summary="Say what a sweep would cost",
+    dependencies=[TAKES_ROOM],
 )
 def plan(
     request: Request,

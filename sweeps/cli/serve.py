@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import signal
 import socket
 import threading
@@ -17,6 +18,7 @@ from sweeps.api.app import create_app
 from sweeps.api.config import ServiceConfig
 from sweeps.api.paths import DataRoots
 from sweeps.bootstrap import open_service
+from sweeps.cli.connections import connection_class
 from sweeps.cli.output import words
 from sweeps.core.errors import UserError
 from sweeps.invocation import command
@@ -29,6 +31,9 @@ from sweeps.store.tokens import Tokens
 from sweeps.supervisor.scheduler import Scheduler
 from sweeps.supervisor.supervisor import Supervisor
 from sweeps.tracking.mirror import Mirror
+
+DESCRIPTORS, DESCRIPTORS_KEPT = 65_536, 256
+"""Files and connections that the process may have open, if the system lets it; not for clients."""
 
 STREAMS_S = 3
 """Seconds that open event streams get when the service stops."""
@@ -43,12 +48,14 @@ class Listening:
         port: 1 to 65535, or 0 for any that is free.
         certificate: PEM file of the server's certificate, or None for plain HTTP.
         key: PEM file of its key, or None where the certificate's file holds it.
+        proxies: Addresses of reverse proxies that are believed whose requests they pass on.
     """
 
     host: str
     port: int
     certificate: Path | None = None
     key: Path | None = None
+    proxies: tuple[str, ...] = ()
 
 
 def serve(settings: Settings, listening: Listening, *, supervise: bool) -> None:
@@ -78,6 +85,11 @@ def serve(settings: Settings, listening: Listening, *, supervise: bool) -> None:
         access_log=False,  # the numbers are at /metrics, and who changed what is in the store
         server_header=False,
         timeout_graceful_shutdown=STREAMS_S,
+        http=connection_class(),
+        limit_concurrency=_descriptors() - DESCRIPTORS_KEPT,
+        # else anybody here would be whom they say they are, and each guess of a token another one's
+        proxy_headers=bool(listening.proxies),
+        forwarded_allow_ips=list(listening.proxies),
         ssl_certfile=listening.certificate,
         ssl_keyfile=listening.key,
     )
@@ -101,6 +113,16 @@ def serve(settings: Settings, listening: Listening, *, supervise: bool) -> None:
         _supervised(service, settings) if supervise else nullcontext(),
     ):
         uvicorn.Server(config).run(sockets=[bound])
+
+
+def _descriptors() -> int:
+    """How many there may be, once as many as possible are asked for: shells give 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
 
 
 def _stopped_already(*_: object) -> None:

@@ -64,12 +64,17 @@ def serve(
     key: Annotated[
         Path | None, typer.Option("--tls-key", help="PEM file of the certificate's key.", exists=True)
     ] = None,
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(help="Address of a reverse proxy, which says whose requests it passes on. Repeatable."),
+    ] = None,
     home: HomeOption = None,
 ) -> None:
     """Run the service that a team shares: the API, and the drivers of what is submitted."""
     from sweeps.cli.serve import Listening, serve  # noqa: PLC0415 - imports the web server
 
-    serve(Settings.load(home), Listening(host, port, certificate, key), supervise=supervise)
+    listening = Listening(host, port, certificate, key, tuple(proxy or ()))
+    serve(Settings.load(home), listening, supervise=supervise)
 
 
 def add_commands(app: typer.Typer) -> None:

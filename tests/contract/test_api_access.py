@@ -1,15 +1,20 @@
 """What the API lets in, how often, and how it refuses."""
 
+import asyncio
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
+import httpx2
 import pytest
+from starlette.concurrency import run_in_threadpool
 from starlette.testclient import TestClient
 
 from sweeps.api.app import create_app
 from sweeps.api.config import ServiceConfig
+from sweeps.api.room import MOST_AT_WORK
 from sweeps.store.tokens import Tokens
-from tests.service_client import ROOMY, Service, problem, served
+from tests.service_client import CURVES, ROOMY, Service, problem, served
 
 _made = iter(range(10_000))
 
@@ -50,6 +55,64 @@ def test_guesses_of_tokens_do_not_reach_the_store(service, monkeypatch):
         problem(api("GET", "/knobs", scope="viewer"), 429, "too-many-requests")  # nobody knows that one yet
         api.seconds.tick(1.0)
         assert api("GET", "/knobs", scope="viewer").status_code == 200
+
+
+async def at_once(api: Service, requests: int, **headers: str) -> list[int]:
+    """The statuses of requests to one route which are all made before one of them is answered."""
+    transport = httpx2.ASGITransport(app=api.client.app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test", headers=headers) as client:
+        answers = await asyncio.gather(*(client.get("/api/v1/knobs") for _ in range(requests)))
+    return sorted(answer.status_code for answer in answers)
+
+
+def test_guesses_at_once_do_not_reach_the_store_either(service, monkeypatch):
+    """Each is counted before the store is asked, and given back to who turns out to be known."""
+    found, find = [], Tokens.find
+    monkeypatch.setattr(Tokens, "find", lambda *args: found.append(args[1]) or find(*args))
+    limits = replace(ROOMY, requests_per_s=10.0, burst=20)
+    with served(service, limits=limits, prefix=f"t{next(_made)}") as api:
+        guess = f"Bearer msk_{'a' * 12}_{'b' * 43}"
+        assert asyncio.run(at_once(api, 30, authorization=guess)) == [401] * 2 + [429] * 28
+        assert len(found) == 2
+        api.seconds.tick(2.0)
+        for scope in ("viewer", "operator", "admin"):
+            assert api("GET", "/knobs", scope=scope).status_code == 200
+
+
+def test_who_waits_for_data_or_mlflow_holds_up_no_other(service, tmp_path):
+    """So many of them are let in, one at a time mirrors; with every thread taken the service is alive."""
+    limits = replace(ROOMY, mirroring_s=0.05)
+    tracking = f"sqlite:///{tmp_path}/mlflow.db"
+    with served(service, limits=limits, prefix=f"t{next(_made)}", tracking_uri=tracking) as api:
+        sweep_id, core = api.submit(), api.client.app.state.core
+        assert core.at_work == 0
+        core.at_work = MOST_AT_WORK
+        for answer in (
+            api("POST", "/plan", json=CURVES),
+            api("POST", "/sweeps", json=CURVES),
+            api("GET", f"/sweeps/{sweep_id}/importance"),
+        ):
+            problem(answer, 503, "too-busy")
+            assert answer.headers["Retry-After"] == "10"
+        assert api("GET", "/sweeps").status_code == 200
+        core.at_work = 0
+        with core.mirroring:
+            problem(api("POST", f"/sweeps/{sweep_id}/mirror"), 503, "too-busy")
+        assert core.at_work == 0
+
+        async def healthz() -> int:
+            gate = threading.Event()
+            busy = [asyncio.create_task(run_in_threadpool(gate.wait)) for _ in range(50)]
+            await asyncio.sleep(0)
+            transport = httpx2.ASGITransport(app=api.client.app)
+            try:
+                async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+                    return (await client.get("/healthz")).status_code
+            finally:
+                gate.set()
+                await asyncio.gather(*busy)
+
+        assert asyncio.run(healthz()) == 200
 
 
 def test_event_streams_are_so_many(service):

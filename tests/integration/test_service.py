@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 import sqlalchemy as sa
 import yaml
@@ -190,6 +191,17 @@ def test_sweeps_are_compared_side_by_side(run, home):
     assert "no sweep 'nobody'" in wrong
     assert f"sweep {first} has no trial 9" in wrong
     assert "got 1 to compare, but needs two or more" in run("compare", first, fails=True).stderr
+
+
+def test_a_client_is_the_address_that_connects(url):
+    """Whoever it says that it asks for: guesses are counted together, unless a proxy is named."""
+    guess = {"Authorization": "Bearer no"}
+    with httpx2.Client(base_url=url, headers=guess) as client:
+        answers = [
+            client.get("/api/v1/knobs", headers={"X-Forwarded-For": f"10.0.0.{n}"}).status_code
+            for n in range(40)
+        ]
+    assert answers.count(429) >= 10
 
 
 def _measured(service: SweepService, lr: float, trials: int) -> str:
