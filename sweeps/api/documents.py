@@ -75,6 +75,7 @@ def sweep_row(
         budget_trials=sweep.budget.trials,
         best=best,
         note=note,
+        objectives=objectives(sweep),
     )
 
 
@@ -84,7 +85,6 @@ def sweep_out(found: Overview) -> models.SweepOut:
     return models.SweepOut(
         **sweep_row(sweep, found.states, note=found.note).model_dump(),
         epoch=sweep.epoch,
-        objectives=objectives(sweep),
         spec=sweep.spec.model_dump(mode="json", by_alias=True, exclude_none=True),
         fingerprint=sweep.fingerprint or None,
         budget=sweep.budget.model_dump(mode="json", by_alias=True, exclude_none=True),

@@ -34,6 +34,13 @@ class Best(BaseModel):
     runs: int
 
 
+class ObjectiveOut(BaseModel):
+    """What is to become best."""
+
+    metric: str
+    goal: Literal["maximize", "minimize"]
+
+
 class SweepRow(BaseModel):
     """A sweep in a list."""
 
@@ -44,6 +51,7 @@ class SweepRow(BaseModel):
         created_at=1795000000.0,
         trials={"total": 7, "ended": 4, "by_state": {"COMPLETED": 4, "RUNNING": 3}},
         budget_trials=20,
+        objectives=[{"metric": "segm/AP", "goal": "maximize"}],
     )
 
     sweep_id: str
@@ -57,6 +65,7 @@ class SweepRow(BaseModel):
     trials: Counts
     budget_trials: int = Field(description="Trials that it may have in all.")
     best: Best | None = Field(None, description="Only where it was asked for.")
+    objectives: list[ObjectiveOut]
 
 
 class DriverOut(BaseModel):
@@ -80,18 +89,10 @@ class RequestOut(BaseModel):
     extension: dict[str, Any] | None = None
 
 
-class ObjectiveOut(BaseModel):
-    """What is to become best."""
-
-    metric: str
-    goal: Literal["maximize", "minimize"]
-
-
 class SweepOut(SweepRow):
     """A sweep. The header `ETag` changes with its state, epoch and budget, not with every measurement."""
 
     epoch: int = Field(description="Drivers that it has had.")
-    objectives: list[ObjectiveOut]
     spec: dict[str, Any]
     fingerprint: str | None = Field(description="Of its data set; null until a driver has read it.")
     budget: dict[str, Any] = Field(description="The spec's, with all that was added.")

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from sweeps.cli.columns import Column, fitted_table
 from sweeps.cli.output import data, minute, print_json, words
+from sweeps.cli.progress_view import measured
+from sweeps.cli.standings import best_document, pareto, ranked, trial_document
 from sweeps.core.errors import UserError
+from sweeps.core.extension import read_extension
+from sweeps.core.finals import Finals
 from sweeps.core.requests import AIMS
 from sweeps.core.spec import spec_from_document
 from sweeps.core.states import SweepState, TrialState
@@ -32,9 +36,10 @@ def list_sweeps(client: "Client", *, as_json: bool) -> None:
 
 def _sweeps_table(rows: list[dict[str, Any]]) -> Any:
     def best(row: Mapping[str, Any]) -> str:
-        if row["best"] is None:
+        found = row["best"]
+        if found is None:
             return "-"
-        return f"trial {row['best']['number']}"
+        return f"{measured(found['metrics'], row['objectives'][0]['metric'])} (trial {found['number']})"
 
     cells = {
         "sweep": [row["sweep_id"] for row in rows],
@@ -58,11 +63,11 @@ def show_sweep(client: "Client", sweep_id: str, *, as_json: bool) -> None:
     document = client.get(f"/sweeps/{sweep_id}")
     path = f"/sweeps/{document['sweep_id']}"
     trials = list(client.pages(f"{path}/trials", "trials", limit=500))
-    if as_json:
-        front = client.get(f"{path}/pareto")["standings"]
-        print_json({**document, "trials": trials, "front": [each["number"] for each in front]})
-        return
     sweep, records = sweep_record(document), [trial_record(trial) for trial in trials]
+    compare_url = client.get(f"{path}/nights")["compare_url"]
+    if as_json:
+        print_json({**document, **_findings(sweep, records), "mlflow": {"compare_url": compare_url}})
+        return
     data.print(leaderboard_table(sweep, records, data.width))
     failures = trouble(records)
     if failures:
@@ -73,6 +78,28 @@ def show_sweep(client: "Client", sweep_id: str, *, as_json: bool) -> None:
         data.print(f"{sweep.state}: {sweep.reason}", markup=False)
     if document.get("note"):
         data.print(f"note: {document['note']}", markup=False)
+    if document["extension"]:
+        data.print(f"extended: {read_extension(document['extension'])}", markup=False)
+    best = _findings(sweep, records)["best"]
+    if best and best["checkpoint"]:
+        data.print(f"best model: {best['checkpoint']}", markup=False)
+    if compare_url:
+        data.print(f"compare: {compare_url}", markup=False, soft_wrap=True)
+
+
+def _findings(sweep: SweepRecord, trials: list[TrialRecord]) -> dict[str, Any]:
+    """Trials, the best of them and the front as `show` has them at home; files are where the service is."""
+
+    def checkpoint(trial: TrialRecord) -> str | None:
+        return trial.checkpoint
+
+    finals, order = Finals(sweep.spec), ranked(sweep, trials)
+    results = finals.results(trials)
+    return {
+        "trials": [trial_document(trial, results.get(trial.number), checkpoint) for trial in trials],
+        "best": best_document(finals, order[0], trials, checkpoint) if order else None,
+        "front": pareto(sweep, trials),
+    }
 
 
 def submit(

@@ -1,8 +1,9 @@
 """`masksweep ls`, `show` and `mirror`: what the store knows."""
 
-from sweeps.cli.document import ranked, sweep_document
+from sweeps.cli.document import sweep_document
 from sweeps.cli.output import data, print_json, words
 from sweeps.cli.progress_view import measured
+from sweeps.cli.standings import ranked
 from sweeps.cli.tables import leaderboard_table, sweeps_table, trouble
 from sweeps.core.finals import Standing
 from sweeps.core.replicates import searched

@@ -8,9 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps.cli.columns import Column, fitted_table
-from sweeps.cli.document import pareto, ranked
 from sweeps.cli.output import minute
 from sweeps.cli.progress_view import duration
+from sweeps.cli.standings import pareto, ranked
 from sweeps.core.finals import Finals
 from sweeps.core.replicates import Result, Spread, label, searched
 from sweeps.core.states import TrialState

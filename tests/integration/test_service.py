@@ -171,9 +171,17 @@ def test_sweeps_are_compared_side_by_side(run, home):
             connection.execute(sa.insert(firings), {**night, **held})
     Mirror(service, settings.tracking_uri, artifact_root=settings.artifact_root).sync(second)
     service.engine.dispose()
-    there = run("compare", first, f"{second}/0", "--json")
-    assert there.stdout == run("compare", first, f"{second}/0", "--json", "--home", str(home)).stdout
-    found = json.loads(there.stdout)
+    here = json.loads(run("show", second, "--json", "--home", str(home)).stdout)
+    there = json.loads(run("show", second, "--json").stdout)
+    for same in ("trials", "best", "front", "budget", "objectives", "state"):
+        assert there[same] == here[same], same
+    assert there["best"]["number"] == 0
+    assert there["mlflow"]["compare_url"] == here["mlflow"]["compare_url"]
+    assert f"compare: {here['mlflow']['compare_url']}" in run("show", second).stdout
+    assert "segm/AP 2 (trial 0)" in run("ls").stdout
+    compared = run("compare", first, f"{second}/0", "--json")
+    assert compared.stdout == run("compare", first, f"{second}/0", "--json", "--home", str(home)).stdout
+    found = json.loads(compared.stdout)
     assert [each["name"] for each in found["compared"]] == [first, f"{second}/0"]
     assert found["spec"] == [{"name": "budget.trials", "values": [20, 40]}]
     assert found["params"] == [{"name": "solver.base_lr", "values": [0.001, 0.002]}]
