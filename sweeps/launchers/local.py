@@ -113,7 +113,8 @@ def driver_environment(settings: Settings) -> dict[str, str]:
         environment["MASKSWEEP_STORE_URL"] = settings.store_url
     if settings.artifact_root is None:
         environment["MLFLOW_TRACKING_URI"] = settings.tracking_uri
-    environment.pop("MASKSWEEP_NOTIFY_URLS", None)  # secrets that drivers and workers have no use for
+    for secret in ("MASKSWEEP_NOTIFY_URLS", "MASKSWEEP_NOTIFY_FILE"):  # drivers have no use for it
+        environment.pop(secret, None)
     return environment
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from sweeps.bootstrap import open_service
 from sweeps.core.states import SweepState
+from sweeps.launchers.local import driver_environment
 from sweeps.settings import Settings
 from sweeps.store.submissions import Rank
 from sweeps.testing import make_spec
@@ -57,6 +58,14 @@ def test_a_sweep_that_fails_in_a_service_is_told_once(tmp_path):
     service.engine.dispose()
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert [path for path in files if SECRET.encode() in path.read_bytes()] == []
+
+
+def test_drivers_are_not_told_of_places(tmp_path, monkeypatch):
+    """Neither the URLs nor where they are: a training may print its environment."""
+    monkeypatch.setenv("MASKSWEEP_NOTIFY_URLS", f"json://127.0.0.1/{SECRET}")
+    monkeypatch.setenv("MASKSWEEP_NOTIFY_FILE", "/run/secrets/notify")
+    told = driver_environment(Settings.load(tmp_path))
+    assert not {name for name in told if "NOTIFY" in name}
 
 
 def test_places_are_tried_and_mistakes_are_told_all_at_once(tmp_path):
