@@ -36,6 +36,8 @@ _BOUND = re.compile(r"\s*(\S.*?)\s*(<=|>=|[<>≤≥]|==?)\s*(\S+)\s*")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 WEIGHT_WORDS = ("none", "zoo", "file")
 _WEIGHT_SCHEMES = ("http://", "https://", "detectron2://")
+_PLAIN = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
+_HUB = re.compile(rf"detectron2://{_PLAIN}(/{_PLAIN})*")
 
 
 def problem(text: str, hint: str | None = None) -> PydanticCustomError:
@@ -322,4 +324,15 @@ def weights_value(raw: object, info: ValidationInfo) -> str:
         return path_value(text, info)
     if scheme[0].lower() not in _WEIGHT_SCHEMES:
         raise problem(f"{scheme[0]} is not one of {', '.join(_WEIGHT_SCHEMES)}")
+    if scheme[0].lower() == "detectron2://" and not is_of_hub(text):
+        wanted = "detectron2:// and names of letters, digits, `.`, `_` and `-` with a / between them"
+        raise problem(f"got {text}, but needs {wanted}", "as detectron2://ImageNetPretrained/MSRA/R-50.pkl")
     return text
+
+
+def is_of_hub(weights: str) -> bool:
+    """Whether weights are an address in Detectron2's own hub.
+
+    Its library keeps them under the names in the address: one with `..` would be any file of the machine.
+    """
+    return _HUB.fullmatch(weights) is not None

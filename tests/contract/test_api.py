@@ -129,6 +129,7 @@ def test_nothing_that_a_spec_leads_to_lies_elsewhere(service, tmp_path: Path):
     (secret / "parent.yaml").write_text("VERSION: 2\n")
     (root / "weights.yaml").write_text(f"MODEL: {{WEIGHTS: {secret}/model.pth}}\n")
     (root / "fetched.yaml").write_text("MODEL: {WEIGHTS: ftp://169.254.169.254/latest}\n")
+    (root / "hub.yaml").write_text("MODEL: {WEIGHTS: detectron2://../../secret/model.pkl}\n")
     (root / "bases.yaml").write_text("_BASE_: [http://169.254.169.254/a.yaml, between.yaml]\n")
     (root / "between.yaml").write_text("_BASE_: ../secret/parent.yaml\n")
     (root / "executed.yaml").write_text(f"A: !!python/object/apply:os.mkdir [{tmp_path / 'executed'}]\n")
@@ -137,7 +138,7 @@ def test_nothing_that_a_spec_leads_to_lies_elsewhere(service, tmp_path: Path):
     spec = {"version": 1, "name": "escape", "dataset": data}
     found: dict[str, list[str]] = {}
     with served(service, roots=(root,), prefix=f"t{next(_made)}") as api:
-        for name in ("weights", "fetched", "bases", "executed"):
+        for name in ("weights", "fetched", "hub", "bases", "executed"):
             answer = api("POST", "/sweeps", json={**spec, "base": {"file": f"{name}.yaml"}})
             issues = problem(answer, 422, "spec-invalid")["issues"]
             assert [issue["path"] for issue in issues[:2]] == ["dataset.train.images", "dataset.val.images"]
@@ -148,6 +149,10 @@ def test_nothing_that_a_spec_leads_to_lies_elsewhere(service, tmp_path: Path):
         "weights": [f"base.weights: MODEL.WEIGHTS of {root}/weights.yaml: got {secret}/model.pth, {allowed}"],
         "fetched": [
             f"base.weights: MODEL.WEIGHTS of {root}/fetched.yaml: got ftp://169.254.169.254/latest, "
+            "but the service fetches no weights by URL"
+        ],
+        "hub": [
+            f"base.weights: MODEL.WEIGHTS of {root}/hub.yaml: got detectron2://../../secret/model.pkl, "
             "but the service fetches no weights by URL"
         ],
         "bases": [
