@@ -260,13 +260,17 @@ class SweepControl:
     ) -> Reply:
         if kind is RequestKind.PAUSE and sweep.state in (SweepState.RUNNING, SweepState.PAUSED):
             submissions.hold(connection, sweep.sweep_id, by)
-        if sweep.state is AIMS[kind]:
+        so = sweep.state is AIMS[kind]
+        coming = so and kind is RequestKind.PAUSE and submissions.is_under_way(connection, sweep.sweep_id)
+        if so and not coming:
             return Reply(Answer.ALREADY, sweep, None)
         self._check(connection, sweep, kind)
         request = open_request(connection, sweep.sweep_id, kind)
         if request is None:
             why = reason or f"{AIMS[kind].value.lower()} by {by}"
             request = write_down(connection, sweep, kind, why, by=by, now=now)
+        if coming:  # a driver has been started, and will claim it: then it finds the request
+            return Reply(Answer.ASKED, sweep, request)
         return self._pursued(connection, sweep, request, now)
 
     def _resume(self, connection: Connection, sweep: SweepRecord, by: str, now: float) -> Reply:
@@ -281,6 +285,11 @@ class SweepControl:
                 submissions.submit(connection, sweep.sweep_id, by=by, now=now)
                 submissions.resume(connection, sweep.sweep_id, by=by, now=now)
                 return Reply(Answer.ASKED, found, None)
+            case SweepState.RUNNING if submissions.is_held_by_person(connection, sweep.sweep_id):
+                # That one's pause was not carried out yet; if its driver has seen it, another one follows.
+                close(connection, sweep.sweep_id, RequestKind.PAUSE, RequestState.VOID, now)
+                submissions.resume(connection, sweep.sweep_id, by=by, now=now)
+                return Reply(Answer.DONE, sweep, None)
             case SweepState.PENDING | SweepState.RUNNING:
                 return Reply(Answer.ALREADY, sweep, None)
             case SweepState.STOPPING:

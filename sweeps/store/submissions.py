@@ -148,6 +148,19 @@ def hold(connection: Connection, sweep_id: str, by: str) -> None:
         connection.execute(held.values(held_by=by))
 
 
+def is_held_by_person(connection: Connection, sweep_id: str) -> bool:
+    """Whether somebody paused a sweep, or asked for it; a schedule's night is nobody."""
+    found = find(connection, sweep_id)
+    return found is not None and found.held_by is not None and not found.held_by.startswith(SCHEDULER)
+
+
+def is_under_way(connection: Connection, sweep_id: str) -> bool:
+    """Whether a driver was started for a sweep, which may be about to claim it."""
+    begun = [LaunchState.STARTING.value, LaunchState.RUNNING.value]
+    query = sa.select(launches.c.number).where(launches.c.sweep_id == sweep_id, launches.c.state.in_(begun))
+    return connection.execute(query).first() is not None
+
+
 def resume(connection: Connection, sweep_id: str, *, by: str, now: float) -> Submission:
     """A person wants a sweep to go on: the service drives it again, at once if it waited after a death.
 
@@ -161,7 +174,10 @@ def resume(connection: Connection, sweep_id: str, *, by: str, now: float) -> Sub
         hint = "whoever runs it goes on with it: masksweep resume"
         raise UserError(f"sweep {sweep.sweep_id} was not submitted to the service", hint)
     mine = submissions.c.sweep_id == found.sweep_id
-    connection.execute(sa.update(submissions).where(mine).values(held_by=None, share_from=None))
+    freed: dict[str, Any] = {"held_by": None}
+    if found.held_by is not None:  # else it gave way to others, whose turn it is: it keeps its account
+        freed["share_from"] = None
+    connection.execute(sa.update(submissions).where(mine).values(freed))
     waiting = sa.update(launches).where(
         launches.c.sweep_id == found.sweep_id, launches.c.state == LaunchState.WAITING.value
     )

@@ -61,7 +61,7 @@ class Watched:
         held_by: Who paused it, or None.
         share_from: GPU-seconds a weight that count as used from its joining the pool; None: not yet.
         note: What a person should know, or None.
-        open_request: Of the oldest pause or cancellation that waits: id, kind, time; or None.
+        open_request: Of the cancellation that waits, else of the pause: id, kind, time; or None.
         left: Whether a pause was carried out since the launch.
     """
 
@@ -84,13 +84,15 @@ class Watched:
 
 _TERMINAL = [state.value for state in SweepState if state.terminal]
 _ASKED = [RequestKind.PAUSE.value, RequestKind.CANCEL.value]
-_first_open = (
-    sa.select(sa.func.min(requests.c.request_id))
+_first_open = (  # a cancellation overtakes a pause
+    sa.select(requests.c.request_id)
     .where(
         requests.c.sweep_id == submissions.c.sweep_id,
         requests.c.state == RequestState.OPEN.value,
         requests.c.kind.in_(_ASKED),
     )
+    .order_by(requests.c.kind != RequestKind.CANCEL.value, requests.c.request_id)
+    .limit(1)
     .scalar_subquery()
 )
 _left = (

@@ -98,6 +98,73 @@ def test_who_pauses_holds_and_who_resumes_lets_go(service, engine, sweep_id):
         assert resume(connection, sweep_id, by="ann", now=6.0).held_by is None
 
 
+def watched(book, sweep_id):
+    (found,) = (one for one in book.watched() if one.launch.sweep_id == sweep_id)
+    return found
+
+
+def test_a_pause_reaches_the_driver_that_is_about_to_claim(service, engine, book, sweep_id):
+    """Its process was started, and reads its data: the sweep that it will claim is not PAUSED for long."""
+    control = SweepControl(engine, is_dead=lambda _: False)
+    service.finish(service.claim(sweep_id, 3.0), SweepState.PAUSED, "interrupted", 4.0)
+    assert book.write_down(book.launch(sweep_id), 11.0)
+    reply = control.ask(sweep_id, RequestKind.PAUSE, by="bob@lab", now=12.0)
+    assert (reply.answer, reply.sweep.state) == (Answer.ASKED, SweepState.PAUSED)
+    claim = service.claim(sweep_id, 13.0)
+    (request,) = service.open_requests(sweep_id)
+    assert (request.kind, request.by) == (RequestKind.PAUSE, "bob@lab")
+    service.finish(claim, SweepState.PAUSED, request.reason, 14.0)
+    assert service.open_requests(sweep_id) == []
+    assert submission(engine, sweep_id).held_by == "bob@lab"
+
+
+def test_a_pause_is_carried_out_where_that_driver_dies(service, engine, book, sweep_id):
+    """Before it claims: the request is answered, and the sweep is PAUSED, once."""
+    control = SweepControl(engine, is_dead=lambda _: False)
+    service.finish(service.claim(sweep_id, 3.0), SweepState.PAUSED, "interrupted", 4.0)
+    assert book.write_down(book.launch(sweep_id), 11.0)
+    reply = control.ask(sweep_id, RequestKind.PAUSE, by="bob@lab", now=12.0)
+    assert control.look(reply.request, 13.0).answer is Answer.DONE
+    assert (service.sweep(sweep_id).state, service.open_requests(sweep_id)) == (SweepState.PAUSED, [])
+
+
+def test_a_resumption_takes_back_a_pause_that_waits(service, engine, sweep_id):
+    """And what it held is let go, so that another driver follows one that has seen the pause."""
+    control = SweepControl(engine, stale_after_s=1e9, is_dead=lambda _: False)
+    claim = service.claim(sweep_id, 3.0)
+    assert control.ask(sweep_id, RequestKind.PAUSE, by="bob@lab", now=4.0).answer is Answer.ASKED
+    reply = control.resume(sweep_id, by="ann@lab", now=5.0)
+    assert (reply.answer, reply.sweep.state) == (Answer.DONE, SweepState.RUNNING)
+    assert service.open_requests(sweep_id) == []
+    assert submission(engine, sweep_id).held_by is None
+    service.finish(claim, SweepState.PAUSED, "paused by bob@lab", 6.0)
+    assert submission(engine, sweep_id).held_by is None
+    assert control.resume(sweep_id, by="ann@lab", now=7.0).answer is Answer.ASKED
+
+
+def test_a_cancellation_is_seen_before_a_pause_that_waits(service, engine, book, sweep_id):
+    """Its driver is stopped if it does not carry it out, whatever was asked first."""
+    control = SweepControl(engine, stale_after_s=1e9, is_dead=lambda _: False)
+    service.claim(sweep_id, 3.0)
+    control.ask(sweep_id, RequestKind.PAUSE, by="bob@lab", now=4.0)
+    assert watched(book, sweep_id).open_request[1:] == (RequestKind.PAUSE, 4.0)
+    control.ask(sweep_id, RequestKind.CANCEL, by="ann@lab", now=5.0)
+    assert watched(book, sweep_id).open_request[1:] == (RequestKind.CANCEL, 5.0)
+
+
+def test_who_gave_way_keeps_its_account_when_it_is_resumed(service, engine, book, sweep_id):
+    """Else who resumes it after each of the supervisor's pauses would get the pool."""
+    control = SweepControl(engine, is_dead=lambda _: True)
+    service.claim(sweep_id, 3.0)
+    book.put(sweep_id, share_from=7.5)
+    control.ask(sweep_id, RequestKind.PAUSE, by=f"{SUPERVISOR}@lab", now=4.0)
+    control.resume(sweep_id, by="ann@lab", now=5.0)
+    assert watched(book, sweep_id).share_from == 7.5
+    control.ask(sweep_id, RequestKind.PAUSE, by="bob@lab", now=6.0)
+    control.resume(sweep_id, by="ann@lab", now=7.0)
+    assert watched(book, sweep_id).share_from is None
+
+
 def test_a_refused_pause_holds_nothing(engine, sweep_id):
     """What has not started cannot be paused."""
     with pytest.raises(WrongState):
