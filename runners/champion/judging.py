@@ -13,7 +13,7 @@ from runners.champion import files
 from runners.champion.contest import Contest, Refusal
 from runners.champion.facts import categories_of, category_ids_of, settings_of
 from runners.champion.files import Entrant, RunFiles
-from runners.checkpoints import CheckpointInvalid
+from runners.checkpoints import CheckpointInvalid, check
 from runners.evaluation.paired import Difference
 from sweeps.core.candidate import Candidate, candidate_of
 from sweeps.core.champion import (
@@ -164,10 +164,17 @@ def _held_against(bench: Bench, case: _Case) -> Comparison | tuple[Decision, str
         return Decision.FAILED, problem
     if not synthetic and (gone := files.missing(case.entrant)):
         return Decision.FAILED, f"trial {best.number} has no checkpoint any more: no such file: {gone[0]}"
+    if not synthetic:
+        try:
+            for run in case.entrant.runs:  # torch reads changed weights without a word
+                check(Path(run.directory))
+        except CheckpointInvalid as error:
+            return Decision.FAILED, f"trial {best.number} is no whole model: {error}"
     if reigning is None:
         return Decision.FIRST, f"{metric} {best.value:.4g}: there was no champion"
     found: Difference | Refusal
     try:
+        check(Path(reigning.directory))
         champion = files.read(Path(reigning.directory))
         known, today = champion.categories or (), categories_of(sweep.spec)
         if known == today:

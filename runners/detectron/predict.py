@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ from sweeps.launchers.runner import Predicted, PredictedImage
 
 PREDICTIONS = "predictions.json"
 
+_BROKEN = (CheckpointInvalid, OSError, ValueError, TypeError, RuntimeError, pickle.UnpicklingError)
+"""What comes of files that are damaged, or of another version's."""
+
 
 def predict(champion: Path, images: Sequence[Path], out: Path) -> Predicted:
     """See `Runner.predict`."""
@@ -37,7 +41,7 @@ def predict(champion: Path, images: Sequence[Path], out: Path) -> Predicted:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         limit_threads()
         cfg, model = load_kept(champion / "config.yaml", champion / "model.pth", device)
-    except (CheckpointInvalid, OSError, ValueError, TypeError) as error:
+    except _BROKEN as error:
         raise UserError(f"the champion in {champion} cannot be loaded: {error}") from error
     mapper, records = TestMapper(cfg), _records(images, cfg.INPUT.FORMAT)
     overlays = _overlays(images, out)

@@ -115,9 +115,12 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
     refused = cast(HTTPException, error)
-    allowed = (refused.headers or {}).get("Allow")
-    document = http_problem(refused.status_code, str(refused.detail), request.url.path, allowed)
-    return _answer(document, refused.headers)
+    headers = dict(refused.headers or {})
+    known = request.app.openapi()["paths"].get(getattr(request.scope.get("route"), "path_format", ""))
+    if "Allow" in headers and known:  # the framework knows the methods of one route, and a path may have two
+        headers["Allow"] = ", ".join(sorted(method.upper() for method in known))
+    document = http_problem(refused.status_code, str(refused.detail), request.url.path, headers.get("Allow"))
+    return _answer(document, headers)
 
 
 def _answer(document: Problem, headers: Any = None) -> Response:

@@ -129,11 +129,23 @@ def problem(
         type=f"urn:masksweep:problem:{kind.slug}",
         title=kind.title,
         status=kind.status,
-        detail=detail,
-        instance=instance,
-        hint=hint,
-        issues=list(issues),
+        detail=_text(detail),
+        instance=_text(instance),
+        hint=None if hint is None else _text(hint),
+        issues=[
+            Issue(
+                path=_text(each.path),
+                problem=_text(each.problem),
+                hint=None if each.hint is None else _text(each.hint),
+            )
+            for each in issues
+        ],
     )
+
+
+def _text(text: str) -> str:
+    """What of a text is Unicode: JSON and file names may have halves of characters."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def http_problem(status: int, detail: str, instance: str, allowed: str | None = None) -> Problem:

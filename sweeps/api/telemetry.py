@@ -126,6 +126,10 @@ class _Stored:
         self.collect = collect
 
 
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""That are told apart: a client may make up any number of others."""
+
+
 class Timed:
     """An ASGI application that measures another one, by route and not by path."""
 
@@ -147,7 +151,8 @@ class Timed:
                     self._telemetry.refused.labels(status).inc()
                 else:
                     took = self._monotonic() - began
-                    self._telemetry.latency.labels(scope["method"], route.path, status).observe(took)
+                    method = scope["method"] if scope["method"] in METHODS else "other"
+                    self._telemetry.latency.labels(method, route.path, status).observe(took)
             await send(message)
 
         await self._app(scope, receive, send_timed)

@@ -167,6 +167,37 @@ def test_nothing_that_a_spec_leads_to_lies_elsewhere(service, tmp_path: Path):
     assert not (tmp_path / "executed").exists()
 
 
+def test_halves_of_characters_are_told_and_fail_nothing(service, tmp_path: Path):
+    """As a key that is there twice, in a spec and in a body, and as a file's name in a data set."""
+    twice = b'{"\\ud800": 1, "\\ud800": 2}'
+    root = tmp_path / "data"
+    write_dataset(root, train=2, val=1, size=64, seed=0)
+    document = json.loads((root / "val.json").read_text())
+    document["images"][0]["file_name"] = "\ud800.png"
+    (root / "val.json").write_text(json.dumps(document))
+    split = {"annotations": "train.json", "images": "images"}
+    data = {"train": split, "val": {**split, "annotations": "val.json"}}
+    spec = {"version": 1, "name": "halves", "dataset": data, "base": {"preset": "mask_rcnn_tiny"}}
+    with served(service, roots=(root,), prefix=f"t{next(_made)}") as api:
+        sweep_id = api.submit()
+        headers = {"Content-Type": "application/json"}
+        for path in ("/plan", f"/sweeps/{sweep_id}/extend"):
+            answer = api("POST", path, content=twice, headers=headers)
+            assert answer.status_code == 422
+            assert "\\ud800" in answer.json()["issues"][0]["path"]
+        answer = api("POST", "/plan", json=spec)
+        assert "\\ud800.png" in str(problem(answer, 422, "spec-invalid")["issues"])
+
+
+def test_no_method_makes_numbers_of_its_own(api):
+    """Else whoever makes up methods would fill the memory."""
+    assert api("MADEUP", "/healthz", scope=None).status_code == 405
+    proof = {"Authorization": f"Bearer {api.tokens['viewer']}"}
+    told = api.client.get("/metrics", headers=proof).text
+    assert "MADEUP" not in told
+    assert 'method="other"' in told
+
+
 def test_lists_go_on_where_they_were(api):
     """Pages hold each sweep once, newest first, also when others are made between two pages."""
     ids = []

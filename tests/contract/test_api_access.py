@@ -142,6 +142,9 @@ def test_refusals_of_parameters_and_bodies_say_what_was_got_and_what_to_do(api):
     assert found["days"] == ("got -1: input should be greater than 0", "Until it expires; null: never")
     assert "openapi.json" in problem(api("GET", "/nothing"), 404, "http")["hint"]
     assert problem(api("DELETE", "/knobs"), 405, "http")["hint"] == "allowed here: GET"
+    refused = api("PUT", "/sweeps")
+    assert problem(refused, 405, "http")["hint"] == "allowed here: GET, POST"
+    assert refused.headers["Allow"] == "GET, POST"
 
 
 def test_a_service_with_a_certificate_tells_browsers_to_keep_to_it(service):

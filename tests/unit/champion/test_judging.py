@@ -8,6 +8,7 @@ import pytest
 from runners.champion import files
 from runners.champion.contest import hold
 from runners.champion.judging import judge
+from runners.checkpoints import write_checkpoint
 from sweeps.core.champion import Decision
 from sweeps.core.replicates import replicate_number
 from sweeps.core.requests import RequestKind
@@ -194,6 +195,41 @@ def test_what_cannot_be_compared_leaves_the_champion(world):
     assert "trial 0 cannot be compared with champion v1: " in verdict.reason
     assert "champion.json" in verdict.reason
     assert world.champions.champion(SCHEDULE) == champion
+
+
+def test_a_champion_whose_files_were_changed_is_not_compared(world):
+    """It would be held against what it is not, and lose its place to the very same model."""
+    bad, good = world.rates()
+    world.judge(world.night(good))
+    champion = world.champions.champion(SCHEDULE)
+    path = Path(champion.directory) / "champion.json"
+    document = json.loads(path.read_text())
+    document["runs"][0]["params"]["solver.base_lr"] = bad
+    path.write_text(json.dumps(document))
+    verdict = world.judge(world.night(good))
+    assert verdict.decision is Decision.FAILED
+    assert verdict.reason.endswith("champion.json is damaged")
+    assert world.champions.champion(SCHEDULE) == champion
+
+
+@pytest.mark.parametrize("damaged", ["model.pth", "config.yaml"])
+def test_a_damaged_model_becomes_no_champion(world, tmp_path, damaged):
+    """Not the first one either: no later night could be held against it."""
+
+    def write(directory):
+        for name in files.MODEL:
+            (directory / name).write_bytes(b"as it was written")
+
+    checkpoint = write_checkpoint(tmp_path / "trial", "e1a1i0000300", write)
+    (checkpoint / damaged).write_bytes(b"as it is not there")
+    claim = world.night(spec=make_spec())
+    world.service.add_trial(claim, Suggestion(0, {}, 1), {}, world.clock.tick())
+    report = make_report(0, 1, 300, metrics={"segm/AP": 50.0}, checkpoint=str(checkpoint))
+    world.service.record(claim, report, outcome=COMPLETED, sampler_attrs=None, now=world.clock.tick())
+    verdict = world.judge(claim)
+    assert verdict.decision is Decision.FAILED
+    assert f"trial 0 is no whole model: {checkpoint}: {damaged} is damaged" in verdict.reason
+    assert world.champions.champion(SCHEDULE) is None
 
 
 def test_a_real_model_is_judged_by_what_can_be_drawn_again(world):
