@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from sweeps.core.errors import StoreUnavailable
 from sweeps.core.finals import Finals
 from sweeps.core.notices import Notice
 from sweeps.core.replicates import searched
@@ -52,6 +53,7 @@ class Finder:
         self._since: float | None = None  # when the place that goes back furthest begins
         self._looked_at = self._thorough_at = float("-inf")
         self._up_s = 0.0
+        self._passed_over = set[str]()
         self._prunes = False  # whether there was more to delete than one look may
 
     def look(self, now: float) -> int:
@@ -115,7 +117,20 @@ class Finder:
         ):
             builders[notice.subject] = partial(_itself, notice)
         unknown = self._outbox.unknown(builders)
-        return [build() for subject, build in builders.items() if subject in unknown]
+        made = (self._built(subject, build) for subject, build in builders.items() if subject in unknown)
+        return [notice for notice in made if notice is not None]
+
+    def _built(self, subject: str, build: Callable[[], Notice]) -> Notice | None:
+        """None where what it tells of cannot be read now; the others are told of."""
+        try:
+            return build()
+        except StoreUnavailable:
+            raise
+        except Exception:
+            if subject not in self._passed_over:
+                self._passed_over.add(subject)
+                _log.exception("nobody is told of %s", subject)
+            return None
 
     def _champion_changed(self, champion: NewChampion) -> Notice:
         return kinds.champion_changed(champion, self._link(champion.sweep_id))

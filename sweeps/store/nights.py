@@ -20,7 +20,7 @@ from sweeps.store.creating import create_sweep
 from sweeps.store.engine import reading, writing
 from sweeps.store.find import find_sweep, held_gpu_s, lock_sweep
 from sweeps.store.firings import FiringRecord, find_firing, firing_record, move
-from sweeps.store.readable import readable_rule
+from sweeps.store.readable import readable_rule, readable_sweep
 from sweeps.store.schedules import ScheduleRecord, hold_schedule, lock_schedule
 from sweeps.store.submissions import SCHEDULER
 from sweeps.store.tables import launches, submissions, sweeps
@@ -336,9 +336,11 @@ def _night(connection: Connection, row: Any, rule: Rule) -> Night:
     firing = firing_record(row)
     used_s = 0.0
     if rule.gpu_hours is not None:
-        sweep = find_sweep(connection, row["sweep_id"])
-        held_s = held_gpu_s(connection, sweep.sweep_id, _gpus(sweep))
-        used_s = held_s - (firing.gpu_s_before or 0.0)
+        mine = sa.select(sweeps).where(sweeps.c.sweep_id == row["sweep_id"])
+        sweep = readable_sweep(connection.execute(mine).mappings().one())
+        if sweep is not None:  # else its window ends it all the same
+            held_s = held_gpu_s(connection, sweep.sweep_id, _gpus(sweep))
+            used_s = held_s - (firing.gpu_s_before or 0.0)
     launched = row["launch_state"] in (LaunchState.STARTING.value, LaunchState.RUNNING.value)
     return Night(
         firing=firing,

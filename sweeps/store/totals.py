@@ -9,10 +9,10 @@ from sqlalchemy.engine import Connection, Engine
 from sweeps.core.notices import DeliveryState
 from sweeps.core.states import SweepState, TrialState
 from sweeps.records import SweepRecord
-from sweeps.store import rows
 from sweeps.store.engine import reading
 from sweeps.store.find import held_gpu_s
 from sweeps.store.outbox import count_deliveries
+from sweeps.store.readable import readable_sweep
 from sweeps.store.tables import events, mirrored, sweeps, trial_values, trials
 
 SHOWN_S = 24 * 3600.0
@@ -61,7 +61,8 @@ def totals(engine: Engine, now: float) -> Totals:
             .order_by(sweeps.c.created_at.desc())
             .limit(MOST_SHOWN)
         )
-        shown = [rows.sweep_record(row) for row in connection.execute(recent).mappings()]
+        found = (readable_sweep(row) for row in connection.execute(recent).mappings())
+        shown = [sweep for sweep in found if sweep is not None]
         return Totals(
             {SweepState(state): count for state, count in connection.execute(by_state)},
             {TrialState(state): count for state, count in connection.execute(of_trials)},

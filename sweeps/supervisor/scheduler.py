@@ -65,6 +65,7 @@ class Scheduler:
         self._nights = Nights(service.engine, self._by)
         self._champions = Champions(service.engine)
         self._control = SweepControl(service.engine, is_dead=is_dead)
+        self._passed_over = set[tuple[str, float, str]]()
 
     def run(self, stop: threading.Event, every_s: float = EVERY_S) -> None:
         """Ticks again and again until told to stop; at once where the last tick has left something."""
@@ -123,6 +124,17 @@ class Scheduler:
                 self._nights.let_go(night, now)  # it was paused for the night before, which overran
         except (WrongState, StaleEpoch) as error:
             _log.info("schedule %s: %s", night.firing.schedule, error)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # of one sweep's data, such as its spec: the others go on
+            self._pass_over(night, error)
+
+    def _pass_over(self, night: Night, error: Exception) -> None:
+        """Says so once, and not at each tick."""
+        said = (night.firing.schedule, night.firing.fire_at, f"{type(error).__name__}: {error}")
+        if said not in self._passed_over:
+            self._passed_over.add(said)
+            _log.exception("the night of schedule %s is passed over", night.firing.schedule)
 
     def _pause(self, night: Night, reason: str, now: float) -> None:
         """Its sweep is asked to pause; once it does, and is held there, the night is CLOSED."""

@@ -1,15 +1,26 @@
 """What is replaced, asked for again or left behind around a night, on SQLite and on a real PostgreSQL."""
 
+import json
+
+import sqlalchemy as sa
+
 from sweeps.core.champion import Decision
+from sweeps.core.notices import NoticeKind
 from sweeps.core.requests import RequestKind
 from sweeps.core.states import SweepState
 from sweeps.core.trial import Suggestion
+from sweeps.notify.finder import VERDICT_S, Finder
+from sweeps.notify.places import Place
 from sweeps.schedules.backfill import backfilled
 from sweeps.schedules.nights import FiringState
 from sweeps.schedules.rule import read_rule
 from sweeps.store.champions import Champions
+from sweeps.store.engine import writing
+from sweeps.store.outbox import Outbox, last_deliveries
+from sweeps.store.tables import sweeps
+from sweeps.store.totals import totals
 from sweeps.testing import COMPLETED, make_report
-from tests.contract.nights import World
+from tests.contract.nights import World, curves_spec
 
 
 def trained_in_full(world: World, local: str, **rule) -> str:
@@ -121,3 +132,47 @@ def test_what_was_not_trained_in_full_needs_no_verdict(world):
     world.tick("2026-01-08 07:01")
     assert world.night("2026-01-07 22:00").state is FiringState.CLOSED
     assert verdicts(world) == []
+
+
+def spoil(world: World, sweep_id: str) -> str:
+    """Writes the sweep's spec as a newer version would; returns what it was."""
+    with writing(world.engine) as connection:
+        mine = sweeps.c.sweep_id == sweep_id
+        spec = json.loads(connection.execute(sa.select(sweeps.c.spec).where(mine)).scalar_one())
+        changed = json.dumps({**spec, "from_a_newer_version": 1})
+        connection.execute(sa.update(sweeps).where(mine).values(spec=changed))
+    return json.dumps(spec)
+
+
+def test_a_sweep_that_cannot_be_read_holds_up_no_other_schedule(world, caplog):
+    """Others fire, are told of and counted; the log has the reason, once."""
+    place = Place("json-x", "json://x", frozenset(NoticeKind))
+    finder = Finder(world.service, Outbox(world.engine, "one"), [place], lambda _: None)
+    other = f"other-{world.name}"
+    world.add(window="9h", gpu_hours=1.0)
+    world.schedules.add(other, curves_spec(), read_rule({"cron": "0 8 * * *"}), by="ann", now=world.clock())
+    finder.look(world.clock())
+    world.tick("2026-01-07 22:00")
+    spoiled = world.night("2026-01-07 22:00").sweep_id
+    world.drive(spoiled)
+    spec = spoil(world, spoiled)
+    world.claims.clear()
+    for local in ("2026-01-07 22:30", "2026-01-08 07:00", "2026-01-08 07:01", "2026-01-08 08:00"):
+        world.tick(local)
+    (fired,) = world.firings.of(other)
+    assert fired.state is FiringState.RUNNING
+    world.drive(fired.sweep_id)
+    world.finish(fired.sweep_id)
+    world.tick("2026-01-08 08:10")
+    world.clock.tick(VERDICT_S + 1.0)
+    finder.look(world.clock())
+    titles = [each.title for each in last_deliveries(world.engine, 50) if each.place == place.place_id]
+    assert any(other in title for title in titles)
+    shown = {each.sweep.sweep_id for each in totals(world.engine, world.clock()).shown}
+    assert fired.sweep_id in shown
+    assert spoiled not in shown
+    passed = [each for each in caplog.records if f"schedule {world.name} is passed over" in each.getMessage()]
+    assert len(passed) == 1
+    with writing(world.engine) as connection:  # other tests of this store read all sweeps
+        connection.execute(sa.update(sweeps).where(sweeps.c.sweep_id == spoiled).values(spec=spec))
+    world.schedules.remove(other, by="ann", now=world.clock())
