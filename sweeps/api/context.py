@@ -22,6 +22,7 @@ from sweeps.records import SweepRecord, Token
 from sweeps.service import SweepService
 from sweeps.store.answers import Answered, Answers
 from sweeps.store.control import Check, SweepControl
+from sweeps.store.gaps import Gaps
 from sweeps.store.listing import Listing
 from sweeps.store.tokens import Tokens
 
@@ -38,6 +39,7 @@ class Core:
         self.service, self.config = service, config
         self.listing = Listing(service.engine)
         self.tokens = Tokens(service.engine)
+        self.gaps = Gaps(self.listing, config.clock, config.monotonic)
         self.feed = Feed(self.listing, self.tokens.revoked, config)
         self.control = SweepControl(service.engine)
         self.answers = Answers(service.engine)

@@ -14,14 +14,13 @@ from sweeps.api.documents import event_out
 from sweeps.api.problems import TOO_BUSY, TOO_MANY, Refused
 from sweeps.core.errors import StoreUnavailable
 from sweeps.records import EventRecord, Token
+from sweeps.store.gaps import GAP_S
 from sweeps.store.listing import Listing
 
 _log = logging.getLogger("masksweep.api")
 
 _AT_ONCE = 500
 _MOST_WAITING = 10_000
-_GAP_S = 5.0
-"""Ids are given out before their transactions end: for so long a missing one may still appear."""
 
 
 @dataclass(eq=False)
@@ -194,7 +193,7 @@ class Feed:
         for event in page.items:  # before any is handed out: several gaps are waited for at once
             self._noticed.setdefault(event.event_id, now)
         for event in page.items:
-            if event.event_id != self._seen + 1 and now - self._noticed[event.event_id] < _GAP_S:
+            if event.event_id != self._seen + 1 and now - self._noticed[event.event_id] < GAP_S:
                 return False
             self._seen = event.event_id
             del self._noticed[event.event_id]

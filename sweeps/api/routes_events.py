@@ -77,7 +77,8 @@ async def stream_sweep_events(
 
 
 def _page(core: Core, sweep_id: str | None, after: int, by: str | None, limit: int) -> models.EventsPage:
-    page = core.listing.events(limit=limit, after=after, sweep_id=sweep_id, by=by)
+    until = core.gaps.complete()  # who goes on behind this page has missed nothing
+    page = core.listing.events(limit=limit, after=after, until=until, sweep_id=sweep_id, by=by)
     events = [documents.event_out(event) for event in page.items]
     return models.EventsPage(events=events, next=page.after[0] if page.after else None)
 

@@ -62,9 +62,10 @@ def print_events(sweep_id: str | None, home: Path | None, *, after: int, follow:
         raise UserError("only a service can be followed", "masksweep --server URL events --follow")
     core = Core(open_service(Settings.load(home)), ServiceConfig())
     full = None if sweep_id is None else core.service.sweep(sweep_id).sweep_id
+    until = core.gaps.complete()
     last: int | None = after
     while last is not None:
-        page = core.listing.events(limit=1000, after=last, sweep_id=full)
+        page = core.listing.events(limit=1000, after=last, until=until, sweep_id=full)
         for event in page.items:
             print_event(event_out(event).model_dump(mode="json"), as_json=as_json)
         last = page.after[0] if page.after else None

@@ -146,11 +146,27 @@ class Listing:
         return _page(found, limit, lambda each: (each.number, each.iteration))
 
     def events(
-        self, *, limit: int, after: int = 0, sweep_id: str | None = None, by: str | None = None
+        self,
+        *,
+        limit: int,
+        after: int = 0,
+        until: int | None = None,
+        sweep_id: str | None = None,
+        by: str | None = None,
     ) -> Page[EventRecord]:
-        """What happened behind the event `after`, in order; the place is (event_id,)."""
+        """What happened behind the event `after`, in order; the place is (event_id,).
+
+        Args:
+            limit: At most so many.
+            after: Behind the event with this id.
+            until: Up to the event with this id, as `Gaps.complete` says, or None: all that is there now.
+            sweep_id: The full id of a sweep, or None for all.
+            by: What that one did.
+        """
         t = events
         query = sa.select(t).where(t.c.event_id > after).order_by(t.c.event_id).limit(limit + 1)
+        if until is not None:
+            query = query.where(t.c.event_id <= until)
         if sweep_id is not None:
             query = query.where(t.c.sweep_id == sweep_id)
         if by is not None:
@@ -158,6 +174,13 @@ class Listing:
         with reading(self._engine) as connection:
             found = [rows.event_record(row) for row in connection.execute(query).mappings()]
         return _page(found, limit, lambda event: (event.event_id,))
+
+    def event_times(self, *, after: int, limit: int) -> list[tuple[int, float]]:
+        """The ids of the events behind one, in order, and when they happened."""
+        t = events
+        query = sa.select(t.c.event_id, t.c.at).where(t.c.event_id > after).order_by(t.c.event_id)
+        with reading(self._engine) as connection:
+            return [(event_id, at) for event_id, at in connection.execute(query.limit(limit))]
 
     def last_event(self) -> int:
         """The id of the newest event; 0 before the first."""

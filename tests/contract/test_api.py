@@ -10,7 +10,10 @@ import yaml
 from runners.synthetic import write_dataset
 from sweeps.core.states import SweepState
 from sweeps.core.trial import Suggestion
-from sweeps.store.engine import open_engine
+from sweeps.records import Claim
+from sweeps.store import sql
+from sweeps.store.engine import open_engine, writing
+from sweeps.store.listing import Listing
 from sweeps.store.tables import answers
 from sweeps.testing import COMPLETED, make_report, make_spec
 from tests.service_client import CURVES, Service, problem, served
@@ -418,6 +421,27 @@ def test_what_was_seen_is_not_sent_again(api):
     claim, tag = api.core.claim(sweep_id, 2.0), api("GET", path).headers["ETag"]
     api.core.add_trial(claim, Suggestion(0, {"solver.base_lr": 0.001}, 5), {}, 3.0)
     assert api("GET", path, headers={"If-None-Match": tag}).json()["trials"] != {}
+
+
+def test_a_page_of_events_passes_nothing_that_is_not_committed_yet(api, service):
+    """Whoever goes on behind the page sees it once it is there; of one sweep as of all."""
+    if service.engine.dialect.name == "sqlite":
+        pytest.skip("one writes at a time: ids come in order")
+    late, early = api.submit(), api.submit()
+    last = Listing(service.engine).last_event()
+
+    def kinds(path: str) -> list[str]:
+        page = api("GET", path, params={"after": last}).json()
+        assert page["next"] is None
+        return [event["kind"] for event in page["events"]]
+
+    with writing(service.engine) as slow:
+        sql.add_sweep_event(slow, Claim(late, 0), "sweep.late", api.clock.now)
+        with writing(service.engine) as quick:
+            sql.add_sweep_event(quick, Claim(early, 0), "sweep.early", api.clock.now)
+        assert kinds("/events") == kinds(f"/sweeps/{early}/events") == []
+    assert kinds("/events") == ["sweep.late", "sweep.early"]
+    assert kinds(f"/sweeps/{early}/events") == ["sweep.early"]
 
 
 def test_an_unknown_sweep_is_named(api):
