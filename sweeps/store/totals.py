@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
+from sweeps.core.finals import Finals
 from sweeps.core.notices import DeliveryState
 from sweeps.core.states import SweepState, TrialState
 from sweeps.records import SweepRecord
+from sweeps.store import rows
 from sweeps.store.engine import reading
-from sweeps.store.find import held_gpu_s
+from sweeps.store.find import held_gpu_s, listed_trials_of
 from sweeps.store.outbox import count_deliveries
 from sweeps.store.readable import readable_sweep
 from sweeps.store.tables import events, mirrored, sweeps, trial_values, trials
@@ -29,7 +31,7 @@ class SweepTotals:
     Attributes:
         sweep: The sweep.
         gpu_s: Seconds of GPUs that its attempts held.
-        best: The best measured value of its first objective, or None.
+        best: Its leader's value of its first objective, as the leaderboard has it, or None.
         lag_s: Seconds between its newest event and the newest row that a display was sent; None if it was
             never shown.
     """
@@ -72,17 +74,6 @@ def totals(engine: Engine, now: float) -> Totals:
 
 
 def _of(connection: Connection, sweep: SweepRecord) -> SweepTotals:
-    objective = sweep.spec.objectives[0]
-    t = trial_values
-    order = t.c.value.desc() if objective.goal == "maximize" else t.c.value.asc()
-    best = (  # the first of an index that belongs to a trial which counts
-        sa.select(t.c.value)
-        .join(trials, sa.and_(trials.c.sweep_id == t.c.sweep_id, trials.c.number == t.c.number))
-        .where(t.c.sweep_id == sweep.sweep_id, t.c.name == objective.metric)
-        .where(trials.c.state != TrialState.INFEASIBLE.value)
-        .order_by(order)
-        .limit(1)
-    )
     newest = (  # the ids of a sweep's events rise, and have an index
         sa.select(events.c.at)
         .where(events.c.sweep_id == sweep.sweep_id)
@@ -94,6 +85,31 @@ def _of(connection: Connection, sweep: SweepRecord) -> SweepTotals:
     return SweepTotals(
         sweep,
         held_gpu_s(connection, sweep.sweep_id, unnoted=0.0),
-        connection.execute(best).scalar(),
+        _best(connection, sweep),
         None if at is None or shown_at is None else max(0.0, at - shown_at),
     )
+
+
+def _best(connection: Connection, sweep: SweepRecord) -> float | None:
+    """The leader's value of the first objective: `Finals.leader`, from an index where that is as good."""
+    spec, settled = sweep.spec, sweep.state.terminal
+    objective, t = spec.objectives[0], trial_values
+    if len(spec.objectives) > 1 or spec.constraints or (settled and spec.replicates):
+        found = connection.execute(listed_trials_of(sweep.sweep_id)).mappings()
+        ahead = Finals(spec).leader([rows.trial_record(row) for row in found], settled=settled)
+        return None if ahead is None else ahead.metrics[objective.metric]
+    order = t.c.value.desc() if objective.goal == "maximize" else t.c.value.asc()
+    first = (
+        sa.select(t.c.value)
+        .join(trials, sa.and_(trials.c.sweep_id == t.c.sweep_id, trials.c.number == t.c.number))
+        .where(t.c.sweep_id == sweep.sweep_id, t.c.name == objective.metric)
+        .where(trials.c.replicate_of.is_(None))
+        .order_by(order)
+        .limit(1)
+    )
+    given_up = (TrialState.PRUNED.value, TrialState.FAILED.value)
+    lasting = trials.c.state.not_in((TrialState.INFEASIBLE.value, *given_up))
+    value: float | None = connection.execute(first.where(lasting)).scalar()
+    if value is None:
+        value = connection.execute(first.where(trials.c.state.in_(given_up))).scalar()
+    return value

@@ -15,6 +15,7 @@ from sweeps.store import sql
 from sweeps.store.engine import open_engine, writing
 from sweeps.store.listing import Listing
 from sweeps.store.tables import answers
+from sweeps.store.totals import totals
 from sweeps.testing import COMPLETED, make_report, make_spec
 from tests.service_client import CURVES, Service, problem, served
 
@@ -545,6 +546,22 @@ def test_prometheus_reads_the_numbers(api, measured):
     assert any(line.startswith("masksweep_sweep_gpu_seconds{") for line in lines)
     assert {"masksweep_notifications_waiting 0.0", "masksweep_notifications_failed 0.0"} < set(lines)
     assert any('route="/api/v1/sweeps",status="201"' in line for line in lines)
+
+
+def test_the_best_value_for_prometheus_is_the_leaders(api, service):
+    """A better value that breaks the constraints leads nowhere."""
+    spec = make_spec(
+        objectives=[{"metric": "segm/AP"}], constraints=[{"metric": "latency/ms_per_image", "max": 40}]
+    )
+    claim = service.claim(service.create(spec, fingerprint="", now=api.clock.now).sweep_id, api.clock.now)
+    for number, (ap, latency) in enumerate([(42.4, 59.7), (42.1, 30.0), (41.0, 20.0)]):
+        service.add_trial(claim, Suggestion(number, {"mask_head.num_conv": 4}, 5), {}, 3.0)
+        metrics = {"segm/AP": ap, "latency/ms_per_image": latency}
+        report = make_report(number=number, iteration=300, metrics=metrics)
+        service.record(claim, report, outcome=COMPLETED, sampler_attrs=None, now=4.0)
+    (shown,) = [each for each in totals(service.engine, 5.0).shown if each.sweep.sweep_id == claim.sweep_id]
+    board = api("GET", f"/sweeps/{claim.sweep_id}/leaderboard").json()["standings"]
+    assert shown.best == board[0]["metrics"]["segm/AP"] == 42.1
 
 
 def test_a_store_that_is_away_is_said_to_be(tmp_path):
