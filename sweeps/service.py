@@ -23,7 +23,7 @@ from sweeps.core.trial import Report, Suggestion
 from sweeps.records import Claim, Driver, Outcome, SweepRecord, TrialRecord
 from sweeps.store import rows, sql
 from sweeps.store.asked import close
-from sweeps.store.creating import create_sweep, note_data
+from sweeps.store.creating import check_same, create_sweep, note_data
 from sweeps.store.engine import Patience, impatient
 from sweeps.store.find import find_sweep, find_trial
 from sweeps.store.handover import cancel, check_claimable, release_running, take
@@ -81,13 +81,17 @@ class SweepService(StoreReader):
             rank: Where it waits for a driver that a service starts; None: whoever creates it drives it.
 
         Raises:
+            KeyReused: The key stands for a sweep with another spec or rank.
             UserError: The rank is out of its range.
         """
-        return self._write(
-            lambda connection: create_sweep(
+
+        def create(connection: Connection) -> SweepRecord:
+            sweep = create_sweep(
                 connection, spec, fingerprint, base=base, warm=warm, by=by, key=key, rank=rank, now=now
             )
-        )
+            return sweep if key is None else check_same(connection, sweep, spec, rank)
+
+        return self._write(create)
 
     def note_data(self, sweep_id: str, *, fingerprint: str, base: str, now: float) -> SweepRecord:
         """The sweep with what its data was found to be by who read it first; known already, it stays.

@@ -13,9 +13,10 @@ from sqlalchemy.engine import Connection
 from sweeps.core.states import SweepState
 from sweeps.records import Claim, SweepRecord
 from sweeps.store import rows, sql
+from sweeps.store.answers import KeyReused
 from sweeps.store.find import find_sweep, lock_sweep
 from sweeps.store.submissions import Rank, submit
-from sweeps.store.tables import beginnings, sweeps
+from sweeps.store.tables import beginnings, submissions, sweeps
 
 if TYPE_CHECKING:
     from sweeps.core.spec import SweepSpec
@@ -59,6 +60,23 @@ def create_sweep(
     if rank is not None:
         submit(connection, held.sweep_id, by=by or "", now=now, priority=rank.priority, weight=rank.weight)
     return find_sweep(connection, held.sweep_id)
+
+
+def check_same(connection: Connection, sweep: SweepRecord, spec: SweepSpec, rank: Rank | None) -> SweepRecord:
+    """The sweep that a key stands for, if this is what it was made with.
+
+    Raises:
+        KeyReused: It was made with another spec or another rank.
+    """
+    t = submissions
+    of = sa.select(t.c.priority, t.c.weight).where(t.c.sweep_id == sweep.sweep_id)
+    had, wanted = connection.execute(of).one_or_none(), rank and (rank.priority, rank.weight)
+    if sweep.spec != spec or (None if had is None else tuple(had)) != wanted:
+        raise KeyReused(
+            f"the idempotency key was used for sweep {sweep.sweep_id}, which is another one",
+            "a new request takes a new key",
+        )
+    return sweep
 
 
 def note_data(

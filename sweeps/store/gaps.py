@@ -28,9 +28,7 @@ class Gaps:
         monotonic: Seconds that never go back.
     """
 
-    def __init__(
-        self, listing: Listing, clock: Callable[[], float], monotonic: Callable[[], float]
-    ) -> None:
+    def __init__(self, listing: Listing, clock: Callable[[], float], monotonic: Callable[[], float]) -> None:
         self._listing, self._clock, self._monotonic = listing, clock, monotonic
         self._lock = threading.Lock()
         self._complete: int | None = None

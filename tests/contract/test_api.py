@@ -327,6 +327,22 @@ def test_a_sweep_is_submitted_once_under_a_key(api):
     assert kinds.count("sweep.created") == 1
 
 
+def test_another_sweep_under_a_key_is_refused_however_old_the_key_is(api):
+    """Answers are forgotten after seven days; what the sweep was submitted with is not."""
+    headers = {"Idempotency-Key": "old"}
+    first = api("POST", "/sweeps", json=CURVES, headers=headers).json()
+    api.clock.tick(8 * 24 * 3600)
+    other = {**CURVES, "budget": {"trials": 77}}
+    assert (
+        first["sweep"]["sweep_id"]
+        in problem(api("POST", "/sweeps", json=other, headers=headers), 422, "key-reused")["detail"]
+    )
+    moved = api("POST", "/sweeps", json=CURVES, headers=headers, params={"priority": 5})
+    problem(moved, 422, "key-reused")
+    again = api("POST", "/sweeps", json=CURVES, headers=headers)
+    assert (again.status_code, again.json()["sweep"]["sweep_id"]) == (201, first["sweep"]["sweep_id"])
+
+
 def test_who_has_seen_another_state_is_told_so(api):
     """A request under the ETag of an older state changes nothing."""
     sweep_id = api.submit()
