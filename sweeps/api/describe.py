@@ -18,6 +18,7 @@ from sweeps.api.problems import (
     MEDIA_TYPE,
     NOT_FOUND,
     PRECONDITION,
+    TAKEN,
     TOO_BUSY,
     TOO_LARGE,
     TOO_MANY,
@@ -232,7 +233,7 @@ def _kinds(path: str, method: str, operation: Mapping[str, Any]) -> Iterable[Kin
     if admins or (method != "get" and not path.endswith("/plan")):
         kinds.append(FORBIDDEN)
     if path.endswith("/tokens") and method == "post":
-        kinds.append(ALREADY)
+        kinds += [ALREADY, TAKEN]
     if path.endswith("/stream"):
         kinds.append(TOO_BUSY)
     if path.endswith("/mirror"):

@@ -78,6 +78,7 @@ ALREADY = Kind("shown-once", HTTPStatus.CONFLICT, "It was made, and is not shown
 PRECONDITION = Kind("precondition-failed", HTTPStatus.PRECONDITION_FAILED, "It has changed in the meantime")
 TOO_SLOW = Kind("too-slow", HTTPStatus.REQUEST_TIMEOUT, "The request's body did not come in time")
 TOO_LARGE = Kind("too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The request is too large")
+TAKEN = Kind("name-taken", HTTPStatus.CONFLICT, "The name is taken")
 UNSUPPORTED = Kind("unsupported-media-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Neither YAML nor JSON")
 INVALID = Kind("invalid", HTTPStatus.UNPROCESSABLE_ENTITY, "The request has problems")
 TOO_MANY = Kind("too-many-requests", HTTPStatus.TOO_MANY_REQUESTS, "Too many requests")

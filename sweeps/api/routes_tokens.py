@@ -7,9 +7,9 @@ from starlette.responses import Response
 
 from sweeps.api import documents, models
 from sweeps.api.bodies import read_model
-from sweeps.api.context import Admin, Body, CoreHere, Made, OnceHere
+from sweeps.api.context import Admin, Body, Core, CoreHere, Made, OnceHere
 from sweeps.api.describe import TOKEN_BODY
-from sweeps.api.problems import NOT_FOUND, Refused
+from sweeps.api.problems import NOT_FOUND, TAKEN, Refused
 from sweeps.core.errors import UserError
 
 router = APIRouter(prefix="/api/v1/tokens", tags=["tokens"])
@@ -33,11 +33,26 @@ def create_token(core: CoreHere, admin: Admin, body: Body, once: OnceHere) -> Re
     once.begin_secret(f"token {wanted.name!r} was made under this key, and shown once")
     expires_at = None if wanted.days is None else now + wanted.days * 24 * 3600
     with once.secret():
-        text, token = core.tokens.create(
-            wanted.name, wanted.scope, by=admin.name, now=now, expires_at=expires_at
-        )
+        try:
+            text, token = core.tokens.create(
+                wanted.name, wanted.scope, by=admin.name, now=now, expires_at=expires_at
+            )
+        except UserError as error:
+            raise _taken(core, wanted.name) or error from error
     issued = models.IssuedOut(token=text, about=documents.token_out(token))
     return Response(issued.model_dump_json(), 201, media_type="application/json")
+
+
+def _taken(core: Core, name: str) -> Refused | None:
+    """Says whose a name is, if it is; perhaps of who asks, whose answer was lost before it was remembered."""
+    held = next((token for token in core.tokens.all() if token.name == name), None)
+    if held is None:
+        return None
+    return Refused(
+        TAKEN,
+        f"there is a token {name!r} already, made by {held.created_by!r}; names stay taken",
+        "take another name; if you made it and its text was lost, revoke it and make another under a new key",
+    )
 
 
 @router.post("/{name}/revoke", response_model=models.TokenOut, summary="Revoke a token")

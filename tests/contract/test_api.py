@@ -509,7 +509,7 @@ def test_tokens_are_shown_once_and_end(api):
     listed = api("GET", "/tokens", scope="admin")
     assert text.rpartition("_")[2] not in listed.text
     assert issued["about"] in listed.json()["tokens"]
-    problem(api("POST", "/tokens", scope="admin", json={"name": name}), 422, "invalid")
+    problem(api("POST", "/tokens", scope="admin", json={"name": name}), 409, "name-taken")
     api.clock.tick(24 * 3600 + 1)
     assert api.client.get("/api/v1/knobs", headers=headers).status_code == 401
     revoked = api("POST", f"/tokens/{name}/revoke", scope="admin").json()
@@ -530,6 +530,17 @@ def test_a_token_is_made_once_under_a_key(api):
     assert text.rpartition("_")[2] not in str(rows)
     other = {"name": "other"}
     problem(api("POST", "/tokens", scope="admin", json=other, headers=headers), 422, "key-reused")
+
+
+def test_a_token_whose_answer_was_lost_is_refused_as_one_whose_name_is_taken(api):
+    """409 with what to do, under its key as without one, and again."""
+    body, headers = {"name": f"lost {next(_made)}"}, {"Idempotency-Key": "lost-token"}
+    assert api("POST", "/tokens", scope="admin", json=body, headers=headers).status_code == 201
+    lose_answers(api)
+    for more in (headers, headers, {}):
+        told = problem(api("POST", "/tokens", scope="admin", json=body, headers=more), 409, "name-taken")
+        assert body["name"] in told["detail"]
+        assert "revoke it and make another under a new key" in told["hint"]
 
 
 def test_a_plan_says_what_it_does_not_know(api):
