@@ -16,7 +16,6 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import NoReturn
 
@@ -28,19 +27,18 @@ GRACE_S = 60.0
 LONGEST_LOOK_S = 10.0
 """Between two looks."""
 
-_moves = count(1)
-_last = 0
+_moves = 0
 
 
 def move() -> None:
     """Says that this process's work goes on: at each iteration, batch or step of an evaluation. Cheap."""
-    global _last  # noqa: PLW0603 - of the process, as the work is
-    _last = next(_moves)
+    global _moves  # noqa: PLW0603 - of the process, as the work is
+    _moves += 1  # of two threads at once one may be lost: it is another number all the same
 
 
 def moves() -> int:
     """How often it was said."""
-    return _last
+    return _moves
 
 
 @dataclass(frozen=True, eq=False, slots=True)

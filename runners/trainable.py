@@ -42,14 +42,16 @@ def make_trainable(factory: WorkerFactory, stall_s: float) -> type[tune.Trainabl
 
         def setup(self, config: dict[str, Any]) -> None:
             self._watch = StallWatch(stall_s)
-            with self._watch.over(last_words(config[ASSIGNMENT])):
+            self._words = last_words(config[ASSIGNMENT])
+            with self._watch.over(self._words):
                 self._worker = factory()
-            self._take(config)
+            self._worker.start(config[ASSIGNMENT])
 
         def reset_config(self, new_config: dict[str, Any]) -> bool:
             self._worn_out = self._worker.worn_out()
             if self._worn_out is None:
-                self._take(new_config)
+                self._words = last_words(new_config[ASSIGNMENT])
+                self._worker.start(new_config[ASSIGNMENT])
             return True  # False would make Tune wait for ever
 
         def step(self) -> dict[str, Any]:
@@ -66,10 +68,5 @@ def make_trainable(factory: WorkerFactory, stall_s: float) -> type[tune.Trainabl
 
         def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
             raise RuntimeError("trials resume from their assignment; Tune must restore none")
-
-        def _take(self, config: dict[str, Any]) -> None:
-            assignment: Assignment = config[ASSIGNMENT]
-            self._words = last_words(assignment)
-            self._worker.start(assignment)
 
     return WorkerTrainable

@@ -40,7 +40,7 @@ class Core:
         self.listing = Listing(service.engine)
         self.tokens = Tokens(service.engine)
         self.gaps = Gaps(self.listing, config.clock, config.monotonic)
-        self.feed = Feed(self.listing, self.tokens.revoked, config)
+        self.feed = Feed(self.listing, self.gaps, self.tokens.revoked, config)
         self.control = SweepControl(service.engine)
         self.answers = Answers(service.engine)
         self.at_work = 0  # requests that wait for what is not the store

@@ -14,7 +14,7 @@ from sweeps.api.documents import event_out
 from sweeps.api.problems import TOO_BUSY, TOO_MANY, Refused
 from sweeps.core.errors import StoreUnavailable
 from sweeps.records import EventRecord, Token
-from sweeps.store.gaps import GAP_S
+from sweeps.store.gaps import Gaps
 from sweeps.store.listing import Listing
 
 _log = logging.getLogger("masksweep.api")
@@ -58,14 +58,19 @@ class Feed:
 
     Args:
         listing: Of the store.
+        gaps: How far its events are complete.
         revoked: Which tokens of some were revoked; it may wait for the store.
         config: Has the limits and the clocks.
     """
 
     def __init__(
-        self, listing: Listing, revoked: Callable[[Collection[str]], Collection[str]], config: ServiceConfig
+        self,
+        listing: Listing,
+        gaps: Gaps,
+        revoked: Callable[[Collection[str]], Collection[str]],
+        config: ServiceConfig,
     ) -> None:
-        self._listing, self._revoked = listing, revoked
+        self._listing, self._gaps, self._revoked = listing, gaps, revoked
         self._limits, self._clock, self._monotonic = config.limits, config.clock, config.monotonic
         # one whose answer never began, since they went away, is forgotten with it
         self._admitted: WeakSet[_Listener] = WeakSet()
@@ -73,7 +78,6 @@ class Feed:
         self._checked_at = self._monotonic()
         self._ready = asyncio.Event()
         self._seen = 0
-        self._noticed: dict[int, float] = {}  # when events were first seen that are not handed out yet
 
     @property
     def listeners(self) -> int:
@@ -164,7 +168,7 @@ class Feed:
         while True:
             try:
                 if not self._ready.is_set():
-                    self._seen = await run_in_threadpool(self._listing.last_event)
+                    self._seen = await run_in_threadpool(self._gaps.complete)
                     self._ready.set()
                 while await self._look():
                     pass
@@ -188,15 +192,14 @@ class Feed:
 
     async def _look(self) -> bool:
         """Hands out what is new; whether there is more at once."""
+        until = await run_in_threadpool(self._gaps.complete)
+        if until <= self._seen:
+            return False
         page = await run_in_threadpool(self._listing.events, limit=_AT_ONCE, after=self._seen)
-        now = self._monotonic()
-        for event in page.items:  # before any is handed out: several gaps are waited for at once
-            self._noticed.setdefault(event.event_id, now)
         for event in page.items:
-            if event.event_id != self._seen + 1 and now - self._noticed[event.event_id] < GAP_S:
+            if event.event_id > until:
                 return False
             self._seen = event.event_id
-            del self._noticed[event.event_id]
             self._hand_out(event)
         return page.after is not None
 

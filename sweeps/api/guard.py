@@ -116,21 +116,20 @@ class Guard:
             self._refuse(self._unknown.take(f"open {address}"))
             return
         scheme, _, text = Headers(scope=scope).get("authorization", "").partition(" ")
-        text, token, guess = text.strip(), None, True
-        if scheme.lower() == "bearer":
-            guess = text not in self._accepted
-            if guess:
-                self._refuse(self._unknown.take(address))  # a guess too many does not reach the store
-            token = await self._found(text)
+        text = text.strip() if scheme.lower() == "bearer" else ""
+        known = text in self._accepted
+        if not known:
+            self._refuse(self._unknown.take(address))  # a guess too many does not reach the store
+        token = await self._found(text) if text else None
         if token is None:
             self._accepted.discard(text)
-            if scheme.lower() != "bearer" or not guess:
+            if known:  # until it was revoked, or expired
                 self._refuse(self._unknown.take(address))
             hint = "send `Authorization: Bearer TOKEN`; masksweep token create makes one"
             message = "the token is not valid, or not any more" if text else "this needs a token"
             raise Refused(UNAUTHORIZED, message, hint, headers={"WWW-Authenticate": "Bearer"})
         self._accepted.add(text)
-        if guess:
+        if not known:
             self._unknown.give_back(address)
         self._refuse(self._known.take(token.token_id))
         state: dict[str, Any] = scope.setdefault("state", {})

@@ -10,6 +10,7 @@ from sweeps.api.feed import Feed
 from sweeps.api.problems import TOO_BUSY, TOO_MANY, Refused
 from sweeps.core.scopes import Scope
 from sweeps.records import EventRecord, Token
+from sweeps.store.gaps import Gaps
 from sweeps.store.listing import Page
 from sweeps.testing import FakeClock
 
@@ -26,6 +27,10 @@ def config(clock: FakeClock | None = None, **limits) -> ServiceConfig:
     return ServiceConfig(limits=Limits(**limits), clock=clock or FakeClock(), monotonic=FakeClock(0.0))
 
 
+def feed_of(listing, config: ServiceConfig, revoked=none_revoked) -> Feed:
+    return Feed(listing, Gaps(listing, config.clock, config.monotonic), revoked, config)
+
+
 class _Unlucky:
     """A listing that fails at first, in a way that nobody expects."""
 
@@ -38,6 +43,9 @@ class _Unlucky:
             raise ValueError("unexpected")
         return 7
 
+    def event_times(self, **_: object) -> list[tuple[int, float]]:
+        return []
+
     def events(self, **_: object) -> Page:
         return Page([], None)
 
@@ -45,7 +53,7 @@ class _Unlucky:
 def test_the_feed_outlives_what_nobody_expects(caplog):
     """It writes the failure into the log and looks again."""
     listing = _Unlucky()
-    feed = Feed(listing, none_revoked, ServiceConfig(limits=Limits(stream_poll_s=0)))
+    feed = feed_of(listing, ServiceConfig(limits=Limits(stream_poll_s=0)))
 
     async def look() -> None:
         looking = asyncio.create_task(feed.run())
@@ -58,13 +66,16 @@ def test_the_feed_outlives_what_nobody_expects(caplog):
 
 
 class _Store:
-    """A listing of events by their ids."""
+    """A listing of events by their ids, all of one moment."""
 
-    def __init__(self, *ids: int) -> None:
-        self.ids = list(ids)
+    def __init__(self, *ids: int, at: float = 0.0) -> None:
+        self.ids, self.at = list(ids), at
 
     def last_event(self) -> int:
         return max(self.ids, default=0)
+
+    def event_times(self, *, after: int, limit: int) -> list[tuple[int, float]]:
+        return [(each, self.at) for each in self.ids if each > after][:limit]
 
     def events(self, *, limit: int, after: int, sweep_id: str | None = None) -> Page:
         return Page([event(each) for each in self.ids if each > after][:limit], None)
@@ -74,27 +85,31 @@ def event(event_id: int) -> EventRecord:
     return EventRecord(event_id, "sweep.claimed", None, None, 1, 0.0, {}, None, "parts-a2b3c4")
 
 
-def test_several_gaps_in_the_ids_are_waited_for_at_once():
-    """Each may be a transaction that has not ended; the last event is not five seconds a gap late."""
+def test_what_may_still_come_before_an_event_is_waited_for():
+    """Nothing behind a missing id is handed out, neither as it comes nor as what was there before."""
     clock = FakeClock()
-    feed = Feed(_Store(2, 4, 6), none_revoked, ServiceConfig(monotonic=clock))
+    store = _Store(1, 3, at=clock.now)
+    feed = feed_of(store, config(clock, stream_poll_s=0))
 
-    async def look() -> int:
-        await feed._look()
-        return feed._seen
+    async def listen() -> list[str]:
+        looking = asyncio.create_task(feed.run())
+        stream = feed.stream(token(), None, after=0)
+        heard = [await anext(stream), await anext(stream)]
+        coming = asyncio.create_task(anext(stream))
+        store.ids.insert(1, 2)
+        heard += [await asyncio.wait_for(coming, 30), await anext(stream)]
+        looking.cancel()
+        await stream.aclose()
+        return heard
 
-    assert asyncio.run(look()) == 0
-    clock.tick(4.9)
-    assert asyncio.run(look()) == 0
-    clock.tick(0.2)
-    assert asyncio.run(look()) == 6
-    assert not feed._noticed
+    lines = [line.splitlines()[0] for line in asyncio.run(listen())]
+    assert lines == [": listening", "id: 1", "id: 2", "id: 3"]
 
 
 def test_who_has_seen_more_than_there_is_hears_what_comes():
     """As after the store was restored from a backup: the id that was seen last is the store's last."""
     store = _Store(7)
-    feed = Feed(store, none_revoked, config(stream_poll_s=0))
+    feed = feed_of(store, config(stream_poll_s=0))
 
     async def listen() -> list[str]:
         looking = asyncio.create_task(feed.run())
@@ -121,7 +136,7 @@ def test_the_stream_of_a_revoked_token_ends():
         return revoked & token_ids
 
     store = _Store(7)
-    feed = Feed(store, which, ServiceConfig(limits=Limits(stream_poll_s=0), monotonic=moments))
+    feed = feed_of(store, ServiceConfig(limits=Limits(stream_poll_s=0), monotonic=moments), which)
 
     async def listen() -> list[str]:
         looking = asyncio.create_task(feed.run())
@@ -150,7 +165,7 @@ def test_the_stream_of_a_revoked_token_ends():
 def test_the_stream_of_a_token_that_expires_ends():
     """At its time, and not at the next event."""
     clock = FakeClock(100.0)
-    feed = Feed(_Store(7), none_revoked, config(clock, stream_poll_s=0, stream_quiet_s=0.0))
+    feed = feed_of(_Store(7), config(clock, stream_poll_s=0, stream_quiet_s=0.0))
 
     async def listen() -> list[str]:
         looking = asyncio.create_task(feed.run())
@@ -167,7 +182,7 @@ def test_the_stream_of_a_token_that_expires_ends():
 
 def test_one_token_and_all_together_have_so_many_streams():
     """One whose answer never began is not counted for ever."""
-    feed = Feed(_Store(), none_revoked, config(streams=3, streams_of_token=2))
+    feed = feed_of(_Store(), config(streams=3, streams_of_token=2))
     held = [feed.stream(token(), None, None) for _ in range(2)]
     with pytest.raises(Refused) as refused:
         feed.stream(token(), None, None)
