@@ -221,7 +221,7 @@ class SweepControl:
             held = Claim(sweep.sweep_id, sweep.epoch)
             again = sweep.state is SweepState.PAUSED and sweep.search_ended is not None
             if sweep.state.terminal or again:
-                reopen(connection, held, sweep.state, f"extended by {by}: {more}", now)
+                reopen(connection, held, sweep.state, f"extended by {by}: {more}", now, by=by)
             if sweep.state not in (SweepState.RUNNING, SweepState.STOPPING):
                 close(connection, sweep.sweep_id, RequestKind.EXTEND, RequestState.DONE, now)
             driver = living_driver(sweep, now, self._stale_after_s, self._is_dead)
@@ -302,7 +302,8 @@ class SweepControl:
                 )
 
     def _taken_up(self, connection: Connection, sweep: SweepRecord, by: str, now: float) -> SweepRecord:
-        reopen(connection, Claim(sweep.sweep_id, sweep.epoch), sweep.state, f"taken up again by {by}", now)
+        held = Claim(sweep.sweep_id, sweep.epoch)
+        reopen(connection, held, sweep.state, f"taken up again by {by}", now, by=by)
         return find_sweep(connection, sweep.sweep_id)
 
     def _check(self, connection: Connection, sweep: SweepRecord, kind: RequestKind) -> None:

@@ -53,16 +53,19 @@ def leave(
     if left is SweepState.STOPPING:
         return left
     if more is not None and left is not SweepState.CANCELLED and (left.terminal or again):
-        reopen(connection, claim, left, f"extended by {more.by}: {more.reason}", now)
+        reopen(connection, claim, left, f"extended by {more.by}: {more.reason}", now, by=more.by)
         left = SweepState.PAUSED
     answer(connection, claim.sweep_id, left, now)
     return left
 
 
-def reopen(connection: Connection, held: Claim, state: SweepState, reason: str, now: float) -> None:
+def reopen(
+    connection: Connection, held: Claim, state: SweepState, reason: str, now: float, *, by: str
+) -> None:
     """A sweep that a limit ended, and is extended, is PAUSED; the trials that were cut off wait again.
 
     So does one that is PAUSED already, with its search ended. The caller holds the sweep's row.
+    `by` says who asked for it.
     """
     values = {"reason": reason, "ended_at": None, "stopped_by": None, "search_ended": None}
     if state is SweepState.PAUSED:
@@ -76,7 +79,8 @@ def reopen(connection: Connection, held: Claim, state: SweepState, reason: str, 
         sql.reopen_trial(connection, key, trial.state, {"reason": reason, "ended_at": None})
         data = {"from": trial.state.value, "reason": reason}
         sql.add_trial_event(connection, held, key, "trial.queued", now, data=data)
-    sql.add_sweep_event(connection, held, "sweep.reopened", now, {"from": state.value, "reason": reason})
+    data = {"from": state.value, "reason": reason}
+    sql.add_sweep_event(connection, held, "sweep.reopened", now, data, by=by)
 
 
 def deadline_of(sweep: SweepRecord, now: float) -> float | None:

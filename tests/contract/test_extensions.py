@@ -131,13 +131,13 @@ def test_a_sweep_that_a_limit_ended_is_opened_again(engine, state):
     check_rows(sweep.service, sweep.sweep_id)
     claim = sweep.service.claim(sweep.sweep_id, 400.0)
     assert sweep.service.start_attempt(claim, 1, 401.0).iteration == 90
-    kinds = [event.kind for event in sweep.service.events(sweep.sweep_id)]
-    assert kinds[-5:] == [
-        "sweep.extended",
-        "trial.queued",
-        "sweep.reopened",
-        "sweep.claimed",
-        "trial.started",
+    told = [(event.kind, event.by) for event in sweep.service.events(sweep.sweep_id)]
+    assert told[-5:] == [
+        ("sweep.extended", "ann@lab"),
+        ("trial.queued", None),
+        ("sweep.reopened", "ann@lab"),
+        ("sweep.claimed", None),
+        ("trial.started", None),
     ]
 
 
@@ -175,6 +175,8 @@ def test_a_sweep_that_is_extended_while_it_stops_is_opened_at_its_end(engine):
     left = sweep.service.finish(sweep.claim, SweepState.COMPLETED, "wall", 113.0)
     assert (left, sweep.row.state) == (SweepState.PAUSED, SweepState.PAUSED)
     assert (sweep.states[1], sweep.requests) == (TrialState.QUEUED, [RequestState.DONE])
+    opened = [each.by for each in sweep.service.events(sweep.sweep_id) if each.kind == "sweep.reopened"]
+    assert opened == ["ann@lab"]  # who asked, though it is the driver that comes to it
     check_rows(sweep.service, sweep.sweep_id)
 
 

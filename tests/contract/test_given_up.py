@@ -51,6 +51,7 @@ def test_what_was_given_up_goes_on(service, engine, given_up, how):
             control.extend(given_up, read_extension({"trials": 1}), by="bob", now=6.0)
         case _:
             assert control.take_up(given_up, by="bob", now=6.0).state is SweepState.PAUSED
+    assert [each.by for each in service.events(given_up) if each.kind == "sweep.reopened"] == ["bob"]
     (trial,) = service.trials(given_up)
     assert trial.state is TrialState.QUEUED
     supervisor.tick()
