@@ -136,9 +136,18 @@ def seen_already(if_none_match: str | None, tag: str) -> bool:
 
 def unchanged(if_match: str | None) -> Check:
     """A check that the state, epoch and budget of a sweep are as the `ETag` of who asks says."""
-    seen = {tag.strip('"').partition(".")[0] for tag in _tags(if_match or "*")}
+    # an empty header names no state: a script whose variable is empty must not act on any
+    tags = _tags("*" if if_match is None else if_match)
+    seen = {tag.strip('"').partition(".")[0] for tag in tags}
 
     def check(sweep: SweepRecord) -> None:
+        if not any(tags):
+            raise Refused(
+                PRECONDITION,
+                "If-Match is empty: it names no state of the sweep",
+                "send the sweep's `ETag`, `*` for any state, or no If-Match",
+                headers={"ETag": etag(sweep)},
+            )
         if "*" not in seen and etag(sweep).strip('"') not in seen:
             raise Refused(
                 PRECONDITION,

@@ -358,6 +358,18 @@ def test_who_has_seen_another_state_is_told_so(api):
     problem(api("POST", f"/sweeps/{sweep_id}/cancel", headers={"If-Match": seen}), 412, "precondition-failed")
 
 
+@pytest.mark.parametrize("names_none", ["", " , "])
+def test_an_if_match_that_names_nothing_lets_nothing_pass(api, names_none):
+    """As of a script whose variable is empty; `*` is any state."""
+    sweep_id = api.submit()
+    path, headers = f"/sweeps/{sweep_id}/cancel", {"If-Match": names_none}
+    told = problem(api("POST", path, headers=headers), 412, "precondition-failed")
+    assert "If-Match is empty" in told["detail"]
+    assert "`ETag`" in told["hint"]
+    assert api.core.sweep(sweep_id).state is SweepState.PENDING
+    assert api("POST", path, headers={"If-Match": "*"}).status_code == 200
+
+
 def test_a_paused_sweep_goes_on_once(api, service):
     """It waits for a driver again, with who asked and for the next epoch; asking again changes nothing."""
     sweep_id = api.submit()
