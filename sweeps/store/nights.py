@@ -199,7 +199,7 @@ class Nights:
             found = find_firing(connection, firing.schedule, firing.fire_at)
             if schedule.state is not ScheduleState.ACTIVE or found.state is not firing.state:
                 return False
-            if sweep.state.terminal:
+            if sweep.state.terminal or sweep.state is SweepState.STOPPING:
                 return False
             reason = "its sweep goes on as the next night's"
             if not move(connection, old, FiringState.CLOSED, now, by=self._by, reason=reason):

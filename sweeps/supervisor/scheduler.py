@@ -99,7 +99,7 @@ class Scheduler:
             if taken == MOST_BEGUN:
                 return True
             try:
-                taken += self._take_up(self._schedules.get(name), list(nights), running.get(name), now)
+                taken += self._take_up(self._schedules.get(name), _in_turn(nights), running.get(name), now)
             except (WrongState, StaleEpoch) as error:  # somebody else was faster: seen anew by the next tick
                 _log.info("schedule %s: %s", name, error)
             except StoreUnavailable:
@@ -249,6 +249,8 @@ class Scheduler:
         policy = schedule.rule.overlap if firing.why is Why.TIME else Overlap.QUEUE
         if running is not None and _over(running, now) is not None:
             policy = Overlap.QUEUE  # it is on its way out: nothing is to be skipped or ended for it
+        if policy is Overlap.CONTINUE and not self._may_go_on(schedule, sweep_id):
+            policy = Overlap.QUEUE  # this night's sweep is a new one, once the other has ended or rests
         match policy:
             case Overlap.SKIP:
                 self._nights.move(firing, FiringState.SKIPPED, now, f"{other} still runs")
@@ -264,9 +266,20 @@ class Scheduler:
             case Overlap.CONTINUE:
                 self._nights.begin(firing, now, goes_on=sweep_id)
 
+    def _may_go_on(self, schedule: ScheduleRecord, sweep_id: str) -> bool:
+        """Whether a sweep that runs can be another night's of the schedule as well."""
+        sweep = self._service.sweep(sweep_id)
+        ends = sweep.state.terminal or sweep.state is SweepState.STOPPING
+        return not ends and is_of(sweep.spec, schedule.spec)
+
     def _queue(self, firing: FiringRecord, reason: str, now: float) -> None:
         if firing.state is FiringState.DUE:
             self._nights.move(firing, FiringState.QUEUED, now, reason)
+
+
+def _in_turn(waiting: Iterable[FiringRecord]) -> list[FiringRecord]:
+    """By fire time, those that are made up last: of these a night that is on time cancels one at the most."""
+    return sorted(waiting, key=lambda firing: (firing.why is not Why.TIME, firing.fire_at))
 
 
 def _over(night: Night, now: float) -> str | None:
