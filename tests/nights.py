@@ -17,6 +17,7 @@ from sweeps.service import SweepService
 from sweeps.settings import Settings
 from sweeps.store.champions import Champions
 from sweeps.store.engine import open_engine, writing
+from sweeps.store.firings import Firings
 from sweeps.store.migrations import upgrade
 from sweeps.store.tables_night import firings, schedules
 from sweeps.testing import COMPLETED, FakeClock, make_report, make_spec
@@ -83,6 +84,10 @@ class Nights:
 
     def stop(self, claim):
         self.service.finish(claim, SweepState.STOPPING, "done", self.clock.tick(), limit=Limit.TRIALS)
+
+    def firings(self):
+        """The states of all nights, by fire time."""
+        return [str(each.state) for each in reversed(Firings(self.engine).of(SCHEDULE))]
 
     def kept(self):
         there = self.settings.champion_directory(SCHEDULE).iterdir()

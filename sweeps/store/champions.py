@@ -26,6 +26,8 @@ from sweeps.store.write import write
 
 _T = TypeVar("_T")
 
+_PROVISIONAL = "provisional"  # in a verdict's document
+
 _SOME = 5  # names that a hint has
 
 
@@ -86,6 +88,7 @@ class Verdict:
         against: The version of the champion that it was held against, or None.
         at: When, in seconds since the Unix epoch.
         document: The comparison in numbers; empty where there was none.
+        provisional: Nobody has judged the night: whoever does so later replaces the verdict.
     """
 
     schedule: str
@@ -97,6 +100,7 @@ class Verdict:
     against: int | None
     at: float
     document: Mapping[str, Any]
+    provisional: bool = False
 
 
 class Champions:
@@ -113,10 +117,11 @@ class Champions:
     def night_of(self, sweep_id: str) -> Night | None:
         """The night that a sweep runs for, if it waits for a verdict; None for a sweep that no schedule has.
 
-        That is the one begun last: nights that are made up are not begun in the order of their times.
+        It waits as well where it has none but a provisional one. The night is the one begun last: those that
+        are made up are not begun in the order of their times.
         """
         query = (
-            sa.select(firings, schedules.c.rule.label("schedule_rule"), verdicts.c.decision)
+            sa.select(firings, schedules.c.rule.label("schedule_rule"), verdicts.c.document.label("verdict"))
             .join(schedules, schedules.c.name == firings.c.schedule)
             .outerjoin(
                 verdicts,
@@ -128,7 +133,7 @@ class Champions:
         )
         with reading(self._engine, self._patience) as connection:
             row = connection.execute(query).mappings().one_or_none()
-            if row is None or row["decision"] is not None:
+            if row is None or not (row["verdict"] is None or row["verdict"].get(_PROVISIONAL)):
                 return None
             asked = any(
                 request.kind is RequestKind.PAUSE
@@ -206,6 +211,14 @@ class Champions:
             found = connection.execute(query.order_by(verdicts.c.fire_at.desc()).limit(limit)).mappings()
             return [_verdict(row) for row in found]
 
+    def judgement(self, schedule: str, sweep_id: str, number: int) -> Verdict | None:
+        """What was last decided of a trial that was judged, or None; provisional verdicts are none."""
+        t = verdicts
+        query = sa.select(t).where(t.c.schedule == schedule, t.c.sweep_id == sweep_id, t.c.number == number)
+        with reading(self._engine, self._patience) as connection:
+            found = map(_verdict, connection.execute(query.order_by(t.c.at.desc())).mappings())
+            return next((each for each in found if not each.provisional), None)
+
     def judge(
         self, claim: Claim, verdict: Verdict, champion: Champion | None, *, reigning: int | None
     ) -> bool:
@@ -248,6 +261,8 @@ class Champions:
 def write_verdict(connection: Connection, claim: Claim, verdict: Verdict, version: int | None = None) -> bool:
     """Writes a verdict and the events that tell of it; False, with nothing written, if the night has one.
 
+    A provisional one gives way to one that is not.
+
     Args:
         connection: In a transaction that holds the rows of the schedule and of the sweep.
         claim: The sweep with its epoch.
@@ -255,7 +270,9 @@ def write_verdict(connection: Connection, claim: Claim, verdict: Verdict, versio
         version: Of the champion that comes of it, or None.
     """
     row = {**_row(verdict), "decision": verdict.decision.value}
-    if not sql.add_new(connection, verdicts, row):
+    if row.pop("provisional"):
+        row["document"] = {**verdict.document, _PROVISIONAL: True}
+    if not sql.add_new(connection, verdicts, row) and not _replaced(connection, verdict, row):
         return False
     data = {name: row[name] for name in ("decision", "reason", "sweep_id", "number", "against")}
     if version is not None:
@@ -264,6 +281,15 @@ def write_verdict(connection: Connection, claim: Claim, verdict: Verdict, versio
     add_event(connection, verdict.schedule, "firing.judged", verdict.at, data, by=None, fire_at=fire_at)
     of_sweep = {"schedule": verdict.schedule, "fire_at": fire_at, **data}
     sql.add_sweep_event(connection, claim, "sweep.judged", verdict.at, of_sweep)
+    return True
+
+
+def _replaced(connection: Connection, verdict: Verdict, row: Mapping[str, Any]) -> bool:
+    mine = sa.and_(verdicts.c.schedule == verdict.schedule, verdicts.c.fire_at == verdict.fire_at)
+    old = _verdict(connection.execute(sa.select(verdicts).where(mine)).mappings().one())
+    if verdict.provisional or not old.provisional:
+        return False
+    connection.execute(sa.update(verdicts).where(mine).values(**row))
     return True
 
 
@@ -291,7 +317,10 @@ def _champion(row: Any) -> Champion:
 
 
 def _verdict(row: Any) -> Verdict:
-    return Verdict(**{**row, "decision": Decision(row["decision"])})
+    document = dict(row["document"])
+    provisional = bool(document.pop(_PROVISIONAL, False))
+    values = {**row, "decision": Decision(row["decision"]), "document": document}
+    return Verdict(**values, provisional=provisional)
 
 
 def _row(record: Champion | Verdict) -> dict[str, Any]:

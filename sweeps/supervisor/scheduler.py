@@ -13,10 +13,7 @@ from collections.abc import Callable, Iterable
 from itertools import groupby
 from pathlib import Path
 
-from sweeps.core.candidate import candidate_of
-from sweeps.core.champion import Decision
 from sweeps.core.errors import StaleEpoch, StoreUnavailable, UserError, WrongState
-from sweeps.core.finals import Finals
 from sweeps.core.requests import RequestKind
 from sweeps.core.states import SweepState
 from sweeps.liveness import is_dead
@@ -24,13 +21,13 @@ from sweeps.records import Driver
 from sweeps.schedules.nights import FiringState, ScheduleState, Why, has_whole_window, night_text
 from sweeps.schedules.rule import Overlap
 from sweeps.service import SweepService
-from sweeps.store.champions import Champions, Verdict
 from sweeps.store.control import SweepControl
 from sweeps.store.firings import FiringRecord, Firings
 from sweeps.store.nights import Last, Night, Nights
 from sweeps.store.schedules import ScheduleRecord, Schedules
 from sweeps.store.submissions import SCHEDULER
 from sweeps.supervisor.night_sweeps import is_of, new_sweep
+from sweeps.supervisor.unjudged import unjudged
 
 EVERY_S = 2.0
 """Between two ticks."""
@@ -63,7 +60,6 @@ class Scheduler:
         self._by = f"{SCHEDULER}@{socket.gethostname()}"
         self._schedules, self._firings = Schedules(service.engine), Firings(service.engine)
         self._nights = Nights(service.engine, self._by)
-        self._champions = Champions(service.engine)
         self._control = SweepControl(service.engine, is_dead=is_dead)
         self._passed_over = set[tuple[str, float, str]]()
 
@@ -117,7 +113,7 @@ class Scheduler:
             if night.state.terminal:
                 reason = f": {night.reason}" if night.reason else ""
                 ended = f"the sweep is {night.state}{reason}"
-                self._nights.close(night, now, ended, verdict=self._unjudged(night, now))
+                self._nights.close(night, now, ended, verdict=unjudged(self._service, night, now))
             elif over is not None:
                 self._pause(night, over, now)
             elif night.state is SweepState.PAUSED and night.held_by and not night.held_by_person:
@@ -141,37 +137,12 @@ class Scheduler:
         if night.rests:
             who = night.held_by_person
             why = f"{reason}, and {who} had paused it" if who else reason
-            self._nights.close(night, now, why, hold=True, verdict=self._unjudged(night, now))
+            self._nights.close(night, now, why, hold=True, verdict=unjudged(self._service, night, now))
         elif night.state is SweepState.PENDING:
             self._nights.hold(night, now)
         elif night.state is SweepState.RUNNING and not self._paused_by_person(night):
             by = f"{SCHEDULER}/{night.firing.schedule}"
             self._control.ask(night.firing.sweep_id or "", RequestKind.PAUSE, by=by, now=now, reason=reason)
-
-    def _unjudged(self, night: Night, now: float) -> Verdict | None:
-        """On what a driver would have judged, had one been there when the night came to its end.
-
-        Its best is not lost: the next night goes on with the sweep, and its verdict is on the best of it all.
-        """
-        sweep_id = night.firing.sweep_id or ""
-        if night.state in (SweepState.PENDING, SweepState.CANCELLED):
-            return None
-        waits = self._champions.night_of(sweep_id)
-        if waits is None or waits.fire_at != night.firing.fire_at:
-            return None
-        sweep = self._service.sweep(sweep_id)
-        full, settled = sweep.spec.fidelity.iterations, night.state.terminal
-        best = candidate_of(
-            Finals(sweep.spec), self._service.trials(sweep_id), iterations=full, settled=settled
-        )
-        if isinstance(best, str):
-            return None
-        who = night.held_by_person
-        why = f"{who} had paused its sweep" if who else "no driver was there"
-        reason = f"trial {best.number} was not judged: {why}"
-        return Verdict(
-            waits.schedule, waits.fire_at, Decision.FAILED, reason, sweep_id, best.number, None, now, {}
-        )
 
     def _paused_by_person(self, night: Night) -> bool:
         """Whether somebody has asked for the pause already: then it is that one's, and stays so."""
@@ -197,7 +168,7 @@ class Scheduler:
                 continue
             if running is not None and running.state is SweepState.PAUSED and running.held_by_person:
                 why = f"{running.held_by_person} had paused its sweep"
-                self._nights.close(running, now, why, verdict=self._unjudged(running, now))
+                self._nights.close(running, now, why, verdict=unjudged(self._service, running, now))
                 running = None
             last = None if running is not None else self._nights.last(schedule.name)
             if running is not None or (last is not None and last.busy):

@@ -19,6 +19,7 @@ from sweeps.store.champions import Champions
 from sweeps.store.control import SweepControl
 from sweeps.store.engine import open_engine
 from sweeps.store.submissions import SCHEDULER
+from sweeps.supervisor.scheduler import Scheduler
 from sweeps.testing import COMPLETED, PRUNED, make_report, make_spec
 from tests.nights import CURVES, SCHEDULE, SPACE, Nights, add_night
 
@@ -279,3 +280,51 @@ def test_a_champion_of_another_store_in_the_same_home_is_put_aside(world, tmp_pa
     assert other.kept() == ["v1", "v1-other1"]
     aside = other.settings.champion_directory(SCHEDULE) / "v1-other1" / "champion.json"
     assert aside.read_bytes() == before
+
+
+def closed_unjudged(world, claim):
+    """Its driver was gone when the window ended: the scheduler closed the night, and nobody judged."""
+    world.service.finish(claim, SweepState.PAUSED, "its window", world.clock.tick())
+    Scheduler(world.service, world.clock, is_dead=lambda _: False).tick()
+    (verdict, *_) = world.champions.verdicts(SCHEDULE)
+    assert world.firings() == ["CLOSED"] * world.nights
+    return verdict
+
+
+def test_a_night_that_nobody_judged_is_judged_when_its_sweep_goes_on_by_day(tmp_path):
+    """Its verdict gives way to the driver's, once: what nobody had judged is champion after all."""
+    world = Nights(tmp_path, cron="0 22 * * *")
+    bad, good = world.rates()
+    claim = world.night(bad, ends_at=world.clock())
+    unjudged = closed_unjudged(world, claim)
+    assert (unjudged.decision, unjudged.reason) == (
+        Decision.FAILED,
+        "trial 0 was not judged: no driver was there",
+    )
+    again = world.service.claim(claim.sweep_id, world.clock.tick())
+    world.trial(again, 1, good, seed=77)
+    verdict = world.judge(again)
+    assert (verdict.decision, verdict.number) == (Decision.FIRST, 1)
+    assert world.champions.verdicts(SCHEDULE) == [verdict]
+    assert world.champions.champion(SCHEDULE).number == 1
+    last = world.service.claim(claim.sweep_id, world.clock.tick())
+    assert judge(world.bench(last), SweepState.COMPLETED) is None
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_night_whose_best_was_judged_before_takes_that_judgement(tmp_path, times):
+    """Nobody has to judge it again, how ever many nights have nothing better: its driver may be gone."""
+    world = Nights(tmp_path, cron="0 22 * * *")
+    claim = world.night(world.rates()[1], state="CLOSED", started_at=1.0)
+    first = world.judge(claim, SweepState.PAUSED)
+    assert first.decision is Decision.FIRST
+    for _ in range(times):
+        world.nights += 1
+        at = world.clock.tick(86_400)
+        add_night(world.engine, claim.sweep_id, at, started_at=at, ends_at=at)
+        taken = closed_unjudged(world, claim)
+        assert (taken.fire_at, taken.decision, taken.number) == (at, Decision.KEPT, 0)
+        assert taken.reason.startswith("trial 0 was judged in the night of 2027-01-16 ")
+        assert taken.reason.endswith(f"UTC: first: {first.reason}")
+        claim = world.service.claim(claim.sweep_id, world.clock.tick())
+    assert world.champions.champion(SCHEDULE).version == 1
