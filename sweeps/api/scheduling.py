@@ -16,7 +16,8 @@ from sweeps.schedules.nights import FIRING_TRANSITIONS, FiringState, ScheduleSta
 from sweeps.schedules.rule import Rule, read_rule
 from sweeps.schedules.times import upcoming, window_note
 from sweeps.store.firings import FiringRecord, Firings
-from sweeps.store.schedules import ScheduleEvent, ScheduleRecord, Schedules
+from sweeps.store.schedule_events import ScheduleEvent
+from sweeps.store.schedules import ScheduleRecord, Schedules
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 SHOWN = 5

@@ -130,6 +130,25 @@ def fire(rule: Rule, name: str, next_at: float, now: float) -> Fired:
     return Fired(tuple(decisions), next(fire_times(rule, last), None) if last is not None else next_at)
 
 
+def settle(rule: Rule, name: str, next_at: float, now: float) -> list[Decision]:
+    """Decides all fire times from `next_at` on that have come: their schedule fires no more from now on.
+
+    Those whose jitter has not passed are among them: they are DUE. Arguments as for `fire`.
+    """
+    decisions: list[Decision] = []
+    at: float | None = next_at
+    while at is not None:
+        fired = fire(rule, name, at, now)
+        at = fired.next_at
+        if not fired.decisions:
+            break
+        decisions += fired.decisions
+    if at is not None:
+        come = takewhile(lambda each: each <= now, chain([at], fire_times(rule, at)))
+        decisions += [Decision(each, FiringState.DUE, Why.TIME) for each in come]
+    return decisions
+
+
 def window_end(rule: Rule, why: Why, fire_at: float, now: float) -> float | None:
     """When a night that begins now has to pause, in seconds since the Unix epoch; None: never.
 

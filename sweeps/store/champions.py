@@ -19,7 +19,8 @@ from sweeps.records import Claim
 from sweeps.store import sql
 from sweeps.store.engine import Patience, impatient, reading
 from sweeps.store.find import open_requests
-from sweeps.store.schedules import add_event, hold_schedule
+from sweeps.store.schedule_events import add_event
+from sweeps.store.schedules import hold_schedule
 from sweeps.store.submissions import SCHEDULER
 from sweeps.store.tables_night import champions, firings, schedules, verdicts
 from sweeps.store.write import write

@@ -15,10 +15,11 @@ from sqlalchemy.engine import Connection, Engine
 from sweeps.core.errors import WrongState
 from sweeps.schedules.nights import FIRING_TRANSITIONS, OPEN, Decision, FiringState, ScheduleState, Why, fire
 from sweeps.schedules.times import due_time
-from sweeps.store import sql
+from sweeps.store.deciding import add_nights, night_row
 from sweeps.store.engine import reading, writing
 from sweeps.store.readable import readable_rule
-from sweeps.store.schedules import add_event, add_events, event_row, living_schedule
+from sweeps.store.schedule_events import add_event
+from sweeps.store.schedules import living_schedule
 from sweeps.store.tables_night import firings, schedule_events, schedules, verdicts
 
 PAGE = 500
@@ -88,10 +89,10 @@ class Firings:
                 due_at = due_time(rule, row.name, fired.next_at)
                 values = {"at_name": row.name, "at_revision": row.revision, "at_next": row.next_at}
                 moved.append({**values, "next_at": fired.next_at, "due_at": due_at})
-                decided += [_row(row.name, each, now) for each in fired.decisions]
+                decided += [night_row(row.name, each, now) for each in fired.decisions]
             if moved:
                 connection.execute(_MOVE_ON, moved)
-                _decide(connection, decided, now, by=by)
+                add_nights(connection, decided, now, by=by)
         return len(moved)
 
     def is_due(self, now: float) -> bool:
@@ -128,7 +129,7 @@ class Firings:
             before = _backfilled(connection, name, key)
             if before is not None:
                 return [find_firing(connection, name, at) for at in before]
-            made = _decide(connection, [_row(name, each, now) for each in decisions], now, by=by)
+            made = add_nights(connection, [night_row(name, each, now) for each in decisions], now, by=by)
             for each in decisions:
                 old = find_firing(connection, name, each.fire_at)
                 if each.fire_at not in made and FiringState.DUE in FIRING_TRANSITIONS[old.state]:
@@ -252,33 +253,3 @@ def _backfilled(connection: Connection, name: str, key: str | None) -> list[floa
 def _digest(key: str) -> str:
     """What stands in events, which more people read than made the request."""
     return hashlib.sha256(key.encode()).hexdigest()[:16]
-
-
-def _row(name: str, decision: Decision, now: float) -> dict[str, Any]:
-    over = decision.state is FiringState.MISSED
-    return {
-        "schedule": name,
-        "fire_at": decision.fire_at,
-        "state": decision.state.value,
-        "reason": decision.reason,
-        "why": decision.why.value,
-        "decided_at": now,
-        "ended_at": now if over else None,
-    }
-
-
-def _decide(connection: Connection, decided: list[dict[str, Any]], now: float, *, by: str) -> set[float]:
-    """New rows, each with its event; those that are there stay. The fire times of the new ones."""
-    made: set[float] = set()
-    for start in range(0, len(decided), PAGE):
-        part = decided[start : start + PAGE]
-        new = sql.add_new_rows(connection, firings, part)
-        events = []
-        for row in part:
-            if (row["schedule"], row["fire_at"]) in new:
-                made.add(row["fire_at"])
-                data = {"why": row["why"]} | ({"reason": row["reason"]} if row["reason"] else {})
-                kind = f"night.{row['state'].lower()}"
-                events.append(event_row(row["schedule"], kind, now, data, by=by, fire_at=row["fire_at"]))
-        add_events(connection, events)
-    return made

@@ -1,7 +1,7 @@
 """Schedules: one method is one transaction, and each leaves who did what, and when."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
@@ -11,11 +11,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from sweeps.core.errors import UnknownSchedule, UnreadableSchedule, UserError, WrongState
-from sweeps.schedules.nights import OPEN, FiringState, ScheduleState
+from sweeps.schedules.nights import OPEN, FiringState, ScheduleState, settle
 from sweeps.schedules.rule import Rule, read_rule
 from sweeps.schedules.times import due_time, next_fire_time
 from sweeps.store import sql
+from sweeps.store.deciding import add_nights, night_row
 from sweeps.store.engine import reading, writing
+from sweeps.store.schedule_events import ScheduleEvent, add_event, add_events, event_row
 from sweeps.store.tables_night import firings, schedule_events, schedules
 
 if TYPE_CHECKING:
@@ -49,29 +51,6 @@ class ScheduleRecord:
     created_by: str
     created_at: float
     reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class ScheduleEvent:
-    """What happened to a schedule, or to one of its nights.
-
-    Attributes:
-        event_id: Ascending.
-        schedule: Its name.
-        fire_at: Of the night, or None: it happened to the schedule itself.
-        at: When, in seconds since the Unix epoch.
-        kind: Such as `schedule.added` or `night.started`.
-        data: What else is to be known.
-        by: Who did it.
-    """
-
-    event_id: int
-    schedule: str
-    fire_at: float | None
-    at: float
-    kind: str
-    data: Mapping[str, Any]
-    by: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +121,8 @@ class Schedules:
     def pause(self, name: str, *, by: str, now: float, reason: str | None = None) -> ScheduleRecord:
         """It fires no more until it is resumed; a night that runs goes on. PAUSED already, it stays so.
 
+        Nights whose time has come are decided by its rule first, whether a scheduler has looked or not.
+
         Raises:
             UnknownSchedule: There is no such schedule.
         """
@@ -149,6 +130,7 @@ class Schedules:
             old = living_schedule(connection, name)
             if old.state is ScheduleState.PAUSED:
                 return old
+            _settle(connection, old, by=by, now=now)
             why = reason or f"paused by {by}"
             values = {"state": ScheduleState.PAUSED.value, "reason": why, "next_at": None, "due_at": None}
             _change(connection, old, values)
@@ -173,7 +155,8 @@ class Schedules:
     def remove(self, name: str, *, by: str, now: float) -> ScheduleRecord:
         """It fires no more; its nights and its champion stay in the store, and a night that runs goes on.
 
-        Nights that wait are SKIPPED at once: a schedule that takes the name again is not to begin them.
+        Nights whose time has come are decided first, as in `pause`. Those that wait are SKIPPED at once: a
+        schedule that takes the name again is not to begin them.
         REMOVED already, it stays so.
 
         Raises:
@@ -183,6 +166,7 @@ class Schedules:
             old = lock_schedule(connection, name)
             if old.state is ScheduleState.REMOVED:
                 return old
+            _settle(connection, old, by=by, now=now)
             values = {"state": ScheduleState.REMOVED.value, "next_at": None, "due_at": None}
             _change(connection, old, values)
             add_event(connection, name, "schedule.removed", now, {}, by=by)
@@ -329,31 +313,11 @@ def _not_removed(found: ScheduleRecord) -> ScheduleRecord:
     return found
 
 
-def add_event(
-    connection: Connection,
-    name: str,
-    kind: str,
-    now: float,
-    data: Mapping[str, Any],
-    *,
-    by: str | None,
-    fire_at: float | None = None,
-) -> None:
-    """Writes down what happened, in the transaction in which it happened."""
-    add_events(connection, [event_row(name, kind, now, data, by=by, fire_at=fire_at)])
-
-
-def add_events(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """The same for many, each a row of `event_row`."""
-    if rows:
-        connection.execute(sa.insert(schedule_events), list(map(dict, rows)))
-
-
-def event_row(
-    name: str, kind: str, now: float, data: Mapping[str, Any], *, by: str | None, fire_at: float | None = None
-) -> dict[str, Any]:
-    """A row of `schedule_events`."""
-    return {"schedule": name, "fire_at": fire_at, "at": now, "kind": kind, "data": dict(data), "by": by}
+def _settle(connection: Connection, old: ScheduleRecord, *, by: str, now: float) -> None:
+    """Decides the fire times that have come; the caller holds the row."""
+    if old.state is ScheduleState.ACTIVE and old.next_at is not None:
+        decisions = settle(old.rule, old.name, old.next_at, now)
+        add_nights(connection, [night_row(old.name, each, now) for each in decisions], now, by=by)
 
 
 def _skip_waiting(connection: Connection, name: str, *, by: str, now: float) -> None:

@@ -5,7 +5,7 @@ from itertools import pairwise, takewhile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeps.schedules.nights import MOST_AT_ONCE, FiringState, Why, fire
+from sweeps.schedules.nights import MOST_AT_ONCE, FiringState, Why, fire, settle
 from sweeps.schedules.rule import CatchUp, read_rule
 from sweeps.schedules.times import due_time, fire_times, next_fire_time
 
@@ -71,3 +71,12 @@ def test_after_one_outage_no_more_is_made_up_than_the_policy_allows(rule, outage
     assert made_up == late[len(late) - len(made_up) :]
     if rule.catch_up is CatchUp.ALL:
         assert len(made_up) == min(most, len(late))
+
+
+@settings(max_examples=60, deadline=None)
+@given(rules, st.floats(60.0, 20 * 86_400.0))
+def test_a_schedule_that_stops_leaves_no_fire_time_undecided(rule, passed_s):
+    """All that have come are decided once and in order, whether their jitter has passed or not."""
+    next_at, now = next_fire_time(rule, START), START + passed_s
+    times = [each.fire_at for each in settle(rule, "nightly", next_at, now)]
+    assert times == list(takewhile(lambda at: at <= now, fire_times(rule, START)))
