@@ -8,7 +8,7 @@ from itertools import chain, takewhile
 from typing import assert_never
 
 from sweeps.schedules.rule import CatchUp, Rule
-from sweeps.schedules.times import due_time, fire_times
+from sweeps.schedules.times import due_time, fire_times, window_closes
 
 GRACE_S = 60.0
 """Seconds by which a firing may be late and still count as on time: a service is restarted faster."""
@@ -154,9 +154,9 @@ def window_end(rule: Rule, why: Why, fire_at: float, now: float) -> float | None
 
     A night that is made up by `all`, or by a backfill, has its whole window before it.
     """
-    if rule.window_s is None:
-        return None
-    return (now if has_whole_window(rule, why) else fire_at) + rule.window_s
+    if rule.window_s is not None and has_whole_window(rule, why):
+        return now + rule.window_s
+    return window_closes(rule, fire_at)
 
 
 def has_whole_window(rule: Rule, why: Why) -> bool:
@@ -209,8 +209,8 @@ def _late(rule: Rule, late: Sequence[float], now: float, *, others: bool) -> lis
     first = max(len(late) - count, 0)
     decisions = [_missed(rule, at) for at in late[:first]]
     for at in late[first:]:
-        over = rule.window_s is not None and at + rule.window_s <= now
-        if over and not has_whole_window(rule, Why.CATCH_UP):
+        closes_at = window_end(rule, Why.CATCH_UP, at, now)
+        if closes_at is not None and closes_at <= now:
             reason = "no service ran at its time, and its window has passed"
             decisions.append(Decision(at, FiringState.MISSED, Why.CATCH_UP, reason))
         else:

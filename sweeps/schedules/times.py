@@ -21,6 +21,7 @@ from sweeps.schedules.rule import Rule
 _LOOKED_AT = 50
 """Nights to come between which the shortest time is looked for."""
 _DAY_S = 86400.0
+_NO_TIME = timedelta()
 _LONGEST_FOLD = timedelta(hours=25)
 """A zone that changed to the other side of the date line had a day twice."""
 
@@ -32,9 +33,9 @@ def fire_times(rule: Rule, after: float) -> Iterator[float]:
         rule: Of the schedule; its jitter is left aside.
         after: Seconds since the Unix epoch, as what it yields.
     """
-    zone, named_hours = rule.zone, rule.cron.split()[1] != "*"
+    zone = rule.zone
     while True:
-        found = (_next_named if named_hours else _next_passing)(rule.cron, zone, after)
+        found = (_next_named if _names_hours(rule) else _next_passing)(rule.cron, zone, after)
         if found is None:
             return
         yield found
@@ -69,6 +70,31 @@ def window_note(rule: Rule, after: float) -> str | None:
         f" {duration(shortest)}: a night may find the one before it at work, and then waits, or does what"
         f" overlap says ({rule.overlap})"
     )
+
+
+def window_closes(rule: Rule, fire_at: float) -> float | None:
+    """When the window of the night of a fire time closes; None: never.
+
+    Where clocks are set forward, a window that fits between two times of the rule, as 24 hours do from one
+    evening to the next, is cut at the second of them: its night would run into the next one, and that one
+    may be lost by it. All other windows are of time that passes.
+
+    Args:
+        rule: Of the schedule.
+        fire_at: Seconds since the Unix epoch, as what it returns.
+    """
+    if rule.window_s is None:
+        return None
+    closes_at = fire_at + rule.window_s
+    zone = rule.zone
+    if not _names_hours(rule) or _offset(closes_at, zone) == _offset(fire_at - 1.0, zone):
+        return closes_at
+    next_at = next_fire_time(rule, fire_at)
+    if next_at is None or next_at >= closes_at:
+        return closes_at
+    # what passed by a clock that nobody sets in between, and what clocks show of it: a gap closes at fire_at
+    forward = (_offset(next_at, zone) or _NO_TIME) - (_offset(fire_at - 1.0, zone) or _NO_TIME)
+    return next_at if rule.window_s <= next_at - fire_at + forward.total_seconds() else closes_at
 
 
 def jitter_of(rule: Rule, name: str, fire_at: float) -> float:
@@ -110,6 +136,10 @@ def moment(local: datetime, zone: ZoneInfo) -> float:
         middle = (low + high) // 2.0
         low, high = (low, middle) if _offset(middle, zone) == offset else (middle, high)
     return high
+
+
+def _names_hours(rule: Rule) -> bool:
+    return rule.cron.split()[1] != "*"
 
 
 def _next_named(cron: str, zone: ZoneInfo, after: float) -> float | None:

@@ -18,7 +18,7 @@ from sweeps.core.requests import RequestKind
 from sweeps.core.states import SweepState
 from sweeps.liveness import is_dead
 from sweeps.records import Driver
-from sweeps.schedules.nights import FiringState, ScheduleState, Why, has_whole_window, night_text
+from sweeps.schedules.nights import FiringState, ScheduleState, Why, night_text, window_end
 from sweeps.schedules.rule import Overlap
 from sweeps.service import SweepService
 from sweeps.store.control import SweepControl
@@ -267,8 +267,7 @@ def _refused(schedule: ScheduleRecord, firing: FiringRecord, now: float) -> tupl
     """Why a night that waits does not take place, with its state; None: it may begin."""
     if schedule.state is not ScheduleState.ACTIVE:
         return FiringState.SKIPPED, f"the schedule is {schedule.state}"
-    window_s = schedule.rule.window_s
-    whole = has_whole_window(schedule.rule, firing.why)
-    if window_s is not None and not whole and firing.fire_at + window_s <= now:
+    closes_at = window_end(schedule.rule, firing.why, firing.fire_at, now)
+    if closes_at is not None and closes_at <= now:
         return FiringState.MISSED, "its window has passed before it could begin"
     return None

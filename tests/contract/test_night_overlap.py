@@ -110,3 +110,25 @@ def test_continue_gives_no_night_to_a_sweep_that_is_stopping(world):
     world.tick("2026-01-08 22:00:10")
     night = world.night("2026-01-08 22:00")
     assert (night.state, night.sweep_id == old) == (FiringState.RUNNING, False)
+
+
+@pytest.mark.parametrize(("month", "day"), [("03", 28), ("10", 24)])
+@pytest.mark.parametrize("overlap", ["skip", "cancel"])
+def test_a_window_of_a_whole_day_loses_no_night_when_clocks_are_set(world, month, day, overlap):
+    """Its sweep pauses as the next night begins, after 23 hours or after 24, and goes on as that one's."""
+    world.name += f"{month}{overlap}"
+    world.at(f"2026-{month}-{day} 12:00")
+    world.add(window="24h", timezone="Europe/Berlin", overlap=overlap)
+    world.tick(f"2026-{month}-{day} 22:00")
+    sweep_id = world.night(f"2026-{month}-{day} 22:00").sweep_id
+    world.drive(sweep_id)
+    if month == "10":
+        world.tick(f"2026-{month}-{day + 1} 21:00")
+        world.obey(sweep_id)
+    world.tick(f"2026-{month}-{day + 1} 22:00:01")
+    if month == "03":
+        world.obey(sweep_id)
+    world.tick(f"2026-{month}-{day + 1} 22:00:30")
+    assert world.nights() == [f"{day} 22:00 CLOSED", f"{day + 1} 22:00 RUNNING"]
+    assert world.state(sweep_id) is SweepState.PAUSED
+    assert world.night(f"2026-{month}-{day + 1} 22:00").sweep_id == sweep_id

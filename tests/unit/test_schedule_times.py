@@ -7,7 +7,7 @@ import pytest
 
 from sweeps.core.errors import SpecInvalid
 from sweeps.schedules.rule import read_rule
-from sweeps.schedules.times import fire_times, jitter_of, moment, upcoming, window_note
+from sweeps.schedules.times import fire_times, jitter_of, moment, upcoming, window_closes, window_note
 
 
 def at(text: str) -> float:
@@ -141,3 +141,27 @@ def test_a_window_that_is_not_shorter_than_the_period_is_told(window, told):
     """A night may then find the one before it at work."""
     note = window_note(read_rule({"cron": "0 * * * *", "window": window}), at("2026-01-07"))
     assert (note is not None) == told
+
+
+@pytest.mark.parametrize(
+    ("cron", "window", "fire_at", "closes_at"),
+    [  # the clocks of Berlin go forward on 29 March: that night's day has 23 hours
+        ("0 22 * * *", "24h", "2026-03-28 21:00", "2026-03-29 20:00"),
+        ("0 22 * * *", "23h30m", "2026-03-28 21:00", "2026-03-29 20:00"),
+        ("0 22 * * *", "9h", "2026-03-28 21:00", "2026-03-29 06:00"),
+        ("0 22 * * *", "30h", "2026-03-28 21:00", "2026-03-30 03:00"),
+        ("30 1 * * *", "1h", "2026-03-29 00:30", "2026-03-29 01:30"),
+        ("0 2,4 * * *", "2h", "2026-03-29 01:00", "2026-03-29 02:00"),
+        # and back on 25 October: 25 hours
+        ("0 22 * * *", "24h", "2026-10-24 20:00", "2026-10-25 20:00"),
+        ("0 22 * * *", "25h", "2026-10-24 20:00", "2026-10-25 21:00"),
+        ("30 2 * * *", "1h", "2026-10-25 00:30", "2026-10-25 01:30"),
+        # an hour that passes is an hour
+        ("0 * * * *", "1h", "2026-03-29 00:00", "2026-03-29 01:00"),
+        ("0 * * * *", "2h", "2026-10-25 00:00", "2026-10-25 02:00"),
+    ],
+)
+def test_a_window_that_ends_by_the_next_night_does_so_when_clocks_are_set(cron, window, fire_at, closes_at):
+    """A day may be an hour shorter: no night runs into the next one by that. Else hours are hours."""
+    rule = read_rule({"cron": cron, "timezone": "Europe/Berlin", "window": window})
+    assert utc([window_closes(rule, at(fire_at))]) == [closes_at[5:]]
