@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from runners.regular_files import read_text, require_regular
 from search_spaces.issues import SpecIssue
 from sweeps.core.errors import SpecInvalid
 from sweeps.core.spec import BaseSpec
@@ -41,17 +42,38 @@ def _stray_bases(file: str, roots: Sequence[Path], seen: set[str]) -> Iterator[S
             problem = f"_BASE_ of {file}: got {named}, but the service fetches no configs by URL"
             yield SpecIssue("base.file", problem, _HINT)
             continue
-        path = os.path.join(os.path.dirname(file), os.path.expanduser(named))
+        path = _beside(file, named)
         if real_path(path, roots) is None:
             yield SpecIssue("base.file", f"_BASE_ of {file}: got {named}, but {where_allowed(roots)}", _HINT)
         else:
             yield from _stray_bases(path, roots, seen)
 
 
+def require_regular_files(file: str) -> None:
+    """Opens a config and all files that its `_BASE_` leads to; Detectron2 would wait at a named pipe.
+
+    Raises:
+        OSError: One of them is no regular file, or cannot be read.
+    """
+    seen: set[str] = set()
+    waiting = [file]
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        require_regular(path)
+        waiting += [_beside(path, named) for named in _bases(path) if "://" not in named]
+
+
+def _beside(file: str, named: str) -> str:
+    return os.path.join(os.path.dirname(file), os.path.expanduser(named))
+
+
 def _bases(file: str) -> list[str]:
     """What a config names as `_BASE_`, as fvcore's `load_yaml_with_base` reads it; nothing if it cannot."""
     try:
-        document: Any = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        document: Any = yaml.safe_load(read_text(file))
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return []  # whoever reads it for good says what is wrong
     named = document.get("_BASE_", []) if isinstance(document, dict) else []

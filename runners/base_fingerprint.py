@@ -1,8 +1,8 @@
 """What decides the values of a base besides its name: the contents of its config and of its weights."""
 
 import hashlib
-from pathlib import Path
 
+from runners.regular_files import open_regular
 from sweeps.core.spec import WEIGHT_WORDS, BaseSpec
 
 
@@ -23,6 +23,6 @@ def base_fingerprint(base: BaseSpec) -> str:
         cfg.MODEL.WEIGHTS = ""
         config = f"file {cfg.dump()}"
     if weights and weights not in WEIGHT_WORDS and "://" not in weights:
-        with Path(weights).open("rb") as file:
+        with open_regular(weights) as file:
             weights = f"sha256 {hashlib.file_digest(file, 'sha256').hexdigest()}"
     return hashlib.sha256(f"{config}\n{weights}".encode()).hexdigest()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from runners.memory_left import memory_left
+from runners.regular_files import read_text
 from search_spaces.parameters import Value
 from sweeps.core.plan import Infeasible, Timing
 from sweeps.core.spec import Dataset, Fidelity, Split, SweepSpec, spec_document, spec_from_document
@@ -310,7 +311,7 @@ def sampled(spec: SweepSpec, directory: Path) -> tuple[SweepSpec, float]:
 
 def _sample(split: Split, file: Path, images: int, *, annotated: bool) -> tuple[Split, float]:
     """A split with so many of its images, spread evenly over the file; or of those with annotations."""
-    coco = json.loads(Path(split.annotations).read_text(encoding="utf-8"))
+    coco = json.loads(read_text(split.annotations))
     with_some = {each["image_id"] for each in coco["annotations"]}
     there = [image for image in coco["images"] if not annotated or image["id"] in with_some]
     kept = there[:: max(1, len(there) // images)][:images]

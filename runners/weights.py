@@ -1,7 +1,6 @@
 """Whether a base's weights are there: asked before a sweep is created, and without torch."""
 
-from pathlib import Path
-
+from runners.regular_files import require_regular
 from search_spaces.issues import SpecIssue
 
 
@@ -15,8 +14,8 @@ def weights_issue(weights: str, hint: str | None = None) -> SpecIssue | None:
     if not weights or "://" in weights:
         return None
     try:
-        with Path(weights).open("rb"):
-            return None
+        require_regular(weights)
+        return None
     except FileNotFoundError:
         return SpecIssue("base.weights", f"no such file: {weights}", hint)
     except OSError as error:

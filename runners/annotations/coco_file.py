@@ -11,6 +11,7 @@ from typing import Any, TypeGuard
 
 from runners.annotations.findings import Findings, named
 from runners.annotations.segmentations import WITHOUT_AREA, briefly, mask_area, segmentation_problem
+from runners.regular_files import read_bytes
 from search_spaces.issues import shown
 
 SECTIONS = ("images", "annotations", "categories")
@@ -89,7 +90,7 @@ def read_coco(
         What is sound in it, or None if it cannot be read as COCO; and its bytes.
     """
     try:
-        raw = file.read_bytes()
+        raw = read_bytes(file)
     except FileNotFoundError:
         findings.add(path, f"no such file: {file}")
         return None, b""

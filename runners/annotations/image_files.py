@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from runners.annotations.findings import Findings
+from runners.regular_files import open_regular
 from sweeps.roots import real_path, where_allowed
 
 HEADERS = 5000  # files that are opened at most; of a larger set, so many evenly spread ones
@@ -84,12 +85,20 @@ def check_files(
         except (OSError, ValueError):  # a name that no file system takes
             files.sizes[name] = -1
         if files.sizes[name] < 0:
-            findings.add(f"{path}.images", f"images that are not in {folder}", name)
+            kind = "no regular files" if _is_there(file) else f"not in {folder}"
+            findings.add(f"{path}.images", f"images that are {kind}", name)
             continue
         files.paths[name] = os.path.abspath(file)
         if index % step == 0:
             _check_header(file, record, path, findings, notes)
     return files
+
+
+def _is_there(file: str) -> bool:
+    try:
+        return os.path.exists(file)
+    except ValueError:
+        return False
 
 
 class _Strays:
@@ -113,7 +122,7 @@ class _Strays:
 def _check_header(file: str, record: dict[str, Any], path: str, findings: Findings, notes: Findings) -> None:
     name = record["file_name"]
     try:
-        with Image.open(file) as image:
+        with open_regular(file) as raw, Image.open(raw) as image:
             width, height = image.size
             orientation = _orientation(image)
             deep = image.mode.startswith("I")
@@ -143,7 +152,7 @@ def _cut_off(image: Image.Image, file: str) -> str | None:
     trailer = _TRAILERS.get(image.format or "")
     if trailer is None:
         return None
-    with open(file, "rb") as raw:
+    with open_regular(file) as raw:
         raw.seek(-min(len(trailer), raw.seek(0, os.SEEK_END)), os.SEEK_END)
         if raw.read() == trailer:
             return None

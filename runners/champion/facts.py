@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from runners.regular_files import read_text
 from sweeps.core.inference import InferenceSettings
 from sweeps.core.spec import SweepSpec
 
@@ -33,7 +34,7 @@ def category_ids_of(spec: SweepSpec) -> tuple[int, ...]:
 def _categories(spec: SweepSpec) -> list[tuple[int, str]]:
     if spec.base.synthetic is not None:
         return []
-    document = json.loads(Path(spec.data.val.annotations).read_text(encoding="utf-8"))
+    document = json.loads(read_text(spec.data.val.annotations))
     try:
         return sorted((each["id"], each["name"]) for each in document["categories"])
     except (KeyError, TypeError) as error:

@@ -16,6 +16,7 @@ from detectron2.modeling import (
 
 import runners.detectron.backbone
 import runners.detectron.heads  # noqa: F401  # both register what configs name
+from runners.base_files import require_regular_files
 from runners.detectron import pointrend
 from runners.detectron.anchors import fit_anchors
 from runners.detectron.data import RegisteredData
@@ -283,8 +284,7 @@ def _merge_zoo(cfg: CfgNode, name: str) -> None:
 
 
 def _merge_file(cfg: CfgNode, path: str) -> None:
-    with open(path, "rb"):
-        pass  # or Detectron2 asserts that there is one, whatever the file system says
+    require_regular_files(path)  # or Detectron2 asserts that there is one, whatever the file system says
     try:
         cfg.merge_from_file(path, allow_unsafe=False)
     except OSError:

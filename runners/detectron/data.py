@@ -19,6 +19,8 @@ from detectron2.data.datasets import load_coco_json
 from detectron2.data.detection_utils import convert_PIL_to_numpy
 from PIL import Image
 
+from runners.regular_files import open_regular, require_regular
+
 if TYPE_CHECKING:
     from sweeps.core.spec import SweepSpec
 
@@ -100,6 +102,7 @@ _registering = threading.Lock()
 
 def _register(annotations: Path, images: Path) -> str:
     annotations, images = annotations.absolute(), images.absolute()
+    require_regular(annotations)  # Detectron2 would wait at a named pipe
     stat = annotations.stat()
     key = json.dumps([str(annotations), str(images), stat.st_size, stat.st_mtime_ns, stat.st_ino])
     name = f"masksweep/{annotations.stem}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
@@ -138,7 +141,7 @@ def read_image(path: str, image_format: str) -> ImageArray:
     Returns:
         A contiguous (H, W, C) array, uint8 but for YUV.
     """
-    with Image.open(path) as opened:
+    with open_regular(path) as file, Image.open(file) as opened:
         image: Image.Image = _upright(opened)
         if image.mode.startswith("I"):
             wide = np.asarray(image)

@@ -17,6 +17,7 @@ from torch import nn
 import runners.detectron.backbone
 import runners.detectron.heads
 import runners.detectron.pointrend  # noqa: F401  # all three register themselves
+from runners.regular_files import open_regular, require_regular
 
 _EXAMPLES = 3  # names of weights in a message
 _FOREIGN = "weights may hold arrays only, but the file asks for {}"
@@ -63,6 +64,8 @@ def load_weights(model: nn.Module, path: str) -> tuple[str, ...]:
     """
     if not path:
         return ()
+    if "://" not in path:
+        require_regular(path)
     checkpointer = _ArraysOnlyCheckpointer(model)
     checkpointer.load(path, checkpointables=[])
     return checkpointer.skipped
@@ -81,10 +84,11 @@ class _ArraysOnlyCheckpointer(DetectionCheckpointer):  # type: ignore[misc]  # d
         suffix = Path(filename).suffix
         try:
             if suffix == ".pkl":
-                with Path(filename).open("rb") as file:
+                with open_regular(filename) as file:
                     data: Any = _ArrayUnpickler(file, encoding="latin1").load()
             else:
-                data = torch.load(filename, map_location="cpu", weights_only=True)
+                with open_regular(filename) as file:
+                    data = torch.load(file, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
             raise WeightsDoNotFit(_refusal(str(error))) from error
         match suffix, data:

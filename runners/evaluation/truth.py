@@ -15,6 +15,7 @@ from vernier.instance import CocoDataset
 
 from runners.evaluation.merges import TouchingPair, touching_pairs
 from runners.evaluation.neighbours import Overlaps, overlaps_of
+from runners.regular_files import read_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ def load_ground_truth(annotations: Path) -> GroundTruth:
 
 @lru_cache(maxsize=4)
 def _load(path: Path, _mtime_ns: int, _size: int) -> GroundTruth:
-    return ground_truth(json.loads(path.read_text(encoding="utf-8")))
+    return ground_truth(json.loads(read_text(path)))
 
 
 def ground_truth(document: Mapping[str, Any], *, masks: bool = True) -> GroundTruth:
