@@ -11,8 +11,10 @@ from runners.regular_files import read_text, require_regular
 from search_spaces.issues import SpecIssue
 from sweeps.core.errors import SpecInvalid
 from sweeps.core.spec import BaseSpec
+from sweeps.core.weight_addresses import address_problem, is_address
 from sweeps.roots import is_fetched, real_path, where_allowed
 
+_URLS = ("https://", "http://")  # that fvcore fetches; all else it looks for beside the config
 _HINT = "copy the file to where the data is"
 
 
@@ -54,6 +56,7 @@ def require_regular_files(file: str) -> None:
 
     Raises:
         OSError: One of them is no regular file, or cannot be read.
+        SpecInvalid: A URL among them leads out of the directory that downloads are kept in.
     """
     seen: set[str] = set()
     waiting = [file]
@@ -63,7 +66,11 @@ def require_regular_files(file: str) -> None:
             continue
         seen.add(path)
         require_regular(path)
-        waiting += [_beside(path, named) for named in _bases(path) if "://" not in named]
+        for named in _bases(path):
+            if not named.startswith(_URLS):
+                waiting.append(_beside(path, named))
+            elif wrong := address_problem(named, _URLS):
+                raise SpecInvalid([SpecIssue("base.file", f"_BASE_ of {path}: {wrong[0]}", wrong[1])])
 
 
 def _beside(file: str, named: str) -> str:
@@ -90,6 +97,6 @@ def _stray_weights(base: BaseSpec, roots: Sequence[Path]) -> Iterator[SpecIssue]
     if is_fetched(weights):
         problem = f"MODEL.WEIGHTS of {base.file}: got {weights}, but the service fetches no weights by URL"
         yield SpecIssue("base.weights", problem, _HINT)
-    elif weights and "://" not in weights and real_path(weights, roots) is None:
+    elif weights and not is_address(weights) and real_path(weights, roots) is None:
         problem = f"MODEL.WEIGHTS of {base.file}: got {weights}, but {where_allowed(roots)}"
         yield SpecIssue("base.weights", problem, _HINT)

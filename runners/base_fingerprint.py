@@ -4,6 +4,7 @@ import hashlib
 
 from runners.regular_files import open_regular
 from sweeps.core.spec import WEIGHT_WORDS, BaseSpec
+from sweeps.core.weight_addresses import is_address
 
 
 def base_fingerprint(base: BaseSpec) -> str:
@@ -22,7 +23,7 @@ def base_fingerprint(base: BaseSpec) -> str:
             weights = cfg.MODEL.WEIGHTS
         cfg.MODEL.WEIGHTS = ""
         config = f"file {cfg.dump()}"
-    if weights and weights not in WEIGHT_WORDS and "://" not in weights:
+    if weights and weights not in WEIGHT_WORDS and not is_address(weights):
         with open_regular(weights) as file:
             weights = f"sha256 {hashlib.file_digest(file, 'sha256').hexdigest()}"
     return hashlib.sha256(f"{config}\n{weights}".encode()).hexdigest()

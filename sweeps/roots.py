@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from sweeps.core.spec_fields import is_of_hub
+from sweeps.core.weight_addresses import is_address, is_of_hub
 
 
 def real_path(path: str | Path, roots: Sequence[Path]) -> str | None:
@@ -23,7 +23,7 @@ def real_path(path: str | Path, roots: Sequence[Path]) -> str | None:
 
 def is_fetched(weights: str) -> bool:
     """Whether weights come from an address that the spec chose; Detectron2's own hub is none."""
-    return "://" in weights and not is_of_hub(weights)
+    return is_address(weights) and not is_of_hub(weights)
 
 
 def where_allowed(roots: Sequence[Path]) -> str:

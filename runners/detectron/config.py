@@ -27,6 +27,7 @@ from search_spaces.presets import load_preset
 from sweeps.core.errors import SpecInvalid
 from sweeps.core.inference import InferenceSettings, SettingsGrid
 from sweeps.core.spec import BaseSpec, SweepSpec
+from sweeps.core.weight_addresses import is_address
 
 EXTRA_KEYS: Mapping[str, ConfigValue] = {
     "MODEL.ROI_MASK_HEAD.UPSAMPLE_STRIDE": 2,
@@ -312,7 +313,7 @@ def _weights(base: BaseSpec, zoo: str | None, in_config: str) -> str:
 
 def _beside(file: str, weights: str) -> str:
     """Weights that a config file names; a relative path starts where the file is, on any machine."""
-    if not weights or "://" in weights:
+    if not weights or is_address(weights):
         return weights
     return str(Path(file).parent / Path(weights).expanduser())
 

@@ -18,6 +18,7 @@ import runners.detectron.backbone
 import runners.detectron.heads
 import runners.detectron.pointrend  # noqa: F401  # all three register themselves
 from runners.regular_files import open_regular, require_regular
+from sweeps.core.weight_addresses import address_problem, is_address
 
 _EXAMPLES = 3  # names of weights in a message
 _FOREIGN = "weights may hold arrays only, but the file asks for {}"
@@ -60,12 +61,15 @@ def load_weights(model: nn.Module, path: str) -> tuple[str, ...]:
 
     Raises:
         OSError: It cannot be read or downloaded.
-        WeightsDoNotFit: It holds something else than arrays, or nothing that fits the model.
+        WeightsDoNotFit: It holds something else than arrays, or nothing that fits the model, or its address
+            would lead out of where downloads are kept.
     """
     if not path:
         return ()
-    if "://" not in path:
+    if not is_address(path):
         require_regular(path)
+    elif wrong := address_problem(path):  # asked again where it is fetched, whoever named it
+        raise WeightsDoNotFit(f"weights: {wrong[0]}")
     checkpointer = _ArraysOnlyCheckpointer(model)
     checkpointer.load(path, checkpointables=[])
     return checkpointer.skipped

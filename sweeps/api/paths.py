@@ -7,6 +7,7 @@ from typing import Any
 
 from search_spaces.issues import SpecIssue
 from sweeps.core.spec import WEIGHT_WORDS, SweepSpec
+from sweeps.core.weight_addresses import is_address
 from sweeps.roots import is_fetched, real_path, where_allowed
 
 _ROOTS_HINT = "the operator of the service sets MASKSWEEP_DATA_ROOTS"
@@ -73,5 +74,5 @@ def _paths(spec: SweepSpec) -> Iterator[tuple[str, str]]:
             yield f"dataset.{part}.images", split.images
     if spec.base.file is not None:
         yield "base.file", spec.base.file
-    if spec.base.weights not in WEIGHT_WORDS and "://" not in spec.base.weights:
+    if spec.base.weights not in WEIGHT_WORDS and not is_address(spec.base.weights):
         yield "base.weights", spec.base.weights

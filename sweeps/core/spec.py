@@ -6,7 +6,6 @@ from pathlib import Path
 
 from sweeps.core.pruner import Pruner
 from sweeps.core.sampler import Sampler
-from sweeps.core.spec_fields import WEIGHT_WORDS
 from sweeps.core.spec_model import (
     BaseSpec,
     Budget,
@@ -24,6 +23,7 @@ from sweeps.core.spec_model import (
 )
 from sweeps.core.spec_reader import read_spec
 from sweeps.core.warm_start import WarmStart
+from sweeps.core.weight_addresses import WEIGHT_WORDS
 
 __all__ = [
     "WEIGHT_WORDS",

@@ -15,6 +15,7 @@ from search_spaces.scalars import as_integer, as_number, as_truth
 from search_spaces.zoo import ZOO_CONFIGS
 from sweeps.core.metrics import metric_named, nearest_metrics
 from sweeps.core.size_bins import INTERVAL_ENDS, MAX_BIN_PX, STANDARD_BINS
+from sweeps.core.weight_addresses import SPEC_SCHEMES, WEIGHT_WORDS, address_problem, scheme_of
 
 MAX_TRIALS = 100_000
 """Of a sweep: a sampler replays all of them."""
@@ -33,11 +34,6 @@ _BIN_NAME = re.compile(r"[a-z][a-z0-9_]{0,29}")
 _DURATION = re.compile(r"(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,7})m)?(?:(\d{1,9})s)?")
 _DEADLINE = re.compile(r"([01]\d|2[0-3]):([0-5]\d) +(\S+)")
 _BOUND = re.compile(r"\s*(\S.*?)\s*(<=|>=|[<>≤≥]|==?)\s*(\S+)\s*")
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-WEIGHT_WORDS = ("none", "zoo", "file")
-_WEIGHT_SCHEMES = ("http://", "https://", "detectron2://")
-_PLAIN = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
-_HUB = re.compile(rf"detectron2://{_PLAIN}(/{_PLAIN})*")
 
 
 def problem(text: str, hint: str | None = None) -> PydanticCustomError:
@@ -285,7 +281,7 @@ def bin_bounds(raw: object) -> tuple[float, float]:
 def path_value(raw: object, info: ValidationInfo) -> str:
     """An absolute path; a relative one starts at the context's `directory`."""
     text = text_value(raw)
-    if _SCHEME.match(text):
+    if scheme_of(text):
         raise problem(f"got {shown(text)}, but needs a path", "copy it here first: URLs are not read")
     if "\0" in text:
         raise problem(f"got {shown(text)}, but no path holds a zero byte")
@@ -319,20 +315,10 @@ def weights_value(raw: object, info: ValidationInfo) -> str:
     if text.lower() in (*WEIGHT_WORDS, "null", "false"):
         word = text.lower() if text.lower() in WEIGHT_WORDS else "none"
         raise problem(f"got {text}, but needs none, zoo, file, a path or a URL", f"write {word}")
-    scheme = _SCHEME.match(text)
+    scheme = scheme_of(text)
     if scheme is None:
         return path_value(text, info)
-    if scheme[0].lower() not in _WEIGHT_SCHEMES:
-        raise problem(f"{scheme[0]} is not one of {', '.join(_WEIGHT_SCHEMES)}")
-    if scheme[0].lower() == "detectron2://" and not is_of_hub(text):
-        wanted = "detectron2:// and names of letters, digits, `.`, `_` and `-` with a / between them"
-        raise problem(f"got {text}, but needs {wanted}", "as detectron2://ImageNetPretrained/MSRA/R-50.pkl")
-    return text
-
-
-def is_of_hub(weights: str) -> bool:
-    """Whether weights are an address in Detectron2's own hub.
-
-    Its library keeps them under the names in the address: one with `..` would be any file of the machine.
-    """
-    return _HUB.fullmatch(weights) is not None
+    address = scheme.lower() + text.removeprefix(scheme)  # iopath takes HTTPS:// for a directory
+    if wrong := address_problem(address, SPEC_SCHEMES):
+        raise problem(*wrong)
+    return address
