@@ -8,9 +8,18 @@ _MOST_DIGITS = 60
 """Of a whole number that is printed in full."""
 
 
+def printable(text: str) -> str:
+    """A text that every output takes: UTF-8, a terminal, a database.
+
+    Keys of YAML and JSON, and names of files, may hold halves of characters (`\\ud800`), which no UTF-8 has,
+    and JSON zero bytes, which PostgreSQL does not take: they are written out.
+    """
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+
+
 @dataclass(frozen=True, slots=True)
 class SpecIssue:
-    """One problem, printed as `path: problem`, with the hint after it.
+    """One problem, printed as `path: problem`, with the hint after it; `printable`, whatever a spec holds.
 
     Attributes:
         path: Where it is, as a user would write it: `space.mask_head.conv_dim.choices[1]`.
@@ -21,6 +30,11 @@ class SpecIssue:
     path: str
     problem: str
     hint: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", printable(self.path))
+        object.__setattr__(self, "problem", printable(self.problem))
+        object.__setattr__(self, "hint", None if self.hint is None else printable(self.hint))
 
     def __str__(self) -> str:
         text = f"{self.path}: {self.problem}" if self.path else self.problem

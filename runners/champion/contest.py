@@ -7,6 +7,7 @@ import numpy as np
 
 from runners.champion.files import Entrant, missing
 from runners.evaluation.paired import Difference, MeanRun, Run, difference
+from search_spaces.issues import printable
 from sweeps.core.spec import SweepSpec, spec_from_document
 
 
@@ -31,9 +32,12 @@ class Contest:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why two models cannot be compared, in a line."""
+    """Why two models cannot be compared, in a line; `printable`, since it is stored."""
 
     reason: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", printable(self.reason))
 
 
 def hold(contest: Contest) -> Difference | Refusal:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from search_spaces.issues import SpecIssue, printable
 from sweeps.api.wording import problem_of_value
 from sweeps.core.errors import (
     MasksweepError,
@@ -104,13 +105,13 @@ KINDS: Mapping[type[MasksweepError], Kind] = {
 def problem_of(error: MasksweepError, instance: str) -> tuple[Problem, Mapping[str, str]]:
     """The document of an error, and headers that go with it."""
     headers: dict[str, str] = {}
-    issues: list[Issue] = []
+    issues: list[SpecIssue] = []
     kind = next((KINDS[base] for base in type(error).__mro__ if base in KINDS), FAULT)
     detail, hint = str(error), getattr(error, "hint", None)
     if isinstance(error, Refused):
         kind, headers = error.kind, error.headers
     if isinstance(error, SpecInvalid):
-        issues = [Issue(path=each.path, problem=each.problem, hint=each.hint) for each in error.issues]
+        issues = list(error.issues)
         detail = f"{len(issues)} problem{'s' if len(issues) != 1 else ''}"
     if isinstance(error, StaleEpoch):
         hint = "look at the sweep again, then ask again"
@@ -123,30 +124,18 @@ def problem_of(error: MasksweepError, instance: str) -> tuple[Problem, Mapping[s
 
 
 def problem(
-    kind: Kind, detail: str, instance: str, *, hint: str | None = None, issues: Sequence[Issue] = ()
+    kind: Kind, detail: str, instance: str, *, hint: str | None = None, issues: Sequence[SpecIssue] = ()
 ) -> Problem:
     """A problem document."""
     return Problem(
         type=f"urn:masksweep:problem:{kind.slug}",
         title=kind.title,
         status=kind.status,
-        detail=_text(detail),
-        instance=_text(instance),
-        hint=None if hint is None else _text(hint),
-        issues=[
-            Issue(
-                path=_text(each.path),
-                problem=_text(each.problem),
-                hint=None if each.hint is None else _text(each.hint),
-            )
-            for each in issues
-        ],
+        detail=printable(detail),
+        instance=printable(instance),
+        hint=None if hint is None else printable(hint),
+        issues=[Issue(path=each.path, problem=each.problem, hint=each.hint) for each in issues],
     )
-
-
-def _text(text: str) -> str:
-    """What of a text is Unicode: JSON and file names may have halves of characters."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def http_problem(status: int, detail: str, instance: str, allowed: str | None = None) -> Problem:
@@ -172,7 +161,7 @@ def invalid_problem(errors: Sequence[Any], instance: str, hints: Mapping[str, st
         hints: What there is to say of each parameter, by its name.
     """
     issues = [
-        Issue(path=_path(each["loc"]), problem=problem_of_value(each), hint=hints.get(str(each["loc"][-1])))
+        SpecIssue(_path(each["loc"]), problem_of_value(each), hints.get(str(each["loc"][-1])))
         for each in errors
     ]
     detail = f"{len(issues)} problem{'s' if len(issues) != 1 else ''}"

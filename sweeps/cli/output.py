@@ -42,9 +42,13 @@ class Steady(io.TextIOBase):
         return self._stream().fileno()
 
     def write(self, text: str) -> int:
-        """Writes, or does nothing."""
+        """Writes, or does nothing; what the stream's encoding lacks is written out by its number."""
         try:
-            return self._stream().write(text)
+            try:
+                return self._stream().write(text)
+            except UnicodeEncodeError as error:
+                escaped = text.encode(error.encoding, "backslashreplace").decode(error.encoding)
+                return self._stream().write(escaped)
         except OSError:
             self._close()
             return len(text)

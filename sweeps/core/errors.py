@@ -15,7 +15,7 @@ MasksweepError
 
 from collections.abc import Sequence
 
-from search_spaces.issues import SpecIssue
+from search_spaces.issues import SpecIssue, printable
 
 
 class MasksweepError(Exception):
@@ -23,15 +23,15 @@ class MasksweepError(Exception):
 
 
 class UserError(MasksweepError):
-    """Something that the user can mend.
+    """Something that the user can mend; its words are `printable`.
 
     Attributes:
         hint: What to do about it; printed after a blank line.
     """
 
     def __init__(self, message: str, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(printable(message))
+        self.hint = None if hint is None else printable(hint)
 
 
 class SpecInvalid(UserError):

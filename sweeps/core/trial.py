@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, assert_never
 
+from search_spaces.issues import printable
 from search_spaces.parameters import Value
 from sweeps.core.details import EvaluationDetails
 
@@ -66,7 +67,7 @@ class SecondTry:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an attempt failed.
+    """Why an attempt failed; its words are `printable`, since they are stored.
 
     Attributes:
         kind: Which of the known ways.
@@ -77,6 +78,10 @@ class Failure:
     kind: FailureKind
     message: str
     detail: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", printable(self.message))
+        object.__setattr__(self, "detail", printable(self.detail))
 
 
 @dataclass(frozen=True, slots=True)

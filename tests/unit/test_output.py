@@ -33,3 +33,16 @@ def test_a_stream_that_was_replaced_is_followed(monkeypatch):
     monkeypatch.setattr(sys, "stderr", instead)
     steady.write("words")
     assert instead.getvalue() == "words"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_what_a_stream_cannot_encode_is_written_out(encoding):
+    """A file's name that is no UTF-8, and a terminal that knows ASCII only, end no command."""
+    say = "from sweeps.cli.output import data; data.print('a\\udcff \\u00e4', markup=False)"
+    done = subprocess.run(
+        [sys.executable, "-c", say],
+        capture_output=True,
+        check=True,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+    )
+    assert done.stdout.decode(encoding) == ("a\\udcff ä\n" if encoding == "utf-8" else "a\\udcff \\xe4\n")
