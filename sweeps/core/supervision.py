@@ -20,6 +20,9 @@ class LaunchState(StrEnum):
     ENDED = "ENDED"  # the sweep has ended, and the process too
 
 
+UNDER_WAY = frozenset({LaunchState.STARTING, LaunchState.RUNNING})
+"""States in which there is a process, or may be one."""
+
 LAUNCH_TRANSITIONS: dict[LaunchState, frozenset[LaunchState]] = {
     LaunchState.WAITING: frozenset({LaunchState.STARTING, LaunchState.ENDED}),
     LaunchState.STARTING: frozenset({LaunchState.RUNNING, LaunchState.WAITING, LaunchState.ENDED}),
@@ -91,7 +94,7 @@ class View:
         asked_at: Since when a pause or a cancellation waits for being carried out, or None.
         cancelling: Whether it is a cancellation.
         failures: Deaths in a row.
-        retry_at: Not to be launched before, or None.
+        retry_at: Not to be launched before, or None; while it is STARTING: the launcher refused to start it.
         launched_at: When it was launched last, or None.
         beat_at: The driver's last beat, or None.
         ended_at: When the sweep became terminal, or None.
@@ -143,12 +146,19 @@ def decide(view: View, now: float, rules: Rules) -> Action:
         case LaunchState.WAITING:
             return _waiting(view, now, rules)
         case LaunchState.STARTING if not view.confirmed and view.alive is not True:
-            waited = now - (view.launched_at or 0.0)
-            return Action.DROP if view.alive is False and waited >= rules.starting_s else Action.NOTHING
+            return Action.DROP if _never_came(view, now, rules) else Action.NOTHING
         case LaunchState.STARTING if view.alive:
             return Action.ADOPT
         case _:
             return _running(view, now, rules)
+
+
+def _never_came(view: View, now: float, rules: Rules) -> bool:
+    """Whether a launch is given up that has no process yet; one that comes all the same cannot confirm it."""
+    if view.alive is not False:  # nobody can tell: where the launcher answers again, it may have one
+        return False
+    refused = view.retry_at is not None
+    return refused or now - (view.launched_at or 0.0) >= rules.starting_s
 
 
 def _waiting(view: View, now: float, rules: Rules) -> Action:

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from sweeps.core.errors import MasksweepError
 from sweeps.core.states import TrialState
-from sweeps.core.supervision import LAUNCH_TRANSITIONS, LaunchState
+from sweeps.core.supervision import LAUNCH_TRANSITIONS, UNDER_WAY, LaunchState
 from sweeps.records import Claim
 from sweeps.store import sql
 from sweeps.store.engine import reading, writing
@@ -138,6 +138,7 @@ class LaunchBook:
                 "handle": None,
                 "launched_at": now,
                 "confirmed_at": None,
+                "retry_at": None,
                 "stopped_at": None,
                 "progress": _progress(connection, old.sweep_id),
             }
@@ -199,7 +200,7 @@ def confirm(engine: Engine, sweep_id: str, number: int, now: float, *, handle: s
             launches.c.sweep_id == sweep_id,
             launches.c.number == number,
             launches.c.confirmed_at.is_(None),
-            launches.c.state.in_([LaunchState.STARTING.value, LaunchState.RUNNING.value]),
+            launches.c.state.in_([state.value for state in UNDER_WAY]),
         )
         return connection.execute(still.values(values)).rowcount == 1
 

@@ -31,6 +31,7 @@ class Notes:
     def __init__(self, service: SweepService, book: LaunchBook) -> None:
         self._service, self._book = service, book
         self._looked_at = float("-inf")
+        self._started = set[str]()  # since the last look, in which they may still stand as refused
 
     def look(self, watched: list[Watched], now: float) -> None:
         """Writes and deletes notes; those of deadlines at most once a minute.
@@ -41,8 +42,9 @@ class Notes:
         long_ago = now - self._looked_at >= EVERY_S
         if long_ago:
             self._looked_at = now
+        started, self._started = self._started, set()
         for one in watched:
-            refused = refusal_note(one)
+            refused = None if one.launch.sweep_id in started else refusal_note(one)
             if refused is not None:
                 self._book.note(one, refused, now)
             elif long_ago:
@@ -54,6 +56,7 @@ class Notes:
         Raises:
             LeaseLost: Another supervisor has the lease by now.
         """
+        self._started.add(one.launch.sweep_id)
         if refusal_note(one) is not None:
             self._book.note(one, None, now)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from sweeps.core.sharing import Arrangement, Candidate, arrange, join_at
 from sweeps.core.spec import Resources
-from sweeps.core.supervision import LaunchState, Rules, View, ready
+from sweeps.core.supervision import UNDER_WAY, LaunchState, Rules, View, ready
 from sweeps.store.launches import LaunchBook
 from sweeps.store.watched import Watched
 
@@ -85,8 +85,7 @@ class Pool:
 
 def _holds(view: View) -> bool:
     """Whether a sweep has its part of the pool, or may have."""
-    launched = view.launch in (LaunchState.STARTING, LaunchState.RUNNING)
-    return (launched and view.alive is not False) or view.driven
+    return (view.launch in UNDER_WAY and view.alive is not False) or view.driven
 
 
 def _takes_part(view: View, now: float, rules: Rules) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 from sweeps.core.errors import MasksweepError, StaleEpoch, StoreUnavailable, UserError, WrongState
 from sweeps.core.requests import RequestKind
 from sweeps.core.spec import Resources
-from sweeps.core.supervision import Action, LaunchState, Rules, View, decide
+from sweeps.core.supervision import UNDER_WAY, Action, LaunchState, Rules, View, decide
 from sweeps.launchers.launcher import Launcher, LauncherUnavailable
 from sweeps.liveness import STALE_AFTER_S, is_dead
 from sweeps.records import Driver
@@ -111,7 +111,7 @@ class Supervisor:
             for one in watched:
                 sweep_id = one.launch.sweep_id
                 view, found = seen[sweep_id]
-                running = view.launch in (LaunchState.STARTING, LaunchState.RUNNING)
+                running = view.launch in UNDER_WAY
                 wanted = sweep_id not in arrangement.leave if running else sweep_id in arrangement.start
                 for_whom = arrangement.leave.get(sweep_id)
                 action = decide(replace(view, wanted=wanted), now, self._rules)
@@ -134,7 +134,7 @@ class Supervisor:
         """What is seen of a sweep's driver, and its handle if it has been found."""
         launch = one.launch
         handle, alive = launch.handle, False if launch.state is LaunchState.WAITING else None
-        if launch.state in (LaunchState.STARTING, LaunchState.RUNNING):
+        if launch.state in UNDER_WAY:
             try:
                 if handle is None:
                     handle = self._launcher.find(launch.sweep_id, launch.number)
@@ -208,16 +208,15 @@ class Supervisor:
         """What is only written down."""
         launch = one.launch
         waiting: dict[str, Any] = {"handle": None, "stopped_at": None}
-        fresh: dict[str, Any] = {"failures": 0, "refused": 0, "retry_at": None, **waiting}
+        started: dict[str, Any] = {"refused": 0, "retry_at": None}
+        fresh: dict[str, Any] = {"failures": 0, **started, **waiting}
         match action:
             case Action.ADOPT:
-                self._book.move(launch, LaunchState.RUNNING, now, kind=None, handle=handle, refused=0)
+                self._book.move(launch, LaunchState.RUNNING, now, kind=None, handle=handle, **started)
                 self._notes.started(one, now)
             case Action.DROP:
-                again = now + self._rules.retry_after_s(launch.refused) if launch.refused else None
-                data = {"reason": launch.reason, "refused": launch.refused, "retry_at": again}
-                waiting |= {"retry_at": again}
-                told = data if launch.refused else None
+                data = {"reason": launch.reason, "refused": launch.refused, "retry_at": launch.retry_at}
+                told = data if launch.retry_at is not None else None
                 self._book.move(launch, LaunchState.WAITING, now, kind="driver.dropped", data=told, **waiting)
             case Action.LEAVE:
                 self._book.move(launch, LaunchState.WAITING, now, kind="driver.left", **fresh)
@@ -237,8 +236,10 @@ class Supervisor:
             handle = self._launcher.start(launch.sweep_id, launch.number)
         except Exception as error:
             said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-            refused = launch.refused + 1
-            self._book.move(launch, launch.state, now, kind=None, reason=said, refused=refused)
+            now, refused = self._clock(), launch.refused + 1
+            again = now + self._rules.retry_after_s(refused)
+            values: dict[str, Any] = {"reason": said, "refused": refused, "retry_at": again}
+            self._book.move(launch, launch.state, now, kind=None, **values)  # the next look drops it
             raise
         now = self._clock()
         if self._book.move(launch, LaunchState.RUNNING, now, kind=None, handle=handle, refused=0):

@@ -27,12 +27,24 @@ class Refusing(Processes):
         return super().start(sweep_id, number)
 
 
+class Lost(Processes):
+    """A launcher that starts a process, and finds it, but never says so at once."""
+
+    def start(self, sweep_id: str, number: int) -> str:
+        super().start(sweep_id, number)
+        raise LauncherUnavailable("the answer was lost")
+
+    def find(self, sweep_id: str, number: int) -> str | None:
+        handle = f"{sweep_id}|{number}"
+        return handle if handle in self.living else None
+
+
 class FullWorld(World):
     """A store with a sweep, and a supervisor that cannot start a process."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, launcher: type[Processes] | None = None) -> None:
         super().__init__(url)
-        self.processes = Refusing(self)
+        self.processes = launcher() if launcher else Refusing(self)
         self.supervisors = [self.supervisor()]
         self.book = LaunchBook(self.service.engine, "test", 0.0)
 
@@ -48,10 +60,11 @@ def test_refused_starts_are_tried_again_after_longer_and_longer_waits(tmp_path):
     world.tick_for(1200)
     at = world.processes.asked_at
     waits = [round(later - earlier) for earlier, later in pairwise(at)]
-    assert waits[:5] == [40, 50, 70, 110, 190]  # 30 s for a process that may still come, then 10, 20, 40, ...
+    assert waits[:5] == [10, 20, 40, 80, 160]
     assert world.service.sweep(world.sweep_id).state.terminal is False
     (dropped, *_) = [each for each in world.service.events(world.sweep_id) if each.kind == "driver.dropped"]
-    assert dropped.data == {"launch": 1, "reason": FULL, "refused": 1, "retry_at": dropped.at + 10.0}
+    assert dropped.data == {"launch": 1, "reason": FULL, "refused": 1, "retry_at": at[0] + 10.0}
+    assert dropped.at == at[0] + 1.0, "by the next look"
     world.service.engine.dispose()
 
 
@@ -61,7 +74,7 @@ def test_people_are_told_why_no_driver_starts_until_one_does(tmp_path):
     world.tick_for(2)
     note = f"its start was refused, and is tried again: {FULL}"
     assert world.service.notes() == {world.sweep_id: note}
-    world.tick_for(70)
+    world.tick_for(15)
     assert world.service.notes() == {world.sweep_id: note.replace("refused", "refused 2 times in a row")}
     world.processes.full = False
     world.tick_for(70)
@@ -69,6 +82,16 @@ def test_people_are_told_why_no_driver_starts_until_one_does(tmp_path):
     assert told(world, world.sweep_id) == [note, None]
     launch = world.book.launch(world.sweep_id)
     assert (launch.state, launch.refused) == (LaunchState.RUNNING, 0)
+    world.service.engine.dispose()
+
+
+def test_a_start_whose_answer_was_lost_is_not_made_again(tmp_path):
+    """A cluster that takes long to answer has the job: it is found, and is the sweep's driver."""
+    world = FullWorld(f"sqlite:///{tmp_path}/store.db", Lost)
+    world.tick_for(60)
+    launch = world.book.launch(world.sweep_id)
+    assert (launch.number, launch.state, launch.refused) == (1, LaunchState.RUNNING, 0)
+    assert (launch.retry_at, world.service.notes()) == (None, {})
     world.service.engine.dispose()
 
 
