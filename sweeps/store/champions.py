@@ -21,7 +21,7 @@ from sweeps.store.engine import Patience, impatient, reading
 from sweeps.store.find import open_requests
 from sweeps.store.schedule_events import add_event
 from sweeps.store.schedules import hold_schedule
-from sweeps.store.submissions import SCHEDULER
+from sweeps.store.submissions import is_night
 from sweeps.store.tables_night import champions, firings, schedules, verdicts
 from sweeps.store.write import write
 
@@ -138,7 +138,7 @@ class Champions:
                 return None
             asked = any(
                 request.kind is RequestKind.PAUSE
-                and request.by.startswith(f"{SCHEDULER}/")
+                and is_night(request.by)
                 and request.at > (row["started_at"] or 0.0)  # an earlier one was for the night before
                 for request in open_requests(connection, sweep_id)
             )

@@ -89,6 +89,7 @@ class SweepControl:
         now: float,
         reason: str | None = None,
         key: str | None = None,
+        holds: bool = True,
         check: Check = _unchecked,
     ) -> Reply:
         """Asks for a pause or for the end. The same request twice is one request.
@@ -100,6 +101,7 @@ class SweepControl:
             now: Seconds since the Unix epoch.
             reason: Why; by default who asked.
             key: Names this request of this sweep: made again, it is pursued if it waits, no more.
+            holds: Whether a pause keeps the service from going on with the sweep, until somebody resumes it.
             check: Raises if the sweep is not as who asks has seen it; nobody changes it in between.
 
         Raises:
@@ -116,7 +118,7 @@ class SweepControl:
                     return self._pursued(connection, sweep, before.request, now)
                 return Reply(Answer.ALREADY, sweep, before.request)
             check(sweep)
-            reply = self._ask(connection, sweep, kind, by=by, now=now, reason=reason)
+            reply = self._ask(connection, sweep, kind, by=by, now=now, reason=reason, holds=holds)
             remember(connection, sweep.sweep_id, once, reply.request, by=by, now=now)
             return reply
 
@@ -257,8 +259,9 @@ class SweepControl:
         by: str,
         now: float,
         reason: str | None,
+        holds: bool,
     ) -> Reply:
-        if kind is RequestKind.PAUSE and sweep.state in (SweepState.RUNNING, SweepState.PAUSED):
+        if kind is RequestKind.PAUSE and holds and sweep.state in (SweepState.RUNNING, SweepState.PAUSED):
             submissions.hold(connection, sweep.sweep_id, by)
         so = sweep.state is AIMS[kind]
         coming = so and kind is RequestKind.PAUSE and submissions.is_under_way(connection, sweep.sweep_id)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from sweeps.core.states import SweepState
-from sweeps.core.supervision import LaunchState
+from sweeps.core.supervision import UNDER_WAY
 from sweeps.records import Claim, SweepRecord
 from sweeps.schedules.nights import FiringState, ScheduleState, window_end
 from sweeps.schedules.rule import Rule
@@ -22,7 +22,7 @@ from sweeps.store.find import find_sweep, held_gpu_s, lock_sweep
 from sweeps.store.firings import FiringRecord, find_firing, firing_record, move
 from sweeps.store.readable import readable_rule, readable_sweep
 from sweeps.store.schedules import ScheduleRecord, hold_schedule, lock_schedule
-from sweeps.store.submissions import SCHEDULER
+from sweeps.store.submissions import is_night, night_name, person
 from sweeps.store.tables import launches, submissions, sweeps
 from sweeps.store.tables_night import firings, schedules
 
@@ -77,7 +77,7 @@ class Night:
     @property
     def held_by_person(self) -> str | None:
         """Who of the people paused it, or None."""
-        return _person(self.held_by)
+        return person(self.held_by)
 
     @property
     def rests(self) -> bool:
@@ -101,7 +101,7 @@ class Last:
     @property
     def held_by_person(self) -> str | None:
         """Who of the people paused it, or None."""
-        return _person(self.held_by)
+        return person(self.held_by)
 
     @property
     def busy(self) -> bool:
@@ -262,7 +262,7 @@ class Nights:
         held = asked.find(connection, sweep_id)
         if held is None:
             asked.submit(connection, sweep_id, by=self._by, now=now)
-        elif held.held_by is not None and held.held_by.startswith(SCHEDULER):
+        elif held.held_by is not None and is_night(held.held_by):
             asked.resume(connection, sweep_id, by=self._by, now=now)
 
     def _created(
@@ -341,7 +341,7 @@ def _night(connection: Connection, row: Any, rule: Rule) -> Night:
         if sweep is not None:  # else its window ends it all the same
             held_s = held_gpu_s(connection, sweep.sweep_id, _gpus(sweep))
             used_s = held_s - (firing.gpu_s_before or 0.0)
-    launched = row["launch_state"] in (LaunchState.STARTING.value, LaunchState.RUNNING.value)
+    launched = row["launch_state"] in {state.value for state in UNDER_WAY}
     return Night(
         firing=firing,
         rule=rule,
@@ -353,10 +353,6 @@ def _night(connection: Connection, row: Any, rule: Rule) -> Night:
     )
 
 
-def _person(held_by: str | None) -> str | None:
-    return held_by if held_by and not held_by.startswith(SCHEDULER) else None
-
-
 def _runs(connection: Connection, name: str) -> bool:
     running = sa.exists().where(firings.c.schedule == name, firings.c.state == FiringState.RUNNING.value)
     return bool(connection.execute(sa.select(running)).scalar())
@@ -364,7 +360,7 @@ def _runs(connection: Connection, name: str) -> bool:
 
 def _hold(connection: Connection, sweep: SweepRecord, name: str, now: float) -> None:
     """Unless somebody holds it already; the caller holds the sweep's row."""
-    by = f"{SCHEDULER}/{name}"
+    by = night_name(name)
     mine = submissions.c.sweep_id == sweep.sweep_id
     free = sa.update(submissions).where(mine, submissions.c.held_by.is_(None)).values(held_by=by)
     if connection.execute(free).rowcount == 1:

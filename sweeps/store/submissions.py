@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from sweeps.core.errors import UserError
 from sweeps.core.states import SweepState
-from sweeps.core.supervision import LaunchState
+from sweeps.core.supervision import UNDER_WAY, LaunchState
 from sweeps.records import Claim
 from sweeps.store import sql
 from sweeps.store.find import find_sweep
@@ -19,7 +19,7 @@ MOST_PRIORITY = 1000
 MOST_WEIGHT = 1000.0
 
 SUPERVISOR = "masksweep-supervisor"
-"""Who asks, where the supervisor itself pauses a sweep: that is no person's wish, and does not hold it."""
+"""Who asks, where the supervisor itself pauses a sweep."""
 
 SCHEDULER = "masksweep-scheduler"
 """Who asks, with a slash and the schedule's name, where a night is over: that holds its sweep, until the next
@@ -142,21 +142,35 @@ def notes(connection: Connection) -> dict[str, str]:
 
 
 def hold(connection: Connection, sweep_id: str, by: str) -> None:
-    """A person paused a sweep: the service leaves it PAUSED. Of one that was not submitted, nothing."""
-    if not by.startswith(SUPERVISOR):
-        held = sa.update(submissions).where(submissions.c.sweep_id == sweep_id)
-        connection.execute(held.values(held_by=by))
+    """Somebody paused a sweep: the service leaves it PAUSED. Of one that was not submitted, nothing."""
+    held = sa.update(submissions).where(submissions.c.sweep_id == sweep_id)
+    connection.execute(held.values(held_by=by))
+
+
+def night_name(name: str) -> str:
+    """Who asks, where a night of a schedule is over."""
+    return f"{SCHEDULER}/{name}"
+
+
+def is_night(by: str) -> bool:
+    """Whether a schedule's night asked: no token's name has a slash, and no user's."""
+    return by.startswith(f"{SCHEDULER}/")
+
+
+def person(by: str | None) -> str | None:
+    """Who of the people asked; None: nobody did, or a schedule's night."""
+    return None if by is None or is_night(by) else by
 
 
 def is_held_by_person(connection: Connection, sweep_id: str) -> bool:
     """Whether somebody paused a sweep, or asked for it; a schedule's night is nobody."""
     found = find(connection, sweep_id)
-    return found is not None and found.held_by is not None and not found.held_by.startswith(SCHEDULER)
+    return found is not None and person(found.held_by) is not None
 
 
 def is_under_way(connection: Connection, sweep_id: str) -> bool:
     """Whether a driver was started for a sweep, which may be about to claim it."""
-    begun = [LaunchState.STARTING.value, LaunchState.RUNNING.value]
+    begun = [state.value for state in UNDER_WAY]
     query = sa.select(launches.c.number).where(launches.c.sweep_id == sweep_id, launches.c.state.in_(begun))
     return connection.execute(query).first() is not None
 

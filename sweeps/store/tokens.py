@@ -15,6 +15,9 @@ from sweeps.records import Token
 from sweeps.store.engine import reading, writing
 from sweeps.store.tables import tokens
 
+RESERVED = "masksweep-"
+"""What names of tokens may not begin with: events tell of the service's own parts under such ones."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,99}")
 _TOKEN = re.compile(r"msk_([a-z0-9]{12})_([A-Za-z0-9_-]{43})")
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -42,6 +45,9 @@ class Tokens:
             raise UserError(
                 f"got the name {name[:40]!r}, but needs 1 to 100 letters, digits, spaces, dots, @, _ and -"
             )
+        if name.lower().startswith(RESERVED):
+            hint = "take a name that says whose it is, such as ann"
+            raise UserError(f"got the name {name!r}, but {RESERVED}* is what the service itself does", hint)
         if expires_at is not None and expires_at <= now:
             raise UserError(f"token {name!r} would have expired already", "give it a time to come")
         token_id = "".join(secrets.choice(_LETTERS) for _ in range(12))

@@ -21,11 +21,11 @@ from sweeps.records import Driver
 from sweeps.schedules.nights import FiringState, ScheduleState, Why, night_text, window_end
 from sweeps.schedules.rule import Overlap
 from sweeps.service import SweepService
+from sweeps.store import submissions
 from sweeps.store.control import SweepControl
 from sweeps.store.firings import FiringRecord, Firings
 from sweeps.store.nights import Last, Night, Nights
 from sweeps.store.schedules import ScheduleRecord, Schedules
-from sweeps.store.submissions import SCHEDULER
 from sweeps.supervisor.night_sweeps import is_of, new_sweep
 from sweeps.supervisor.unjudged import unjudged
 
@@ -57,7 +57,7 @@ class Scheduler:
         is_dead: Callable[[Driver], bool] = is_dead,
     ) -> None:
         self._service, self._clock, self._roots = service, clock, roots
-        self._by = f"{SCHEDULER}@{socket.gethostname()}"
+        self._by = f"{submissions.SCHEDULER}@{socket.gethostname()}"
         self._schedules, self._firings = Schedules(service.engine), Firings(service.engine)
         self._nights = Nights(service.engine, self._by)
         self._control = SweepControl(service.engine, is_dead=is_dead)
@@ -141,7 +141,7 @@ class Scheduler:
         elif night.state is SweepState.PENDING:
             self._nights.hold(night, now)
         elif night.state is SweepState.RUNNING and not self._paused_by_person(night):
-            by = f"{SCHEDULER}/{night.firing.schedule}"
+            by = submissions.night_name(night.firing.schedule)
             self._control.ask(night.firing.sweep_id or "", RequestKind.PAUSE, by=by, now=now, reason=reason)
 
     def _paused_by_person(self, night: Night) -> bool:

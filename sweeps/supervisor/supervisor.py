@@ -194,7 +194,7 @@ class Supervisor:
                         self._control.look(request, now)
             case Action.YIELD:
                 by, why = f"{SUPERVISOR}@{self._host}", f"makes room for sweep {for_whom}"
-                self._control.ask(sweep_id, RequestKind.PAUSE, by=by, now=now, reason=why)
+                self._control.ask(sweep_id, RequestKind.PAUSE, by=by, now=now, reason=why, holds=False)
             case Action.STOP:
                 if book.move(launch, launch.state, now, kind="driver.stopped", stopped_at=now) and handle:
                     self._launcher.stop(handle)

@@ -12,7 +12,7 @@ from sweeps.core.trial import Suggestion
 from sweeps.store.control import Answer, SweepControl
 from sweeps.store.engine import writing
 from sweeps.store.launches import LaunchBook, LeaseLost, confirm
-from sweeps.store.submissions import SUPERVISOR, find, resume, submit
+from sweeps.store.submissions import SCHEDULER, SUPERVISOR, find, is_night, night_name, person, resume, submit
 from sweeps.testing import GOES_ON, make_report, make_spec
 
 SPEC = make_spec()
@@ -88,7 +88,7 @@ def test_who_pauses_holds_and_who_resumes_lets_go(service, engine, sweep_id):
     """A person's pause holds, also of what makes room already; the supervisor's own does not."""
     control = SweepControl(engine, is_dead=lambda _: True)
     service.claim(sweep_id, 3.0)
-    control.ask(sweep_id, RequestKind.PAUSE, by=f"{SUPERVISOR}@lab", now=4.0)
+    control.ask(sweep_id, RequestKind.PAUSE, by=f"{SUPERVISOR}@lab", now=4.0, holds=False)
     assert service.sweep(sweep_id).state is SweepState.PAUSED
     assert submission(engine, sweep_id).held_by is None
     reply = control.ask(sweep_id, RequestKind.PAUSE, by="bob@lab", now=5.0)
@@ -96,6 +96,21 @@ def test_who_pauses_holds_and_who_resumes_lets_go(service, engine, sweep_id):
     assert submission(engine, sweep_id).held_by == "bob@lab"
     with writing(engine) as connection:
         assert resume(connection, sweep_id, by="ann", now=6.0).held_by is None
+
+
+def test_a_person_holds_under_any_name(service, engine, sweep_id):
+    """A user of the machine may have the supervisor's: who asks says whether it holds, and no name does."""
+    control = SweepControl(engine, is_dead=lambda _: True)
+    service.claim(sweep_id, 3.0)
+    control.ask(sweep_id, RequestKind.PAUSE, by=f"{SUPERVISOR}@lab", now=4.0)
+    assert submission(engine, sweep_id).held_by == f"{SUPERVISOR}@lab"
+
+
+@pytest.mark.parametrize("by", [SCHEDULER, f"{SCHEDULER}@lab", "ann@lab"])
+def test_only_a_nights_pause_is_a_nights(by):
+    """Its name has a slash, which no other one has."""
+    assert (is_night(by), person(by)) == (False, by)
+    assert (is_night(night_name("nightly")), person(night_name("nightly"))) == (True, None)
 
 
 def watched(book, sweep_id):
@@ -157,7 +172,7 @@ def test_who_gave_way_keeps_its_account_when_it_is_resumed(service, engine, book
     control = SweepControl(engine, is_dead=lambda _: True)
     service.claim(sweep_id, 3.0)
     book.put(sweep_id, share_from=7.5)
-    control.ask(sweep_id, RequestKind.PAUSE, by=f"{SUPERVISOR}@lab", now=4.0)
+    control.ask(sweep_id, RequestKind.PAUSE, by=f"{SUPERVISOR}@lab", now=4.0, holds=False)
     control.resume(sweep_id, by="ann@lab", now=5.0)
     assert watched(book, sweep_id).share_from == 7.5
     control.ask(sweep_id, RequestKind.PAUSE, by="bob@lab", now=6.0)

@@ -203,7 +203,7 @@ def test_what_a_person_paused_waits_for_a_person(world, by):
     world.tick("2026-01-07 22:00")
     sweep_id = world.night("2026-01-07 22:00").sweep_id
     world.drive(sweep_id)
-    world.control.ask(sweep_id, RequestKind.PAUSE, by=by, now=world.clock())
+    world.control.ask(sweep_id, RequestKind.PAUSE, by=by, now=world.clock(), holds=by == "ann")
     world.obey(sweep_id)
     world.tick("2026-01-08 07:00")
     world.tick("2026-01-08 22:00")
