@@ -59,7 +59,7 @@ def drive(order: DriveOrder, factory: WorkerFactory) -> None:
     settings, display = order.settings, Display(order.on_progress, order.on_note)
     interrupts = Interrupts()
     patience = Waiting(time.monotonic, interrupts.nap, display.note)
-    service = SweepService(order.service.engine, patience)
+    service = SweepService(order.service.engine, patience, launched=order.service.launched)
     sweep_id = service.sweep(order.sweep_id).sweep_id
     mirror = MirrorThread(
         lambda: Mirror(order.service, settings.tracking_uri, artifact_root=settings.artifact_root), sweep_id

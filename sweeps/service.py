@@ -25,12 +25,12 @@ from sweeps.store import rows, sql
 from sweeps.store.asked import close
 from sweeps.store.creating import check_same, create_sweep, note_data
 from sweeps.store.engine import Patience, impatient
-from sweeps.store.find import find_sweep, find_trial
+from sweeps.store.find import find_sweep, find_trial, lock_sweep
 from sweeps.store.handover import cancel, check_claimable, release_running, take
 from sweeps.store.leaving import deadline_of, leave
 from sweeps.store.reader import StoreReader
 from sweeps.store.reports import LateReportError, take_report
-from sweeps.store.submissions import Rank
+from sweeps.store.submissions import Rank, check_free
 from sweeps.store.write import write
 
 if TYPE_CHECKING:
@@ -49,10 +49,12 @@ class SweepService(StoreReader):
     Args:
         engine: From `sweeps.store.engine.open_engine`.
         patience: What is done while the store does not answer. A write that is tried again takes effect once.
+        launched: Whether the process was started by a supervisor: it claims nothing that was paused since.
     """
 
-    def __init__(self, engine: Engine, patience: Patience = impatient) -> None:
+    def __init__(self, engine: Engine, patience: Patience = impatient, *, launched: bool = False) -> None:
         super().__init__(engine, patience)
+        self.launched = launched
 
     # -- a sweep's life
 
@@ -134,14 +136,16 @@ class SweepService(StoreReader):
             is_dead: unless it is known to be gone. Asked of whoever holds the sweep at this moment.
 
         Raises:
-            WrongState: The sweep has ended, or another driver is alive.
+            WrongState: The sweep has ended, another driver is alive, or this one was launched and not to be.
             StaleEpoch: Another driver claimed it at the same moment.
         """
         host, pid = socket.gethostname(), os.getpid()
 
         def body(connection: Connection) -> Claim:
-            sweep = find_sweep(connection, sweep_id)
+            sweep = lock_sweep(connection, sweep_id)
             check_claimable(sweep, now, stale_after_s, is_dead)
+            if self.launched:
+                check_free(connection, sweep)
             claim = Claim(sweep.sweep_id, sweep.epoch + 1)
             values: dict[str, Any] = {
                 "epoch": claim.epoch,

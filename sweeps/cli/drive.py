@@ -7,6 +7,7 @@ from sweeps.cli.output import print_error
 from sweeps.core.errors import DataChanged, SpecInvalid, WrongState
 from sweeps.launchers.local import own_handle
 from sweeps.liveness import STALE_AFTER_S, is_dead
+from sweeps.service import SweepService
 from sweeps.settings import Settings
 from sweeps.store.given_up import give_up
 from sweeps.store.launches import confirm
@@ -24,7 +25,8 @@ def drive_launch(
         The exit code, as for `masksweep resume`.
 
     Raises:
-        WrongState: The launch was given up in the meantime, or has a process already.
+        WrongState: The launch was given up in the meantime, or has a process already; or somebody has paused
+            the sweep.
         UserError: As things are it cannot be driven; its supervisor tries again.
     """
     service = open_service(settings)
@@ -34,6 +36,7 @@ def drive_launch(
             f"launch {number} of sweep {sweep_id} is over, or has a process already",
             "supervisors start drivers; to drive a sweep by hand: masksweep resume",
         )
+    service = SweepService(service.engine, launched=True)
     from sweeps.cli.run import EXIT_FAILED, drive_on  # noqa: PLC0415 - confirm first: this takes seconds
 
     try:

@@ -88,10 +88,10 @@ class View:
         alive: Whether its process lives; None if nobody can tell from here.
         driven: Whether some driver of the sweep beats, this launch's or one that was started by hand.
         confirmed: Whether the process of this launch has come to its first word.
-        held: Whether a person paused the sweep.
+        held: Whether somebody paused the sweep; of no matter where it comes to its end.
         left: Whether a pause of this launch was carried out: its driver left as it was asked to.
         wanted: Whether the pool has room for the sweep.
-        asked_at: Since when a pause or a cancellation waits for being carried out, or None.
+        asked_at: Since when a pause or a cancellation waits that can be carried out, or None.
         cancelling: Whether it is a cancellation.
         failures: Deaths in a row.
         retry_at: Not to be launched before, or None; while it is STARTING: the launcher refused to start it.
@@ -186,8 +186,18 @@ def _running(view: View, now: float, rules: Rules) -> Action:
         return Action.LEAVE
     if view.asked_at is not None:
         return Action.CARRY_OUT
-    asked = view.left or view.stopped_at is not None
-    return Action.LEAVE if view.sweep is SweepState.PAUSED and asked else Action.BURY
+    return Action.LEAVE if _left(view) else Action.BURY
+
+
+def _left(view: View) -> bool:
+    """Whether a process that is gone was not to be there: it has left the sweep, or was refused it."""
+    match view.sweep:
+        case SweepState.PENDING:
+            return view.held
+        case SweepState.PAUSED:
+            return view.held or view.left or view.stopped_at is not None
+        case _:
+            return False
 
 
 def _lives(view: View, now: float, rules: Rules) -> Action:

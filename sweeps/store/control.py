@@ -280,6 +280,8 @@ class SweepControl:
         match sweep.state:
             case SweepState.PAUSED:
                 self._check_cancel(connection, sweep)
+                # what a driver on its way was to find
+                close(connection, sweep.sweep_id, RequestKind.PAUSE, RequestState.VOID, now)
                 submissions.submit(connection, sweep.sweep_id, by=by, now=now)
                 submissions.resume(connection, sweep.sweep_id, by=by, now=now)
                 return Reply(Answer.ASKED, sweep, None)
@@ -326,6 +328,14 @@ class SweepControl:
         driver = living_driver(sweep, now, self._stale_after_s, self._is_dead)
         if driver is not None:
             return Reply(Answer.ASKED, sweep, request, driver)
+        if request.kind is RequestKind.PAUSE:
+            if sweep.state is SweepState.STOPPING:  # its next driver ends it: until then it is not paused
+                return Reply(Answer.ASKED, sweep, request)
+            wish = open_request(connection, sweep.sweep_id, RequestKind.CANCEL)
+            if wish is not None:  # it overtakes the pause, which has come to nothing
+                carry_out(connection, sweep, wish.kind, wish.reason, now, by=wish.by)
+                found = find_request(connection, request.request_id)
+                return Reply(Answer.ASKED, find_sweep(connection, sweep.sweep_id), found)
         carry_out(connection, sweep, request.kind, request.reason, now, by=request.by)
         found = find_sweep(connection, sweep.sweep_id)
         return Reply(Answer.DONE, found, find_request(connection, request.request_id))

@@ -12,11 +12,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from sweeps.core.errors import MasksweepError
-from sweeps.core.states import TrialState
+from sweeps.core.requests import RequestKind
+from sweeps.core.states import SweepState, TrialState
 from sweeps.core.supervision import LAUNCH_TRANSITIONS, UNDER_WAY, LaunchState
 from sweeps.records import Claim
 from sweeps.store import sql
+from sweeps.store.asked import open_request
 from sweeps.store.engine import reading, writing
+from sweeps.store.find import lock_sweep
 from sweeps.store.tables import launches, leases, measurements, submissions, sweeps, trials
 from sweeps.store.watched import WATCHED, LaunchRecord, Watched, launch_record, watched_record
 
@@ -126,12 +129,16 @@ class LaunchBook:
         return failures
 
     def write_down(self, old: LaunchRecord, now: float) -> LaunchRecord | None:
-        """WAITING to STARTING, the next launch: who gets it may start a process. None: another one did.
+        """WAITING to STARTING, the next launch: who gets it may start a process.
+
+        None: another one did, or the sweep was paused or is to be cancelled since it was looked at.
 
         Raises:
             LeaseLost: Another supervisor has the lease by now.
         """
         with self._supervising(now) as connection:
+            if not _may_start(connection, old.sweep_id):
+                return None
             values = {
                 "state": LaunchState.STARTING.value,
                 "number": old.number + 1,
@@ -221,6 +228,17 @@ def _as_read(old: LaunchRecord) -> tuple[sa.ColumnElement[bool], ...]:
         launches.c.state == old.state.value,
         confirmed.is_(None) if old.confirmed_at is None else confirmed == old.confirmed_at,
     )
+
+
+def _may_start(connection: Connection, sweep_id: str) -> bool:
+    """Whether nobody wants a sweep to stay without a driver. Who asks for it later finds the launch."""
+    sweep = lock_sweep(connection, sweep_id)
+    if sweep.state is SweepState.STOPPING:  # its driver only brings it to its end
+        return True
+    held = sa.select(submissions.c.held_by).where(submissions.c.sweep_id == sweep_id)
+    kinds = (RequestKind.PAUSE, RequestKind.CANCEL)
+    asked = any(open_request(connection, sweep_id, kind) for kind in kinds)
+    return connection.execute(held).scalar() is None and not asked
 
 
 def _progress(connection: Connection, sweep_id: str) -> int:

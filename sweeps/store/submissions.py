@@ -7,10 +7,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sweeps.core.errors import UserError
+from sweeps.core.errors import UserError, WrongState
 from sweeps.core.states import SweepState
 from sweeps.core.supervision import UNDER_WAY, LaunchState
-from sweeps.records import Claim
+from sweeps.records import Claim, SweepRecord
 from sweeps.store import sql
 from sweeps.store.find import find_sweep
 from sweeps.store.tables import launches, submissions, sweeps
@@ -166,6 +166,18 @@ def is_held_by_person(connection: Connection, sweep_id: str) -> bool:
     """Whether somebody paused a sweep, or asked for it; a schedule's night is nobody."""
     found = find(connection, sweep_id)
     return found is not None and person(found.held_by) is not None
+
+
+def check_free(connection: Connection, sweep: SweepRecord) -> None:
+    """Refuses a sweep that a launch is not to drive: it was paused while the process was on its way.
+
+    Raises:
+        WrongState: Somebody holds it, who is asked first if it is to go on.
+    """
+    waits = sweep.state in (SweepState.PENDING, SweepState.PAUSED)
+    found = find(connection, sweep.sweep_id) if waits else None
+    if found is not None and found.held_by is not None:
+        raise WrongState(f"sweep {sweep.sweep_id} was paused by {found.held_by}", "resume it first")
 
 
 def is_under_way(connection: Connection, sweep_id: str) -> bool:

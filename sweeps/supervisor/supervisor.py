@@ -18,6 +18,7 @@ from typing import Any
 from sweeps.core.errors import MasksweepError, StaleEpoch, StoreUnavailable, UserError, WrongState
 from sweeps.core.requests import RequestKind
 from sweeps.core.spec import Resources
+from sweeps.core.states import SweepState
 from sweeps.core.supervision import UNDER_WAY, Action, LaunchState, Rules, View, decide
 from sweeps.launchers.launcher import Launcher, LauncherUnavailable
 from sweeps.liveness import STALE_AFTER_S, is_dead
@@ -144,14 +145,18 @@ class Supervisor:
             except Exception:  # what one process is like must not keep the others from being looked after
                 _log.exception("sweep %s: its process cannot be looked at", launch.sweep_id)
         driven = living_driver(one, now, STALE_AFTER_S, self._is_dead) is not None
+        # a sweep that comes to its end needs a driver for that, whoever has asked for a pause
+        stopping = one.state is SweepState.STOPPING
         asked = one.open_request
+        if stopping and asked is not None and asked[1] is RequestKind.PAUSE:
+            asked = None
         view = View(
             launch=launch.state,
             sweep=one.state,
             alive=alive,
             driven=driven,
             confirmed=launch.confirmed_at is not None,
-            held=one.held_by is not None,
+            held=one.held_by is not None and not stopping,
             left=one.left,
             asked_at=None if asked is None else asked[2],
             cancelling=asked is not None and asked[1] is RequestKind.CANCEL,
