@@ -334,8 +334,8 @@ class SweepControl:
             wish = open_request(connection, sweep.sweep_id, RequestKind.CANCEL)
             if wish is not None:  # it overtakes the pause, which has come to nothing
                 carry_out(connection, sweep, wish.kind, wish.reason, now, by=wish.by)
-                found = find_request(connection, request.request_id)
-                return Reply(Answer.ASKED, find_sweep(connection, sweep.sweep_id), found)
+                void = find_request(connection, request.request_id)
+                return Reply(Answer.ASKED, find_sweep(connection, sweep.sweep_id), void)
         carry_out(connection, sweep, request.kind, request.reason, now, by=request.by)
         found = find_sweep(connection, sweep.sweep_id)
         return Reply(Answer.DONE, found, find_request(connection, request.request_id))
