@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
 from runners.champion.judging import Bench
 from runners.champion.judging import judge as judge_night
@@ -20,6 +21,7 @@ from runners.heartbeat import Heartbeat
 from runners.interrupts import Interrupts
 from runners.ray_watch import RayWatch
 from runners.retention import Retention
+from runners.stall import StallWatch, move, write_words
 from sweeps.core.errors import StaleEpoch, UserError, WrongState
 from sweeps.core.progress import Progress
 from sweeps.core.requests import Request, RequestKind
@@ -41,6 +43,11 @@ from sweeps.tracking.thread import MirrorThread
 EXIT_INTERRUPTED = 130
 """As a shell has it for Ctrl-C."""
 
+EXIT_HUNG = 1
+
+HUNG = "driver-hung.txt"
+"""In a sweep's directory: what a driver was at that hung."""
+
 MIRROR_PATIENCE_S = 30.0
 """How long the end of a sweep waits for MLflow; what is left then is shipped by `masksweep mirror`."""
 
@@ -58,7 +65,12 @@ def drive(order: DriveOrder, factory: WorkerFactory) -> None:
     """
     settings, display = order.settings, Display(order.on_progress, order.on_note)
     interrupts = Interrupts()
-    patience = Waiting(time.monotonic, interrupts.nap, display.note)
+
+    def nap(seconds: float) -> None:
+        move()  # who waits for the store does not hang
+        interrupts.nap(seconds)
+
+    patience = Waiting(time.monotonic, nap, display.note)
     service = SweepService(order.service.engine, patience, launched=order.service.launched)
     sweep_id = service.sweep(order.sweep_id).sweep_id
     mirror = MirrorThread(
@@ -176,7 +188,8 @@ def _run(epoch: _Epoch, interrupts: Interrupts) -> bool:
         interrupts.listen(pause, search.abandon)
         scratch = directory / f"tune-e{claim.epoch}"
         stall_s = service.sweep(claim.sweep_id).spec.resources.stall_s
-        execute(search, epoch.factory, pool=epoch.pool, stall_s=stall_s, scratch=scratch, guard=guard)
+        with StallWatch(epoch.order.hangs_after_s, _hangs).over(directory / HUNG):
+            execute(search, epoch.factory, pool=epoch.pool, stall_s=stall_s, scratch=scratch, guard=guard)
         _judge(epoch, search, judging, epoch.bench(interrupts, guard))
     except KeyboardInterrupt:
         cut_short = "interrupted"
@@ -271,11 +284,19 @@ def _search(epoch: _Epoch, directory: Path) -> tuple[Search, Retention]:
     return search, retention
 
 
-def _quit() -> None:
+def _hangs(file: Path, words: str) -> NoReturn:
+    """Leaves the sweep as a driver that is killed does: whoever drives it next goes on."""
+    write_words(file, words)
+    reason = words.partition("\n")[0]
+    os.write(2, f"error: the driver hung: {reason}; the rest is in {file}\n".encode())
+    _quit(EXIT_HUNG)
+
+
+def _quit(code: int = EXIT_INTERRUPTED) -> NoReturn:
     """Ends the process while its main thread waits inside Ray, hears no signal and would be aborted later."""
     if os.isatty(2):
         os.write(2, b"\x1b[?25h")  # a live table hides the cursor
-    os._exit(EXIT_INTERRUPTED)
+    os._exit(code)
 
 
 def _outcome(ending: Ending, *, cut_short: str | None) -> tuple[SweepState, str | None]:

@@ -131,8 +131,13 @@ def _last_words(thread: int, limit_s: float) -> str:
     return "\n\n".join([reason, *("".join(stack) for stack in told)])
 
 
-def _leave(words: Path, text: str) -> NoReturn:
+def write_words(words: Path, text: str) -> None:
+    """Writes last words, if that can be done."""
     with contextlib.suppress(OSError):
         words.parent.mkdir(parents=True, exist_ok=True)
         words.write_text(text)
+
+
+def _leave(words: Path, text: str) -> NoReturn:
+    write_words(words, text)
     os._exit(1)

@@ -12,7 +12,7 @@ from runners.guard import Guard
 from runners.ray_oom import outlive_memory_kills
 from runners.ray_usage import count_no_callbacks
 from runners.trainable import ASSIGNMENT, make_trainable
-from runners.tune_scheduler import StoreScheduler, TrialStarts
+from runners.tune_scheduler import LoopWatch, StoreScheduler
 from runners.tune_searcher import StoreSearcher
 from sweeps.core.trial import Assignment, WorkerFactory
 from sweeps.search import Search
@@ -62,7 +62,7 @@ def execute(
         run_config=tune.RunConfig(
             name="experiment",
             storage_path=str(scratch),
-            callbacks=[TrialStarts(search, guard)],
+            callbacks=[LoopWatch(search, guard)],
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=0),  # retries are the search's
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),

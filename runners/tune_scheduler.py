@@ -9,6 +9,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from runners.guard import Guard
+from runners.stall import move
 from runners.trainable import ASSIGNMENT, REPORT, WORN_OUT
 from runners.tune_searcher import StoreSearcher
 from sweeps.core.trial import Assignment, Decision, Report
@@ -46,14 +47,21 @@ class StoreScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray has no stubs
         self._guard.last_error = Path(path).read_text() if path and os.path.exists(path) else ""
 
 
-class TrialStarts(Callback):  # type: ignore[misc]  # Ray has no stubs
-    """Tells the search that a worker has begun with a trial: until then it may have waited for a device."""
+class LoopWatch(Callback):  # type: ignore[misc]  # Ray has no stubs
+    """Says that Tune's loop goes on, and tells the search that a worker has begun with a trial.
+
+    Until then that may have waited for a device.
+    """
 
     def __init__(self, search: Search, guard: Guard) -> None:
         self._search, self._guard = search, guard
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # pickled with the experiment, never restored
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Called ten times a second, whatever happens."""
+        move()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Called when its actor is up, and when a warm one has taken it."""

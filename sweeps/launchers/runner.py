@@ -113,6 +113,7 @@ class DriveOrder:
         ray_address: A running Ray cluster, or None for one of our own on this machine.
         on_progress: Called on every change, from the driver's thread.
         on_note: Called with what a person should know.
+        hangs_after_s: Seconds after which a driver in whose loop nothing moves ends, as if it were killed.
     """
 
     service: "SweepService"
@@ -121,6 +122,7 @@ class DriveOrder:
     ray_address: str | None
     on_progress: Callable[[Progress], None]
     on_note: Callable[[str], None]
+    hangs_after_s: float = 1800.0
 
 
 class Runner(Protocol):

@@ -12,6 +12,7 @@ import pytest
 from sweeps.bootstrap import open_service
 from sweeps.settings import Settings
 from sweeps.testing import make_spec
+from tests.failure.homes import Home
 from tests.failure.verdict import assert_nothing_lost, course
 from tests.forked import Forked, run
 
@@ -62,6 +63,24 @@ def test_a_driver_killed_again_ends_with_the_same_trials(  # noqa: PLR0917 - mos
         undisturbed = course(service, twin)
     log = tmp_path / "iterations.log"
     assert_nothing_lost(service, sweep_id, log, undisturbed=undisturbed, mlflow=mlflow_uri)
+
+
+def test_a_driver_that_hangs_ends_and_the_next_one_goes_on(tmp_path, mlflow_uri, ray_address, source):
+    """Its heartbeat goes on, so that nobody else would notice; it says where it was, in a line and a file."""
+    home = Home(tmp_path, mlflow_uri)
+    home.env["STUCK_AT"] = "trial 0 RUNNING 4"
+    with home.driver(ray_address) as driver:
+        _, error = driver.communicate(timeout=300)
+    assert driver.returncode == 1, error
+    words = home.settings.sweep_directory(home.sweep_id) / "driver-hung.txt"
+    reason, _, stacks = words.read_text().partition("\n\n")
+    assert reason.startswith("nothing moved in it for 20s, it was in wait (threading.py:")
+    assert "drive_curves.py" in stacks.split("\n\n")[0]
+    assert f"error: the driver hung: {reason}; the rest is in {words}" in error.splitlines()
+    del home.env["STUCK_AT"]
+    home.finish(ray_address)
+    assert home.service.sweep(home.sweep_id).epoch == 2
+    home.assert_nothing_lost(home.undisturbed(source))
 
 
 def test_a_killed_run_is_finished_by_resume(tmp_path, ray_address, parts, source):
