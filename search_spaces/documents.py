@@ -4,7 +4,7 @@ Scalars follow YAML 1.2, as people expect: `1e-3` is a number; `off`, `1:30` and
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeAlias
 
 import yaml
@@ -15,6 +15,8 @@ from search_spaces.issues import SpecIssue, shown
 MAX_CHARACTERS = 256 * 1024
 MAX_NODES = 20_000
 """Values in a document once its aliases are written out; against documents that grow without end."""
+MAX_DEPTH = 100
+"""Collections in one another, of data that was not read from YAML; no spec has ten."""
 
 
 _TAG = "tag:yaml.org,2002:"
@@ -73,8 +75,9 @@ def read_yaml(text: str) -> tuple[object, list[SpecIssue]]:
     Never raises: text that is not YAML, that is too big or that names Python objects gives None and an issue.
     Duplicate keys are issues beside the data, in which the last one counts.
     """
-    if len(text) > MAX_CHARACTERS:
-        return None, [SpecIssue("", f"{len(text)} characters are too many, {MAX_CHARACTERS} are allowed")]
+    issues = length_issues(text)
+    if issues:
+        return None, issues
     try:
         return _read(text)
     except yaml.MarkedYAMLError as error:
@@ -86,6 +89,32 @@ def read_yaml(text: str) -> tuple[object, list[SpecIssue]]:
         return None, [SpecIssue("", f"not YAML: {error}")]
     except RecursionError:
         return None, [SpecIssue("", "its values are nested too deeply")]
+
+
+def length_issues(text: str) -> list[SpecIssue]:
+    """What is wrong with the length of a document."""
+    if len(text) <= MAX_CHARACTERS:
+        return []
+    return [SpecIssue("", f"{len(text)} characters are too many, {MAX_CHARACTERS} are allowed")]
+
+
+def size_issues(data: object) -> list[SpecIssue]:
+    """What is wrong with the size of plain data that was read from JSON: too many values, too deep."""
+    layer, values, depth = [data], 0, 0
+    while layer:
+        values, depth = values + len(layer), depth + 1
+        if depth > MAX_DEPTH:
+            return [SpecIssue("", "its values are nested too deeply")]
+        if values > MAX_NODES:
+            return [SpecIssue("", f"it is more than {MAX_NODES} values long, which is the limit")]
+        layer = [part for each in layer for part in _parts(each)]
+    return []
+
+
+def _parts(value: object) -> list[object]:
+    if isinstance(value, Mapping):
+        return [*value.keys(), *value.values()]
+    return list(value) if isinstance(value, list | tuple) else []
 
 
 def _read(text: str) -> tuple[object, list[SpecIssue]]:

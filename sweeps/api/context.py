@@ -12,6 +12,7 @@ from fastapi import Depends, Header, Path, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from sweeps.api.bodies import Sent
 from sweeps.api.config import ServiceConfig
 from sweeps.api.documents import etag
 from sweeps.api.feed import Feed
@@ -116,11 +117,11 @@ IfNoneMatch = Annotated[
 ]
 
 
-async def _body(request: Request) -> bytes:
-    return await request.body()
+async def _body(request: Request) -> Sent:
+    return Sent(await request.body(), request.headers.get("content-type"))
 
 
-Body = Annotated[bytes, Depends(_body)]
+Body = Annotated[Sent, Depends(_body)]
 
 
 def _tags(header: str) -> list[str]:
@@ -172,7 +173,7 @@ class Once:
     """Does what a request asks for once, however often it is made under one key."""
 
     def __init__(self, request: Request, core: CoreHere, body: Body, key: Key = None) -> None:
-        self._request, self._core, self._text, self.key = request, core, body, key
+        self._request, self._core, self._content, self.key = request, core, body.content, key
 
     @cached_property
     def by(self) -> str:
@@ -241,7 +242,7 @@ class Once:
     def _digest(self) -> str:
         url = self._request.url
         told = f"{self._request.method} {url.path}?{url.query} {self._request.headers.get('if-match', '')}\n"
-        return hashlib.sha256(told.encode() + self._text).hexdigest()
+        return hashlib.sha256(told.encode() + self._content).hexdigest()
 
 
 OnceHere = Annotated[Once, Depends(Once)]

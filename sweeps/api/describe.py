@@ -25,6 +25,7 @@ from sweeps.api.problems import (
     TOO_SLOW,
     UNAUTHORIZED,
     UNSUPPORTED,
+    BodyInvalid,
     Kind,
     Problem,
     problem,
@@ -163,7 +164,6 @@ TOKEN_BODY = _body(
 
 _EVERYWHERE = (UNAUTHORIZED, TOO_SLOW, TOO_LARGE, INVALID, TOO_MANY, FAULT, KINDS[StoreUnavailable])
 _OF_CHANGES = (KINDS[WrongState], KINDS[StaleEpoch])
-_OF_BODIES = (KINDS[SpecInvalid], UNSUPPORTED)
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
@@ -224,7 +224,7 @@ def _kinds(path: str, method: str, operation: Mapping[str, Any]) -> Iterable[Kin
     if method != "get":
         kinds += _OF_CHANGES
     if "requestBody" in operation:
-        kinds += _OF_BODIES
+        kinds += _of_body(operation["requestBody"]["content"])
     if "Idempotency-Key" in taken:
         kinds.append(KINDS[KeyReused])
     if "If-Match" in taken:
@@ -239,6 +239,14 @@ def _kinds(path: str, method: str, operation: Mapping[str, Any]) -> Iterable[Kin
     if path.endswith("/mirror"):
         kinds.append(KINDS[MirrorUnavailable])
     return kinds
+
+
+def _of_body(content: Mapping[str, Any]) -> Iterable[Kind]:
+    """What may be wrong with a body: with a spec, with what is none, or with one that has a spec in it."""
+    if "application/yaml" in content:
+        return KINDS[SpecInvalid], UNSUPPORTED
+    within = content["application/json"]["schema"].get("properties", {})
+    return (KINDS[BodyInvalid], UNSUPPORTED, *([KINDS[SpecInvalid]] if "spec" in within else []))
 
 
 def _add_examples(responses: Mapping[str, Any], schemas: Mapping[str, Any]) -> None:

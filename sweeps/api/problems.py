@@ -72,6 +72,10 @@ class Refused(UserError):
         self.kind, self.headers = kind, dict(headers or {})
 
 
+class BodyInvalid(SpecInvalid):
+    """A body that is no spec has problems; all of them are in `issues`."""
+
+
 UNAUTHORIZED = Kind("unauthorized", HTTPStatus.UNAUTHORIZED, "No valid token")
 FORBIDDEN = Kind("forbidden", HTTPStatus.FORBIDDEN, "The token does not allow this")
 NOT_FOUND = Kind("not-found", HTTPStatus.NOT_FOUND, "There is no such thing")
@@ -80,7 +84,7 @@ PRECONDITION = Kind("precondition-failed", HTTPStatus.PRECONDITION_FAILED, "It h
 TOO_SLOW = Kind("too-slow", HTTPStatus.REQUEST_TIMEOUT, "The request's body did not come in time")
 TOO_LARGE = Kind("too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The request is too large")
 TAKEN = Kind("name-taken", HTTPStatus.CONFLICT, "The name is taken")
-UNSUPPORTED = Kind("unsupported-media-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Neither YAML nor JSON")
+UNSUPPORTED = Kind("unsupported-media-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body is of another type")
 INVALID = Kind("invalid", HTTPStatus.UNPROCESSABLE_ENTITY, "The request has problems")
 TOO_MANY = Kind("too-many-requests", HTTPStatus.TOO_MANY_REQUESTS, "Too many requests")
 TOO_BUSY = Kind("too-busy", HTTPStatus.SERVICE_UNAVAILABLE, "The service has no room for this now")
@@ -88,6 +92,7 @@ FAULT = Kind("fault", HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed")
 _HTTP = Kind("http", HTTPStatus.BAD_REQUEST, "The request cannot be answered")
 
 KINDS: Mapping[type[MasksweepError], Kind] = {
+    BodyInvalid: Kind("invalid-body", HTTPStatus.UNPROCESSABLE_ENTITY, "The body has problems"),
     SpecInvalid: Kind("spec-invalid", HTTPStatus.UNPROCESSABLE_ENTITY, "The spec has problems"),
     UnknownSweep: Kind("unknown-sweep", HTTPStatus.NOT_FOUND, "There is no such sweep"),
     UnknownSchedule: Kind("unknown-schedule", HTTPStatus.NOT_FOUND, "There is no such schedule"),

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from sweeps.api import schedule_models as models
-from sweeps.api.bodies import read_model, read_object
+from sweeps.api.bodies import of_body, read_model, read_object
 from sweeps.api.context import Body, Core, CoreHere, Made, OnceHere, Operator, Viewer
 from sweeps.api.cursors import read_cursor, write_cursor
 from sweeps.api.describe import BACKFILL_BODY, REASON_BODY, SCHEDULE_BODY
@@ -142,7 +142,8 @@ def ask_backfill(core: CoreHere, token: Operator, name: Name, once: OnceHere, bo
 
     def act() -> Made:
         dry_run, key = asked.dry_run, once.scoped_key
-        made = backfill(core, name, asked.start, asked.to, dry_run=dry_run, by=token.name, key=key)
+        with of_body():
+            made = backfill(core, name, asked.start, asked.to, dry_run=dry_run, by=token.name, key=key)
         return Made(made)
 
     return once.anew(act) if asked.dry_run else once(act)

@@ -2,12 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from search_spaces.issues import SpecIssue
 from sweeps.api import documents, models
-from sweeps.api.bodies import read_document, read_model, read_object
+from sweeps.api.bodies import Sent, of_body, read_document, read_model, read_object
 from sweeps.api.context import (
     Body,
     Core,
@@ -26,9 +26,9 @@ from sweeps.api.context import (
 from sweeps.api.cursors import read_cursor, write_cursor
 from sweeps.api.describe import EXTENSION_BODY, REASON_BODY, SPEC_BODY
 from sweeps.api.planning import plan_of
+from sweeps.api.problems import BodyInvalid
 from sweeps.api.room import TAKES_ROOM
 from sweeps.api.submitting import checked_spec, take_in
-from sweeps.core.errors import SpecInvalid
 from sweeps.core.extension import Extension, read_extension
 from sweeps.core.requests import RequestKind
 from sweeps.core.states import SweepState
@@ -57,7 +57,6 @@ Weight = Annotated[
     dependencies=[TAKES_ROOM],
 )
 def submit(
-    request: Request,
     core: CoreHere,
     token: Operator,
     once: OnceHere,
@@ -71,7 +70,7 @@ def submit(
     """
 
     def act() -> Made:
-        checked = checked_spec(core, read_document(body, request.headers.get("content-type")))
+        checked = checked_spec(core, read_document(body))
         sweep = take_in(core, checked, by=token.name, key=once.scoped_key, rank=Rank(priority, weight))
         made = overview(core.service.engine, sweep.sweep_id)
         document = models.SubmittedOut(sweep=documents.sweep_out(made), notes=list(checked.notes))
@@ -89,7 +88,6 @@ def submit(
     dependencies=[TAKES_ROOM],
 )
 def plan(
-    request: Request,
     core: CoreHere,
     _: Viewer,
     once: OnceHere,
@@ -100,13 +98,7 @@ def plan(
 
     Times are from earlier sweeps of the same data, base and fidelity, where there are some.
     """
-    return once.anew(
-        lambda: Made(
-            plan_of(
-                core, checked_spec(core, read_document(body, request.headers.get("content-type"))), workers
-            )
-        )
-    )
+    return once.anew(lambda: Made(plan_of(core, checked_spec(core, read_document(body)), workers)))
 
 
 @router.get("/sweeps", summary="List sweeps, newest first")
@@ -214,14 +206,15 @@ def extend(
     """Adds to it while it runs, or after a limit of it ended the sweep; that is then paused."""
 
     def act() -> Made:
-        reply = core.control.extend(
-            sweep_id,
-            _extension(body),
-            by=token.name,
-            now=core.now,
-            key=once.scoped_key,
-            check=unchanged(if_match),
-        )
+        with of_body():
+            reply = core.control.extend(
+                sweep_id,
+                _extension(body),
+                by=token.name,
+                now=core.now,
+                key=once.scoped_key,
+                check=unchanged(if_match),
+            )
         if resume and reply.sweep.state in _GOES_ON:  # asked also where a driver lives: once under the key
             core.control.resume(reply.sweep.sweep_id, by=token.name, now=core.now, key=once.scoped_key)
         return _made(core, reply)
@@ -229,7 +222,7 @@ def extend(
     return once(act)
 
 
-def _ask(core: Core, kind: RequestKind, sweep_id: str, once: Once, body: bytes, if_match: str | None) -> Made:
+def _ask(core: Core, kind: RequestKind, sweep_id: str, once: Once, body: Sent, if_match: str | None) -> Made:
     reply = core.control.ask(
         sweep_id,
         kind,
@@ -252,9 +245,9 @@ def _made(core: Core, reply: Reply) -> Made:
     return Made(document, headers={"ETag": documents.etag(now.sweep)})
 
 
-def _extension(body: bytes) -> Extension:
+def _extension(body: Sent) -> Extension:
     data = read_object(body)
     if not data:
         fields = ", ".join(field.alias or name for name, field in Extension.model_fields.items())
-        raise SpecInvalid([SpecIssue("", "says nothing to add", f"one or more of {fields}")])
+        raise BodyInvalid([SpecIssue("", "says nothing to add", f"one or more of {fields}")])
     return read_extension(data)

@@ -8,6 +8,7 @@ from typing import Any
 from search_spaces.issues import SpecIssue, shown
 from sweeps.api import schedule_models as models
 from sweeps.api.context import Core
+from sweeps.api.problems import BodyInvalid
 from sweeps.api.submitting import checked_spec
 from sweeps.core.errors import SpecInvalid, UnreadableSchedule
 from sweeps.core.spec import spec_document
@@ -36,11 +37,12 @@ def add_schedule(
 
     Raises:
         SpecInvalid: With every problem of the name, the rule, and the spec with its data.
+        BodyInvalid: The same, where the spec has none.
         WrongState: There is another schedule of that name.
     """
     given = dict(document)
-    name, text = given.pop("name", None), given.pop("spec", None)
-    issues: list[SpecIssue] = []
+    name, spec = given.pop("name", None), given.pop("spec", None)
+    issues, of_spec = list[SpecIssue](), list[SpecIssue]()
     if not isinstance(name, str) or not re.fullmatch(NAME, name):
         allowed = "up to 64 letters, digits and . _ -, the first a letter or digit"
         issues.append(SpecIssue("name", f"got {shown(name)}, but needs {allowed}"))
@@ -49,14 +51,20 @@ def add_schedule(
         rule = read_rule(given)
     except SpecInvalid as error:
         issues += error.issues
-    try:
-        checked = checked_spec(core, _yaml(text), adding=name if isinstance(name, str) else None)
-    except SpecInvalid as error:
-        issues += [
-            SpecIssue(f"spec.{each.path}".rstrip("."), each.problem, each.hint) for each in error.issues
-        ]
+    if isinstance(spec, str | Mapping):
+        try:
+            checked = checked_spec(core, spec, adding=name if isinstance(name, str) else None)
+        except SpecInvalid as error:
+            of_spec = [
+                SpecIssue(f"spec.{each.path}".rstrip("."), each.problem, each.hint) for each in error.issues
+            ]
+    else:
+        got = "missing" if spec is None else f"got {shown(spec)}, but needs a spec"
+        issues.append(SpecIssue("spec", got, "YAML in a text, or an object"))
+    if of_spec:
+        raise SpecInvalid([*issues, *of_spec])
     if issues or rule is None or checked is None:
-        raise SpecInvalid(issues)
+        raise BodyInvalid(issues)
     made = Schedules(core.service.engine).add(str(name), checked.spec, rule, by=by, now=core.now)
     note = window_note(rule, core.now)
     return made, (*checked.notes, *([note] if note else []))
@@ -168,12 +176,3 @@ def backfill(
         kept = [each for each in kept if each.fire_at not in by_this]  # asked again under the key
     told = nights_out(firings, rule, sorted(kept, key=lambda night: night.fire_at))
     return models.BackfilledOut(dry_run=dry_run, nights=nights, kept=told)
-
-
-def _yaml(spec: object) -> str:
-    """An object as JSON in the part of it that is YAML as well."""
-    if isinstance(spec, str):
-        return spec
-    if isinstance(spec, Mapping):
-        return json.dumps(spec, ensure_ascii=False, indent=1)
-    raise SpecInvalid([SpecIssue("", "missing" if spec is None else f"got {shown(spec)}, but needs a spec")])

@@ -1,4 +1,4 @@
-"""JSON as RFC 8259 has it and no more: no name twice in an object, no name for infinity."""
+"""JSON as RFC 8259 has it and no more: no name twice in an object, no infinity, no number without end."""
 
 import json
 from collections import Counter
@@ -8,6 +8,9 @@ from typing import Any
 from search_spaces.issues import SpecIssue
 from sweeps.core.errors import SpecInvalid
 
+_MOST_DIGITS = 300
+"""Of a whole number: as in YAML, and what a float can hold."""
+
 
 def read_json(text: str) -> Any:
     """What a text says.
@@ -16,7 +19,7 @@ def read_json(text: str) -> Any:
         SpecInvalid: It is not JSON.
     """
     try:
-        return json.loads(text, object_pairs_hook=_no_twins, parse_constant=_no_constant)
+        return json.loads(text, object_pairs_hook=_no_twins, parse_constant=_no_constant, parse_int=_int)
     except SpecInvalid:
         raise
     except (ValueError, RecursionError) as error:
@@ -29,6 +32,13 @@ def _no_twins(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
     if twice:
         raise SpecInvalid([SpecIssue(name, "written twice in one object") for name in twice])
     return dict(pairs)
+
+
+def _int(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        problem = f"a number of {len(digits)} digits, of which {_MOST_DIGITS} are allowed"
+        raise SpecInvalid([SpecIssue("", problem)])
+    return int(digits)
 
 
 def _no_constant(name: str) -> object:

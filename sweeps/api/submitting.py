@@ -1,6 +1,8 @@
 """Takes a spec in: reads it, keeps it within the allowed directories, and checks what can be checked here."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from search_spaces.issues import SpecIssue
 from sweeps.api.context import Core
@@ -30,18 +32,18 @@ class Checked:
     notes: tuple[str, ...]
 
 
-def checked_spec(core: Core, text: str, *, adding: str | None = None) -> Checked:
-    """The spec in a text, checked as far as this service can.
+def checked_spec(core: Core, given: str | Mapping[str, Any], *, adding: str | None = None) -> Checked:
+    """The spec in a text or an object, checked as far as this service can.
 
     Args:
         core: Of the service.
-        text: YAML.
+        given: YAML, or the fields as plain data.
         adding: The schedule that it is for, which may not be there yet and may be named in it.
 
     Raises:
         SpecInvalid: With every problem of the spec, of the paths in it, of its data and its sources.
     """
-    spec, issues = core.config.roots.confined(parse_spec(text, core.config.roots.first))
+    spec, issues = core.config.roots.confined(parse_spec(given, core.config.roots.first))
     if issues:
         raise SpecInvalid(issues)
     if spec.warm_start is not None:

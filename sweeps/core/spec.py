@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from sweeps.core.pruner import Pruner
 from sweeps.core.sampler import Sampler
@@ -50,17 +52,17 @@ __all__ = [
 ]
 
 
-def parse_spec(text: str, directory: Path) -> SweepSpec:
-    """The spec that a YAML text describes.
+def parse_spec(given: str | Mapping[str, Any], directory: Path) -> SweepSpec:
+    """The spec that a YAML text, or what was read from JSON, describes.
 
     Args:
-        text: YAML.
+        given: YAML, or its fields as plain data.
         directory: Where relative paths start: the directory of the spec's file.
 
     Raises:
         SpecInvalid: With every problem of the text, each under its path.
     """
-    return read_spec(text, directory)
+    return read_spec(given, directory)
 
 
 def spec_document(spec: SweepSpec) -> str:

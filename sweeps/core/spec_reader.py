@@ -1,4 +1,4 @@
-"""Reads a spec from YAML: fills in defaults, checks section by section, and gathers every problem at once."""
+"""Reads a spec from YAML or plain data: fills in defaults, checks each section, gathers every problem."""
 
 import os
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from search_spaces.aliases import knob_meant, place_of
-from search_spaces.documents import read_yaml
+from search_spaces.documents import read_yaml, size_issues
 from search_spaces.issues import SpecIssue, did_you_mean, shown
 from search_spaces.presets import DEFAULT_PRESET, Preset, load_preset, preset_names
 from search_spaces.scalars import as_integer
@@ -28,9 +28,14 @@ _MISSING_HINTS = {
 }
 
 
-def read_spec(text: str, directory: Path) -> SweepSpec:
-    """The spec in a YAML text; see `parse_spec`."""
-    raw, issues = read_yaml(text)
+def read_spec(given: str | Mapping[str, Any], directory: Path) -> SweepSpec:
+    """The spec in a YAML text or in plain data; see `parse_spec`."""
+    if isinstance(given, str):
+        raw, issues = read_yaml(given)
+    else:
+        raw, issues = given, size_issues(given)
+        if issues:
+            raise SpecInvalid(issues)
     if raw is None and not issues:
         issues = [SpecIssue("", "the spec is empty", "`masksweep dataset synth DIR` writes one that runs")]
     elif raw is not None and not isinstance(raw, Mapping):

@@ -90,13 +90,62 @@ def test_every_problem_of_a_spec_is_told_with_its_path(api):
         (b"[" * 100_000, "application/json", 422),
         (b"!!python/object/apply:os.system [true]", "application/yaml", 422),
         (b"", "application/yaml", 422),
-        (b"a=1", "application/x-www-form-urlencoded", 415),
+        (b"[1, 2]", "application/json", 422),
+        (b'{"version": ' + b"9" * 5000 + b"}", "application/json", 422),
+        (b'{"space": ' + b'{"a": ' * 200 + b"1" + b"}" * 201, "application/json", 422),
+        (b'{"a": [' + b"1," * 30_000 + b"1]}", "application/json", 422),
     ],
 )
 def test_what_is_no_spec_is_refused(api, body, kind, status):
     """Nothing in a body is executed, and nothing of it fails the service."""
     answer = api("POST", "/sweeps", content=body, headers={"Content-Type": kind})
-    problem(answer, status, "spec-invalid" if status == 422 else "unsupported-media-type")
+    problem(answer, status, "spec-invalid")
+
+
+SPEC_TYPE = "-H 'Content-Type: application/yaml' --data-binary @spec.yaml"
+OBJECT_TYPE = "-H 'Content-Type: application/json' --data-binary @body.json"
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed", "curl"),
+    [
+        ("/sweeps", "application/yaml or application/json", SPEC_TYPE),
+        ("/plan", "application/yaml or application/json", SPEC_TYPE),
+        ("/sweeps/{sweep_id}/pause", "application/json", OBJECT_TYPE),
+        ("/sweeps/{sweep_id}/extend", "application/json", OBJECT_TYPE),
+        ("/schedules", "application/json", OBJECT_TYPE),
+        ("/tokens", "application/json", OBJECT_TYPE),
+    ],
+)
+def test_a_body_of_another_type_is_refused_and_told_how_to_send_it(api, path, allowed, curl):
+    """Also one without a type, and what curl sends of itself; nothing is guessed from the content."""
+    where = path.format(sweep_id=api.submit())
+    for kind in ("application/x-www-form-urlencoded", "text/plain; charset=utf-8", "yaml", None):
+        headers = {} if kind is None else {"Content-Type": kind}
+        answer = api("POST", where, scope="admin", content=b"{}", headers=headers)
+        told = problem(answer, 415, "unsupported-media-type")
+        assert told["detail"] == f"got {kind or 'no Content-Type'}, but needs {allowed}"
+        assert told["hint"] == f"with curl: {curl}"
+
+
+def test_types_of_bodies_are_read_as_http_has_them(api):
+    """In any letters and with parameters; an empty body, where there may be one, has no type to be wrong."""
+    kind = {"Content-Type": 'Application/JSON; charset="utf-8"'}
+    assert api("POST", "/plan", content=json.dumps(CURVES), headers=kind).status_code == 200
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert api("POST", f"/sweeps/{api.submit()}/cancel", content=b"", headers=form).status_code == 200
+
+
+def test_json_is_read_as_json(api):
+    """U+0085, U+2028 and U+2029 are ordinary characters in its texts; YAML takes them for ends of lines."""
+    for mark in "\x85\u2028\u2029\x7f":
+        name = f"segm/AP-a{mark}b"
+        spec = {**CURVES, "objectives": [{"metric": name, "goal": "maximize"}]}
+        content = json.dumps(spec, ensure_ascii=False).encode()
+        answer = api("POST", "/sweeps", content=content, headers={"Content-Type": "application/json"})
+        sweep = answer.json()["sweep"]
+        assert sweep["spec"]["objectives"][0]["metric"] == name
+        assert api.core.sweep(sweep["sweep_id"]).spec.objectives[0].metric == name
 
 
 def test_paths_stay_within_the_allowed_directories(service, tmp_path: Path):
@@ -308,10 +357,10 @@ def test_a_budget_is_extended_once_under_a_key(api):
     other = api("POST", path, json={"trials": 5}, headers={"Idempotency-Key": "k2"})
     assert other.json()["sweep"]["budget"]["trials"] == 30
     assert (
-        problem(api("POST", path, json={}), 422, "spec-invalid")["issues"][0]["problem"]
+        problem(api("POST", path, json={}), 422, "invalid-body")["issues"][0]["problem"]
         == "says nothing to add"
     )
-    issues = problem(api("POST", path, json={"wall": "1h"}), 422, "spec-invalid")["issues"]
+    issues = problem(api("POST", path, json={"wall": "1h"}), 422, "invalid-body")["issues"]
     assert issues == [{"path": "wall", "problem": "the budget has no such limit to extend", "hint": None}]
 
 
@@ -519,7 +568,7 @@ def test_tokens_are_shown_once_and_end(api):
     headers = {"Authorization": f"Bearer {text}"}
     assert api.client.get("/api/v1/knobs", headers=headers).status_code == 200
     listed = api("GET", "/tokens", scope="admin")
-    assert text.rpartition("_")[2] not in listed.text
+    assert text.split("_", 2)[2] not in listed.text
     assert issued["about"] in listed.json()["tokens"]
     problem(api("POST", "/tokens", scope="admin", json={"name": name}), 409, "name-taken")
     api.clock.tick(24 * 3600 + 1)
@@ -539,7 +588,7 @@ def test_a_token_is_made_once_under_a_key(api):
     assert "shown once" in problem(again, 409, "shown-once")["detail"]
     with api.core.engine.connect() as connection:
         rows = connection.execute(answers.select()).all()
-    assert text.rpartition("_")[2] not in str(rows)
+    assert text.split("_", 2)[2] not in str(rows)
     other = {"name": "other"}
     problem(api("POST", "/tokens", scope="admin", json=other, headers=headers), 422, "key-reused")
 

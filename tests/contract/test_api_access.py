@@ -135,7 +135,7 @@ def test_refusals_of_parameters_and_bodies_say_what_was_got_and_what_to_do(api):
     key = problem(api("POST", f"/sweeps/{api.submit()}/pause", headers=headers), 422, "invalid")
     assert ", as 6f1c8b1e" in key["issues"][0]["hint"]
     body = {"nam": "ann", "days": -1}
-    token = problem(api("POST", "/tokens", scope="admin", json=body), 422, "spec-invalid")
+    token = problem(api("POST", "/tokens", scope="admin", json=body), 422, "invalid-body")
     found = {issue["path"]: (issue["problem"], issue["hint"]) for issue in token["issues"]}
     assert found["nam"] == ("unknown field, allowed: name, scope, days", "did you mean name?")
     assert found["name"] == ("missing", "Whose it is, as ann")

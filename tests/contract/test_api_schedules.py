@@ -55,7 +55,7 @@ def test_every_problem_of_name_rule_and_spec_is_told_at_once(api):
     wrong = body("no/name", cron="0 22 * *", jiter="1m", spec={**CURVES, "colour": "red"})
     issues = problem(api("POST", "/schedules", json=wrong), 422, "spec-invalid")["issues"]
     assert {issue["path"] for issue in issues} == {"name", "cron", "jiter", "spec.colour"}
-    missing = problem(api("POST", "/schedules", json={}), 422, "spec-invalid")["issues"]
+    missing = problem(api("POST", "/schedules", json={}), 422, "invalid-body")["issues"]
     assert {issue["path"] for issue in missing} == {"name", "cron", "spec"}
 
 
@@ -143,7 +143,7 @@ def test_nights_that_did_not_take_place_are_backfilled_once(api, name):
 def test_a_backfill_of_no_nights_or_too_many_is_refused(api, name, asked, paths):
     """No such time, an end before the start, over a hundred nights, none, or nights to come."""
     api("POST", "/schedules", json=body(name))
-    issues = problem(api("POST", f"/schedules/{name}/backfill", json=asked), 422, "spec-invalid")["issues"]
+    issues = problem(api("POST", f"/schedules/{name}/backfill", json=asked), 422, "invalid-body")["issues"]
     assert {issue["path"] for issue in issues} == paths
 
 

@@ -8,11 +8,11 @@ import pytest
 import sqlalchemy as sa
 import uvicorn
 
-from sweeps.api.bodies import read_document
+from sweeps.api.bodies import Sent, read_document, read_object
 from sweeps.api.problems import invalid_problem
 from sweeps.bootstrap import open_service
 from sweeps.cli.serve import _bound
-from sweeps.core.errors import StoreUnavailable
+from sweeps.core.errors import SpecInvalid, StoreUnavailable
 from sweeps.settings import Settings
 from sweeps.store.engine import _answering
 from sweeps.store.listing import Listing
@@ -23,7 +23,9 @@ def test_a_body_of_many_keys_costs_little():
     """100,000 keys of one object are read in seconds at the most: not each compared with each."""
     body = json.dumps({f"k{number}": 0 for number in range(100_000)}).encode()
     began = time.process_time()
-    read_document(body, "application/json")
+    with pytest.raises(SpecInvalid, match="characters are too many"):
+        read_document(Sent(body, "application/json"))
+    read_object(Sent(body, "application/json"))
     assert time.process_time() - began < 5
 
 
