@@ -163,6 +163,8 @@ TOKEN_BODY = _body(
 )
 
 _EVERYWHERE = (UNAUTHORIZED, TOO_SLOW, TOO_LARGE, INVALID, TOO_MANY, FAULT, KINDS[StoreUnavailable])
+_MAY_FIND_NO_ROOM = ("/importance", "/mirror", "/stream")
+"""Ends of paths of what is limited at once, beside all that checks a spec with its data."""
 _OF_CHANGES = (KINDS[WrongState], KINDS[StaleEpoch])
 
 
@@ -234,7 +236,7 @@ def _kinds(path: str, method: str, operation: Mapping[str, Any]) -> Iterable[Kin
         kinds.append(FORBIDDEN)
     if path.endswith("/tokens") and method == "post":
         kinds += [ALREADY, TAKEN]
-    if path.endswith("/stream"):
+    if KINDS[SpecInvalid] in kinds or path.endswith(_MAY_FIND_NO_ROOM):
         kinds.append(TOO_BUSY)
     if path.endswith("/mirror"):
         kinds.append(KINDS[MirrorUnavailable])

@@ -33,9 +33,9 @@ def importance(
     return models.ImportanceOut.model_validate(document)
 
 
-@router.get("/nights", summary="Say which nights a sweep was of", dependencies=[TAKES_ROOM])
+@router.get("/nights", summary="Say which nights a sweep was of")
 def nights(core: CoreHere, _: Viewer, sweep_id: SweepId) -> models.NightsOut:
-    """The nights of schedules, each with the link to MLflow's comparison of its finalists."""
+    """The nights of schedules, each with the link to MLflow's comparison of its finalists; asks no MLflow."""
     from sweeps.tracking.mirror import Mirror  # noqa: PLC0415 - imports matplotlib
     from sweeps.tracking.nights import night_documents  # noqa: PLC0415 - the same
 

@@ -2,6 +2,7 @@
 
 import json
 import typing
+from dataclasses import replace
 
 import jsonschema
 import pytest
@@ -9,7 +10,10 @@ import sqlalchemy as sa
 
 from sweeps.api.app import create_app
 from sweeps.api.guard import OPEN_PATHS
+from sweeps.api.room import MOST_AT_WORK
 from sweeps.service import SweepService
+from sweeps.testing import make_spec
+from tests.service_client import ROOMY, served
 
 DOCUMENT: dict[str, typing.Any] = create_app(SweepService(sa.create_engine("sqlite://"))).openapi()
 OPERATIONS = [
@@ -65,6 +69,33 @@ def test_every_operation_tells_its_errors(path, method, operation):
     viewer = not admins and (method == "get" or path.endswith("/plan"))
     assert (403 in statuses) == (not viewer)  # whoever has a token may look
     assert operation["security"] == [{"token": []}]
+
+
+def kinds(operation: dict, status: str) -> set[str]:
+    """The kinds of problem that an operation tells of under a status."""
+    content = operation["responses"].get(status, {}).get("content", {})
+    return set(content.get(PROBLEM, {}).get("examples", {}))
+
+
+def test_what_may_find_no_room_tells_of_it(service):
+    """Everything that reads data sets or asks MLflow, and the streams, by a limit of their own."""
+    busy, told = set(), set()
+    with served(service, limits=replace(ROOMY, streams=0), prefix="room") as api:
+        api.client.app.state.core.at_work = MOST_AT_WORK
+        sweep_id = service.create(make_spec(), fingerprint="", now=1.0).sweep_id
+        for path, operations in DOCUMENT["paths"].items():
+            for method, operation in operations.items():
+                where = path.format(sweep_id=sweep_id, name="nightly", number=0)
+                answer = api.client.request(
+                    method, where, headers={"Authorization": f"Bearer {api.tokens['admin']}"}
+                )
+                if answer.status_code == 503 and answer.json()["type"].endswith(":too-busy"):
+                    busy.add((method, path))
+                if "too-busy" in kinds(operation, "503"):
+                    told.add((method, path))
+    assert busy == told
+    assert ("post", "/api/v1/sweeps/{sweep_id}/mirror") in busy
+    assert ("get", "/api/v1/sweeps/{sweep_id}/nights") not in busy
 
 
 @pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)
