@@ -12,7 +12,16 @@ from sweeps.api.cursors import read_cursor, write_cursor
 from sweeps.api.describe import BACKFILL_BODY, REASON_BODY, SCHEDULE_BODY
 from sweeps.api.models import Reason
 from sweeps.api.room import TAKES_ROOM
-from sweeps.api.scheduling import add_schedule, backfill, event_out, nights_out, schedule_out, unreadable_out
+from sweeps.api.scheduling import (
+    add_schedule,
+    backfill,
+    changed_out,
+    event_out,
+    nights_out,
+    schedule_out,
+    unreadable_out,
+)
+from sweeps.core.errors import UnreadableSchedule
 from sweeps.store.firings import Firings
 from sweeps.store.schedules import ScheduleRecord, Schedules
 
@@ -78,13 +87,13 @@ def list_nights(
     core: CoreHere, _: Viewer, name: Name, limit: Limit = 50, cursor: Cursor = None
 ) -> models.NightsPage:
     """Each with its sweep, and why it is what it is."""
-    rule = Schedules(core.service.engine).get(name).rule
+    timezone = Schedules(core.service.engine).timezone(name)
     after = read_cursor("nights", cursor, (int,))
     before = None if after is None else float(after[0])
     firings = Firings(core.service.engine)
     found = firings.of(name, before=before, limit=limit + 1)
     more = (int(found[limit - 1].fire_at),) if len(found) > limit else None
-    shown = nights_out(firings, rule, found[:limit])
+    shown = nights_out(firings, timezone, found[:limit])
     return models.NightsPage(nights=shown, next=write_cursor("nights", more))
 
 
@@ -124,9 +133,13 @@ def resume(core: CoreHere, token: Operator, name: Name, once: OnceHere) -> Respo
     return once(lambda: _made(core, Schedules(core.service.engine).resume(name, by=token.name, now=core.now)))
 
 
-@router.post("/{name}/remove", response_model=models.ScheduleOut, summary="Remove a schedule")
+@router.post(
+    "/{name}/remove",
+    response_model=models.ScheduleOut | models.UnreadableOut,
+    summary="Remove a schedule",
+)
 def remove(core: CoreHere, token: Operator, name: Name, once: OnceHere) -> Response:
-    """Its nights and its champion stay, and a night that runs goes on."""
+    """Its nights and its champion stay, and a night that runs goes on. One that is unreadable goes too."""
     return once(lambda: _made(core, Schedules(core.service.engine).remove(name, by=token.name, now=core.now)))
 
 
@@ -149,5 +162,5 @@ def ask_backfill(core: CoreHere, token: Operator, name: Name, once: OnceHere, bo
     return once.anew(act) if asked.dry_run else once(act)
 
 
-def _made(core: Core, schedule: ScheduleRecord) -> Made:
-    return Made(schedule_out(core, schedule))
+def _made(core: Core, schedule: ScheduleRecord | UnreadableSchedule) -> Made:
+    return Made(changed_out(core, schedule))

@@ -14,7 +14,7 @@ from sweeps.core.errors import SpecInvalid, UnreadableSchedule
 from sweeps.core.spec import spec_document
 from sweeps.schedules.backfill import backfilled
 from sweeps.schedules.nights import FIRING_TRANSITIONS, FiringState, ScheduleState, Why, night_text
-from sweeps.schedules.rule import Rule, read_rule
+from sweeps.schedules.rule import read_rule
 from sweeps.schedules.times import upcoming, window_note
 from sweeps.store.firings import FiringRecord, Firings
 from sweeps.store.schedule_events import ScheduleEvent
@@ -84,7 +84,7 @@ def schedule_out(core: Core, schedule: ScheduleRecord) -> models.ScheduleOut:
         created_by=schedule.created_by,
         created_at=schedule.created_at,
         upcoming=upcoming(schedule.rule, core.now, SHOWN) if fires else [],
-        nights=nights_out(firings, schedule.rule, firings.of(schedule.name, limit=SHOWN)),
+        nights=nights_out(firings, schedule.rule.timezone, firings.of(schedule.name, limit=SHOWN)),
     )
 
 
@@ -93,19 +93,34 @@ def unreadable_out(error: UnreadableSchedule) -> models.UnreadableOut:
     return models.UnreadableOut(name=error.name, reason=error.reason)
 
 
-def nights_out(firings: Firings, rule: Rule, nights: Sequence[FiringRecord]) -> list[models.NightOut]:
-    """Nights of one schedule, each with its verdict if there is one."""
+def changed_out(
+    core: Core, schedule: ScheduleRecord | UnreadableSchedule
+) -> models.ScheduleOut | models.UnreadableOut:
+    """A schedule that was changed; of one that cannot be read, which may be removed all the same, why."""
+    if isinstance(schedule, UnreadableSchedule):
+        return unreadable_out(schedule)
+    return schedule_out(core, schedule)
+
+
+def nights_out(firings: Firings, timezone: str, nights: Sequence[FiringRecord]) -> list[models.NightOut]:
+    """Nights of one schedule, each with its verdict if there is one.
+
+    Args:
+        firings: Of the store.
+        timezone: Of the schedule, for nights that are older than their own rules are kept.
+        nights: To be told.
+    """
     if not nights:
         return []
     told = firings.verdicts(nights[0].schedule, [night.fire_at for night in nights])
-    return [_night_out(rule, night, told.get(night.fire_at)) for night in nights]
+    return [_night_out(timezone, night, told.get(night.fire_at)) for night in nights]
 
 
-def _night_out(rule: Rule, night: FiringRecord, verdict: tuple[str, str] | None) -> models.NightOut:
+def _night_out(timezone: str, night: FiringRecord, verdict: tuple[str, str] | None) -> models.NightOut:
     return models.NightOut(
         schedule=night.schedule,
         fire_at=night.fire_at,
-        local=night_text(rule, night.fire_at),
+        local=night_text(night.timezone or timezone, night.fire_at),
         state=night.state,
         reason=night.reason,
         why=night.why,
@@ -163,7 +178,7 @@ def backfill(
             models.NightOut(
                 schedule=name,
                 fire_at=at,
-                local=night_text(rule, at),
+                local=night_text(rule.timezone, at),
                 state=FiringState.DUE,
                 why=Why.BACKFILL,
             )
@@ -171,8 +186,8 @@ def backfill(
         ]
     else:
         made = firings.backfill(name, asked, by=by, now=core.now, key=key)
-        nights = nights_out(firings, rule, made)
+        nights = nights_out(firings, rule.timezone, made)
         by_this = {each.fire_at for each in made}
         kept = [each for each in kept if each.fire_at not in by_this]  # asked again under the key
-    told = nights_out(firings, rule, sorted(kept, key=lambda night: night.fire_at))
+    told = nights_out(firings, rule.timezone, sorted(kept, key=lambda night: night.fire_at))
     return models.BackfilledOut(dry_run=dry_run, nights=nights, kept=told)

@@ -17,10 +17,11 @@ from sweeps.cli.output import data, words
 from sweeps.cli.schedule_tables import local_minute, nights_table, schedules_table
 from sweeps.cli.where import service_client
 from sweeps.client import Client
+from sweeps.core.errors import UnreadableSchedule
 from sweeps.invocation import caller
 from sweeps.settings import Settings
 from sweeps.store.firings import Firings
-from sweeps.store.schedules import Schedules
+from sweeps.store.schedules import ScheduleRecord, Schedules
 
 NIGHTS = 30
 """That `show` tells of."""
@@ -83,21 +84,22 @@ class _Here:
         return scheduling.schedule_out(self._core(), found).model_dump(mode="json")
 
     def nights(self, name: str) -> list[dict[str, Any]]:
-        rule = self._schedules.get(name).rule
+        timezone = self._schedules.timezone(name)
         firings = Firings(self._service.engine)
-        found = scheduling.nights_out(firings, rule, firings.of(name, limit=NIGHTS))
+        found = scheduling.nights_out(firings, timezone, firings.of(name, limit=NIGHTS))
         return [night.model_dump(mode="json") for night in found]
 
     def change(self, name: str, verb: str, reason: str | None) -> dict[str, Any]:
         by, now = caller(), time.time()
+        found: ScheduleRecord | UnreadableSchedule
         match verb:
             case "pause":
-                self._schedules.pause(name, by=by, now=now, reason=reason)
+                found = self._schedules.pause(name, by=by, now=now, reason=reason)
             case "resume":
-                self._schedules.resume(name, by=by, now=now)
+                found = self._schedules.resume(name, by=by, now=now)
             case _:
-                self._schedules.remove(name, by=by, now=now)
-        return self.get(name)
+                found = self._schedules.remove(name, by=by, now=now)
+        return scheduling.changed_out(self._core(), found).model_dump(mode="json")
 
     def backfill(self, name: str, start: str, end: str, *, dry_run: bool) -> dict[str, Any]:
         made = scheduling.backfill(self._core(), name, start, end, dry_run=dry_run, by=caller())
@@ -142,7 +144,11 @@ def print_schedules(found: Sequence[Mapping[str, Any]]) -> None:
 
 
 def print_schedule(found: Mapping[str, Any]) -> None:
-    """Its rule, and when it fires next."""
+    """Its rule, and when it fires next; of one that could not be read and was removed, why."""
+    if "rule" not in found:
+        data.print(f"schedule {found['name']} is REMOVED", markup=False)
+        words.print(f"note: it could not be read: {found['reason']}", markup=False)
+        return
     rule = ", ".join(f"{name} {value}" for name, value in found["rule"].items())
     why = f": {found['reason']}" if found["reason"] else ""
     data.print(f"schedule {found['name']} is {found['state']}{why}", markup=False)

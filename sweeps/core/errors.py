@@ -61,7 +61,8 @@ class UnreadableSchedule(UserError):
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(
             f"schedule {name} cannot be read: {reason}",
-            "a newer masksweep has written it, or somebody by hand: run that version",
+            "a newer masksweep has written it, or somebody by hand: run that version,"
+            f" or remove it: masksweep schedule rm {name}",
         )
         self.name, self.reason = name, reason
 

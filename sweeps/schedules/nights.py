@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from itertools import chain, takewhile
 from typing import assert_never
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sweeps.schedules.rule import CatchUp, Rule
 from sweeps.schedules.times import due_time, fire_times, window_closes
@@ -172,9 +173,19 @@ def has_whole_window(rule: Rule, why: Why) -> bool:
             assert_never(why)
 
 
-def night_text(rule: Rule, fire_at: float) -> str:
-    """A fire time for people, by the schedule's clocks: `2026-03-29 22:00 Europe/Berlin`."""
-    return f"{datetime.fromtimestamp(fire_at, rule.zone):%Y-%m-%d %H:%M} {rule.timezone}"
+def night_text(timezone: str, fire_at: float) -> str:
+    """A fire time for people: `2026-03-29 22:00 Europe/Berlin`.
+
+    Args:
+        timezone: By whose clocks: of the rule that the night fired under. One that this machine does not
+            know, as a newer version's may be, is taken for UTC.
+        fire_at: Seconds since the Unix epoch.
+    """
+    try:
+        zone = ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        timezone, zone = "UTC", ZoneInfo("UTC")
+    return f"{datetime.fromtimestamp(fire_at, zone):%Y-%m-%d %H:%M} {timezone}"
 
 
 def _made_up(rule: Rule) -> int:

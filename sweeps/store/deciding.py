@@ -1,5 +1,6 @@
 """Fire times that were decided, as rows with their events."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -13,8 +14,15 @@ _PART = 500
 """Rows of one statement."""
 
 
-def night_row(name: str, decision: Decision, now: float) -> dict[str, Any]:
-    """A row of `firings` for a fire time that is decided now, in seconds since the Unix epoch."""
+def night_row(name: str, rule: Mapping[str, Any], decision: Decision, now: float) -> dict[str, Any]:
+    """A row of `firings` for a fire time that is decided now.
+
+    Args:
+        name: Of the schedule.
+        rule: Of the schedule, as its document: the night is called by its clocks, whatever comes later.
+        decision: What becomes of the fire time.
+        now: Seconds since the Unix epoch.
+    """
     over = decision.state is FiringState.MISSED
     return {
         "schedule": name,
@@ -24,6 +32,7 @@ def night_row(name: str, decision: Decision, now: float) -> dict[str, Any]:
         "why": decision.why.value,
         "decided_at": now,
         "ended_at": now if over else None,
+        "rule": dict(rule),
     }
 
 

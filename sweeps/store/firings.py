@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from sweeps.core.errors import WrongState
 from sweeps.schedules.nights import FIRING_TRANSITIONS, OPEN, Decision, FiringState, ScheduleState, Why, fire
+from sweeps.schedules.rule import Rule
 from sweeps.schedules.times import due_time
 from sweeps.store.deciding import add_nights, night_row
 from sweeps.store.engine import reading, writing
@@ -42,6 +43,8 @@ class FiringRecord:
         ends_at: When its window closes; None: never, or it has not begun.
         ended_at: When it was CLOSED, or found not to take place; or None.
         gpu_s_before: GPU-seconds that its sweep had held when it began, or None.
+        timezone: Of the rule that it fired under, by whose clocks it is called; None: it is older than these
+            are kept, and the schedule's has to do.
     """
 
     schedule: str
@@ -55,6 +58,7 @@ class FiringRecord:
     ends_at: float | None
     ended_at: float | None
     gpu_s_before: float | None
+    timezone: str | None
 
 
 class Firings:
@@ -70,26 +74,18 @@ class Firings:
     def fire(self, now: float, *, by: str) -> int:
         """Decides the fire times that have come, of up to `PAGE` schedules; of how many it did.
 
-        A schedule whose rule cannot be read is passed over, which the log tells.
+        A schedule whose rule cannot be read is passed over, which the log tells once.
         A schedule that another service is about to decide is passed over on PostgreSQL.
         """
-        t = schedules
-        due = sa.select(t.c.name, t.c.rule, t.c.revision, t.c.next_at)
-        due = due.where(t.c.state == ScheduleState.ACTIVE.value, t.c.due_at <= now)
-        due = due.order_by(t.c.due_at, t.c.name).limit(PAGE).with_for_update(skip_locked=True)
         with writing(self._engine) as connection:
-            found = connection.execute(due).all()
             moved: list[dict[str, Any]] = []
             decided: list[dict[str, Any]] = []
-            for row in found:
-                rule = readable_rule(row.name, row.rule)
-                if rule is None:
-                    continue
+            for row, rule in _due(connection, now):
                 fired = fire(rule, row.name, row.next_at, now)
                 due_at = due_time(rule, row.name, fired.next_at)
                 values = {"at_name": row.name, "at_revision": row.revision, "at_next": row.next_at}
                 moved.append({**values, "next_at": fired.next_at, "due_at": due_at})
-                decided += [night_row(row.name, each, now) for each in fired.decisions]
+                decided += [night_row(row.name, row.rule, each, now) for each in fired.decisions]
             if moved:
                 connection.execute(_MOVE_ON, moved)
                 add_nights(connection, decided, now, by=by)
@@ -129,12 +125,14 @@ class Firings:
             before = _backfilled(connection, name, key)
             if before is not None:
                 return [find_firing(connection, name, at) for at in before]
-            made = add_nights(connection, [night_row(name, each, now) for each in decisions], now, by=by)
+            rule = found.rule.document()
+            rows = [night_row(name, rule, each, now) for each in decisions]
+            made = add_nights(connection, rows, now, by=by)
             for each in decisions:
                 old = find_firing(connection, name, each.fire_at)
                 if each.fire_at not in made and FiringState.DUE in FIRING_TRANSITIONS[old.state]:
                     values: dict[str, Any] = {"ended_at": None, "why": each.why.value, "decided_at": now}
-                    move(connection, old, FiringState.DUE, now, by=by, **values)
+                    move(connection, old, FiringState.DUE, now, by=by, rule=rule, **values)
                     made.add(each.fire_at)
             data: dict[str, Any] = {}
             if decisions:
@@ -176,6 +174,23 @@ class Firings:
             return [firing_record(row) for row in connection.execute(query).mappings()]
 
 
+def _due(connection: Connection, now: float) -> list[tuple[Any, Rule]]:
+    """Schedules whose time has come, with their rules: of the first page in which one can be read."""
+    t = schedules
+    due = sa.select(t.c.name, t.c.rule, t.c.revision, t.c.next_at, t.c.due_at)
+    due = due.where(t.c.state == ScheduleState.ACTIVE.value, t.c.due_at <= now)
+    due = due.order_by(t.c.due_at, t.c.name).limit(PAGE).with_for_update(skip_locked=True)
+    rows = connection.execute(due).all()
+    while rows:
+        rules = [(row, readable_rule(row.name, row.rule)) for row in rows]
+        if found := [(row, rule) for row, rule in rules if rule is not None]:
+            return found
+        last = rows[-1]  # those stay due, and are not to be all that is ever looked at
+        behind = sa.or_(t.c.due_at > last.due_at, sa.and_(t.c.due_at == last.due_at, t.c.name > last.name))
+        rows = connection.execute(due.where(behind)).all()
+    return []
+
+
 _MOVE_ON = (
     sa.update(schedules)
     .where(
@@ -188,13 +203,14 @@ _MOVE_ON = (
 )
 
 
-_FIELDS = [field.name for field in fields(FiringRecord)]
+_FIELDS = [field.name for field in fields(FiringRecord) if field.name != "timezone"]
 
 
 def firing_record(row: Any) -> FiringRecord:
     """From a row that has the columns of `firings`, and maybe others."""
     values = {name: row[name] for name in _FIELDS}
-    return FiringRecord(**{**values, "state": FiringState(row["state"]), "why": Why(row["why"])})
+    values |= {"state": FiringState(row["state"]), "why": Why(row["why"])}
+    return FiringRecord(**values, timezone=(row["rule"] or {}).get("timezone"))
 
 
 def find_firing(connection: Connection, name: str, fire_at: float) -> FiringRecord:

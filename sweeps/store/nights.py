@@ -20,7 +20,7 @@ from sweeps.store.creating import create_sweep
 from sweeps.store.engine import reading, writing
 from sweeps.store.find import find_sweep, held_gpu_s, lock_sweep
 from sweeps.store.firings import FiringRecord, find_firing, firing_record, move
-from sweeps.store.readable import readable_rule, readable_sweep
+from sweeps.store.readable import readable_sweep
 from sweeps.store.schedules import ScheduleRecord, hold_schedule, lock_schedule
 from sweeps.store.submissions import is_night, night_name, person
 from sweeps.store.tables import launches, submissions, sweeps
@@ -58,7 +58,7 @@ class Night:
 
     Attributes:
         firing: Its row, RUNNING.
-        rule: Of its schedule when it began.
+        gpu_hours: After which it pauses, by the rule that it began with; None: no limit.
         state: Of its sweep.
         reason: Of its sweep.
         held_by: Who paused its sweep, or None.
@@ -67,7 +67,7 @@ class Night:
     """
 
     firing: FiringRecord
-    rule: Rule
+    gpu_hours: float | None
     state: SweepState
     reason: str | None
     held_by: str | None
@@ -151,12 +151,7 @@ class Nights:
 
     def _read(self, query: sa.Select[Any]) -> list[Night]:
         with reading(self._engine) as connection:
-            found = connection.execute(query).mappings().all()
-            # nights that began before their rules were kept have none of their own
-            rules = [
-                (row, readable_rule(row["schedule"], row["rule"] or row["schedule_rule"])) for row in found
-            ]
-            return [_night(connection, row, rule) for row, rule in rules if rule is not None]
+            return [_night(connection, row) for row in connection.execute(query).mappings().all()]
 
     def begin(
         self, firing: FiringRecord, now: float, *, new: NewSweep | None = None, goes_on: str | None = None
@@ -332,10 +327,14 @@ _RUNNING = (
 )
 
 
-def _night(connection: Connection, row: Any, rule: Rule) -> Night:
+def _night(connection: Connection, row: Any) -> Night:
     firing = firing_record(row)
+    # Not the whole rule, which a newer version may have written: its night ends here all the same. Nights
+    # that began before their rules were kept have none of their own.
+    limit = (row["rule"] or row["schedule_rule"]).get("gpu_hours")
+    gpu_hours = float(limit) if isinstance(limit, int | float) else None
     used_s = 0.0
-    if rule.gpu_hours is not None:
+    if gpu_hours is not None:
         mine = sa.select(sweeps).where(sweeps.c.sweep_id == row["sweep_id"])
         sweep = readable_sweep(connection.execute(mine).mappings().one())
         if sweep is not None:  # else its window ends it all the same
@@ -344,7 +343,7 @@ def _night(connection: Connection, row: Any, rule: Rule) -> Night:
     launched = row["launch_state"] in {state.value for state in UNDER_WAY}
     return Night(
         firing=firing,
-        rule=rule,
+        gpu_hours=gpu_hours,
         state=SweepState(row["sweep_state"]),
         reason=row["sweep_reason"],
         held_by=row["held_by"],

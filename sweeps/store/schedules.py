@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection, Engine, RowMapping
 
 from sweeps.core.errors import UnknownSchedule, UnreadableSchedule, UserError, WrongState
 from sweeps.schedules.nights import OPEN, FiringState, ScheduleState, settle
@@ -92,6 +92,7 @@ class Schedules:
 
         Raises:
             WrongState: There is another schedule of that name.
+            UnreadableSchedule: There is one that cannot be read.
         """
         from sweeps.core.spec import spec_document  # noqa: PLC0415  (pydantic models are slow to import)
 
@@ -107,13 +108,15 @@ class Schedules:
         with writing(self._engine) as connection:
             new = sql.add_new(connection, schedules, {"name": name, "revision": 1, **values})
             if not new:
-                old = lock_schedule(connection, name)
-                if old.state is not ScheduleState.REMOVED:
+                hold_schedule(connection, name)
+                row = _row_of(connection, name)
+                if row["state"] != ScheduleState.REMOVED.value:
+                    old = schedule_record(row)
                     if (old.spec, old.rule) == (spec, rule):
                         return old
                     hint = f"remove that one first, or take another name: masksweep schedule rm {name}"
                     raise WrongState(f"there is a schedule {name} already, and it is another one", hint)
-                _change(connection, old, values)
+                _change(connection, name, row["revision"], values)
             data = {"rule": values["rule"]} | ({} if new else {"again": True})
             add_event(connection, name, "schedule.added", now, data, by=by)
             return find_schedule(connection, name)
@@ -133,7 +136,7 @@ class Schedules:
             _settle(connection, old, by=by, now=now)
             why = reason or f"paused by {by}"
             values = {"state": ScheduleState.PAUSED.value, "reason": why, "next_at": None, "due_at": None}
-            _change(connection, old, values)
+            _change(connection, name, old.revision, values)
             add_event(connection, name, "schedule.paused", now, {"reason": why}, by=by)
             return find_schedule(connection, name)
 
@@ -148,30 +151,35 @@ class Schedules:
             if old.state is ScheduleState.ACTIVE:
                 return old
             values = {"state": ScheduleState.ACTIVE.value, "reason": None, **_next(old.rule, name, now)}
-            _change(connection, old, values)
+            _change(connection, name, old.revision, values)
             add_event(connection, name, "schedule.resumed", now, {"next_at": values["next_at"]}, by=by)
             return find_schedule(connection, name)
 
-    def remove(self, name: str, *, by: str, now: float) -> ScheduleRecord:
+    def remove(self, name: str, *, by: str, now: float) -> ScheduleRecord | UnreadableSchedule:
         """It fires no more; its nights and its champion stay in the store, and a night that runs goes on.
 
         Nights whose time has come are decided first, as in `pause`. Those that wait are SKIPPED at once: a
-        schedule that takes the name again is not to begin them.
-        REMOVED already, it stays so.
+        schedule that takes the name again is not to begin them. REMOVED already, it stays so.
+
+        Returns:
+            The schedule; why it cannot be read, if it cannot: it is REMOVED all the same.
 
         Raises:
             UnknownSchedule: There never was one.
         """
         with writing(self._engine) as connection:
-            old = lock_schedule(connection, name)
-            if old.state is ScheduleState.REMOVED:
-                return old
-            _settle(connection, old, by=by, now=now)
+            hold_schedule(connection, name)
+            row = _row_of(connection, name)
+            if row["state"] == ScheduleState.REMOVED.value:
+                return _record_or_why(row)
+            old = _record_or_why(row)
+            if isinstance(old, ScheduleRecord):
+                _settle(connection, old, by=by, now=now)
             values = {"state": ScheduleState.REMOVED.value, "next_at": None, "due_at": None}
-            _change(connection, old, values)
+            _change(connection, name, row["revision"], values)
             add_event(connection, name, "schedule.removed", now, {}, by=by)
             _skip_waiting(connection, name, by=by, now=now)
-            return find_schedule(connection, name)
+            return _record_or_why(_row_of(connection, name))
 
     def get(self, name: str) -> ScheduleRecord:
         """The schedule of that name, REMOVED or not.
@@ -181,6 +189,15 @@ class Schedules:
         """
         with reading(self._engine) as connection:
             return find_schedule(connection, name)
+
+    def timezone(self, name: str) -> str:
+        """By whose clocks the schedule of that name fires, also of one that cannot be read.
+
+        Raises:
+            UnknownSchedule: There never was one.
+        """
+        with reading(self._engine) as connection:
+            return str(_row_of(connection, name)["rule"].get("timezone") or "UTC")
 
     def living(self, name: str) -> ScheduleRecord:
         """The same; one that was removed is unknown.
@@ -207,11 +224,11 @@ class Schedules:
             found = connection.execute(query).mappings().all()
         page = found if limit is None else found[:limit]
         listed = Listed([], [], page[-1]["name"] if len(found) > len(page) else None)
-        for row in page:
-            try:
-                listed.schedules.append(schedule_record(row))
-            except UnreadableSchedule as error:
-                listed.unreadable.append(error)
+        for found_one in map(_record_or_why, page):
+            if isinstance(found_one, ScheduleRecord):
+                listed.schedules.append(found_one)
+            else:
+                listed.unreadable.append(found_one)
         return listed
 
     def events(self, name: str, *, after: int = 0, limit: int = 1000) -> list[ScheduleEvent]:
@@ -226,15 +243,16 @@ def schedule_record(row: Any) -> ScheduleRecord:
     """From a row of `schedules`.
 
     Raises:
-        UnreadableSchedule: Its rule or its spec is not what this version writes.
+        UnreadableSchedule: Its state, its rule or its spec is not what this version writes.
     """
     try:
         spec, rule = _spec(json.dumps(row["spec"], sort_keys=True)), rule_of(row["rule"])
+        state = ScheduleState(row["state"])
     except Exception as error:  # whatever is wrong with a row
         raise UnreadableSchedule(row["name"], why_unreadable(error)) from error
     return ScheduleRecord(
         name=row["name"],
-        state=ScheduleState(row["state"]),
+        state=state,
         spec=spec,
         rule=rule,
         revision=row["revision"],
@@ -274,10 +292,7 @@ def find_schedule(connection: Connection, name: str) -> ScheduleRecord:
     Raises:
         UnknownSchedule: There never was one.
     """
-    row = connection.execute(sa.select(schedules).where(schedules.c.name == name)).mappings().one_or_none()
-    if row is None:
-        raise _unknown(connection, name)
-    return schedule_record(row)
+    return schedule_record(_row_of(connection, name))
 
 
 def lock_schedule(connection: Connection, name: str) -> ScheduleRecord:
@@ -316,8 +331,8 @@ def _not_removed(found: ScheduleRecord) -> ScheduleRecord:
 def _settle(connection: Connection, old: ScheduleRecord, *, by: str, now: float) -> None:
     """Decides the fire times that have come; the caller holds the row."""
     if old.state is ScheduleState.ACTIVE and old.next_at is not None:
-        decisions = settle(old.rule, old.name, old.next_at, now)
-        add_nights(connection, [night_row(old.name, each, now) for each in decisions], now, by=by)
+        decisions, rule = settle(old.rule, old.name, old.next_at, now), old.rule.document()
+        add_nights(connection, [night_row(old.name, rule, each, now) for each in decisions], now, by=by)
 
 
 def _skip_waiting(connection: Connection, name: str, *, by: str, now: float) -> None:
@@ -334,10 +349,24 @@ def _skip_waiting(connection: Connection, name: str, *, by: str, now: float) -> 
     )
 
 
-def _change(connection: Connection, old: ScheduleRecord, values: Mapping[str, Any]) -> None:
+def _row_of(connection: Connection, name: str) -> RowMapping:
+    row = connection.execute(sa.select(schedules).where(schedules.c.name == name)).mappings().one_or_none()
+    if row is None:
+        raise _unknown(connection, name)
+    return row
+
+
+def _record_or_why(row: RowMapping) -> ScheduleRecord | UnreadableSchedule:
+    try:
+        return schedule_record(row)
+    except UnreadableSchedule as error:
+        return error
+
+
+def _change(connection: Connection, name: str, revision: int, values: Mapping[str, Any]) -> None:
     """The caller holds the row."""
-    change = sa.update(schedules).where(schedules.c.name == old.name, schedules.c.revision == old.revision)
-    connection.execute(change.values(revision=old.revision + 1, **values))
+    change = sa.update(schedules).where(schedules.c.name == name, schedules.c.revision == revision)
+    connection.execute(change.values(revision=revision + 1, **values))
 
 
 def _next(rule: Rule, name: str, now: float) -> dict[str, float | None]:

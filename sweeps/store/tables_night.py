@@ -44,7 +44,7 @@ firings = sa.Table(  # the nights
     sa.Column("ends_at", sa.Double),  # of its window; NULL: open
     sa.Column("ended_at", sa.Double),
     sa.Column("gpu_s_before", sa.Double),  # what its sweep had held when this night began
-    sa.Column("rule", Json),  # its schedule's when it began; NULL: it has not
+    sa.Column("rule", Json),  # its schedule's when it was decided, and then when it began; NULL: an old row
     sa.Index(None, "state", "ends_at"),
     sa.Index(None, "sweep_id"),
     sa.Index(None, "ended_at"),  # whoever tells of nights asks for those that ended lately

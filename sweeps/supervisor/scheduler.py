@@ -61,7 +61,7 @@ class Scheduler:
         self._schedules, self._firings = Schedules(service.engine), Firings(service.engine)
         self._nights = Nights(service.engine, self._by)
         self._control = SweepControl(service.engine, is_dead=is_dead)
-        self._passed_over = set[tuple[str, float, str]]()
+        self._passed_over = set[tuple[str, str]]()
 
     def run(self, stop: threading.Event, every_s: float = EVERY_S) -> None:
         """Ticks again and again until told to stop; at once where the last tick has left something."""
@@ -100,8 +100,8 @@ class Scheduler:
                 _log.info("schedule %s: %s", name, error)
             except StoreUnavailable:
                 raise
-            except Exception:  # of one schedule's data, such as a spec that cannot be read: the others go on
-                _log.exception("schedule %s is passed over", name)
+            except Exception as error:  # of one schedule's data, such as its spec: the others go on
+                self._pass_over(name, error)
         return more
 
     # -- nights that run
@@ -123,14 +123,15 @@ class Scheduler:
         except StoreUnavailable:
             raise
         except Exception as error:  # of one sweep's data, such as its spec: the others go on
-            self._pass_over(night, error)
+            self._pass_over(night.firing.schedule, error)
 
-    def _pass_over(self, night: Night, error: Exception) -> None:
-        """Says so once, and not at each tick."""
-        said = (night.firing.schedule, night.firing.fire_at, f"{type(error).__name__}: {error}")
-        if said not in self._passed_over:
-            self._passed_over.add(said)
-            _log.exception("the night of schedule %s is passed over", night.firing.schedule)
+    def _pass_over(self, name: str, error: Exception) -> None:
+        """Says of a schedule once, and not at each tick, why none of its nights is taken further."""
+        said = f"{type(error).__name__}: {error}"
+        if (name, said) not in self._passed_over:
+            self._passed_over.add((name, said))
+            traced = None if isinstance(error, UserError) else error  # what says all needs no traceback
+            _log.error("schedule %s is passed over: %s", name, said, exc_info=traced)
 
     def _pause(self, night: Night, reason: str, now: float) -> None:
         """Its sweep is asked to pause; once it does, and is held there, the night is CLOSED."""
@@ -216,7 +217,7 @@ class Scheduler:
         other = f"sweep {sweep_id}"
         if running is not None:
             sweep_id = running.firing.sweep_id or ""
-            other = f"the night of {night_text(schedule.rule, running.firing.fire_at)} (sweep {sweep_id})"
+            other = f"the night of {_called(schedule, running.firing)} (sweep {sweep_id})"
         policy = schedule.rule.overlap if firing.why is Why.TIME else Overlap.QUEUE
         if running is not None and _over(running, now) is not None:
             policy = Overlap.QUEUE  # it is on its way out: nothing is to be skipped or ended for it
@@ -230,7 +231,7 @@ class Scheduler:
             case Overlap.CANCEL:
                 reason = f"takes the place of {other}"
                 self._queue(firing, reason, now)  # written down first: the next tick asks again
-                why = f"the night of {night_text(schedule.rule, firing.fire_at)} takes its place"
+                why = f"the night of {_called(schedule, firing)} takes its place"
                 self._control.ask(sweep_id, RequestKind.CANCEL, by=self._by, now=now, reason=why)
             case Overlap.CONTINUE if running is not None:
                 self._nights.hand_over(running, firing, now)
@@ -253,9 +254,13 @@ def _in_turn(waiting: Iterable[FiringRecord]) -> list[FiringRecord]:
     return sorted(waiting, key=lambda firing: (firing.why is not Why.TIME, firing.fire_at))
 
 
+def _called(schedule: ScheduleRecord, firing: FiringRecord) -> str:
+    return night_text(firing.timezone or schedule.rule.timezone, firing.fire_at)
+
+
 def _over(night: Night, now: float) -> str | None:
     """Why a night's sweep has to pause, or None."""
-    ends_at, limit = night.firing.ends_at, night.rule.gpu_hours
+    ends_at, limit = night.firing.ends_at, night.gpu_hours
     if ends_at is not None and now >= ends_at:
         return "the night's window has closed"
     if limit is not None and night.gpu_s >= limit * 3600.0:

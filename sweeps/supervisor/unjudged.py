@@ -55,7 +55,7 @@ def unjudged(service: SweepService, night: Night, now: float) -> Verdict | None:
     # a trial that became champion in an earlier night crowns nobody in this one
     decision = Decision.FAILED if before.decision is Decision.FAILED else Decision.KEPT
     then = f"{before.decision.lower()}: {before.reason}"
-    when = night_text(night.rule, before.fire_at)
+    when = night_text(night.firing.timezone or "UTC", before.fire_at)
     reason = f"trial {best.number} was judged in the night of {when}: {then}"
     return replace(
         verdict, decision=decision, reason=reason, against=before.against, document=before.document

@@ -8,7 +8,7 @@ import yaml
 
 from sweeps.store.engine import writing
 from sweeps.store.firings import Firings
-from sweeps.store.tables_night import verdicts
+from sweeps.store.tables_night import schedules, verdicts
 from sweeps.supervisor.scheduler import Scheduler
 from tests.contract.test_api import pages, problem
 from tests.service_client import CURVES, Service, served
@@ -162,3 +162,25 @@ def test_the_numbers_tell_how_late_schedules_are_and_what_was_missed(api, name):
     assert number("masksweep_schedule_lag_seconds") == 0.0
     assert number('masksweep_schedule_nights{state="MISSED"}') >= missed + 1
     assert number('masksweep_schedules{state="ACTIVE"}') >= 1
+
+
+def test_a_schedule_that_cannot_be_read_is_listed_and_removed(api, name):
+    """With the reason; its nights are still told, by its clocks."""
+    api("POST", "/schedules", json=body(name))
+    asked = {"from": "2026-01-05", "to": "2026-01-05"}
+    api("POST", f"/schedules/{name}/backfill", json=asked)
+    with writing(api.core.engine) as connection:
+        mine = schedules.c.name == name
+        rule = {"cron": "0 22 * * *", "timezone": "Europe/Berlin", "of_a_newer_version": 1}
+        connection.execute(sa.update(schedules).where(mine).values(rule=rule))
+    listed = pages(api, "/schedules", "unreadable")
+    assert name in [each["name"] for each in listed]
+    (night,) = api("GET", f"/schedules/{name}/nights").json()["nights"]
+    assert night["local"] == "2026-01-05 22:00 Europe/Berlin"
+    for _ in range(2):
+        answer = api("POST", f"/schedules/{name}/remove")
+        assert (answer.status_code, answer.json()["name"]) == (200, name)
+        assert answer.json()["reason"].startswith("of_a_newer_version: unknown field")
+    assert name not in [each["name"] for each in pages(api, "/schedules", "unreadable")]
+    (night,) = api("GET", f"/schedules/{name}/nights").json()["nights"]
+    assert night["state"] == "SKIPPED"

@@ -374,7 +374,7 @@ def test_a_night_that_fails_again_when_it_is_backfilled_is_told_again(service, e
     clock.tick(24 * 3600.0)
     scheduler.tick()  # the spec's data set is nowhere
     rule, (night,) = Schedules(engine).get("parts").rule, Firings(engine).of("parts")
-    day = night_text(rule, night.fire_at)[:10]
+    day = night_text(rule.timezone, night.fire_at)[:10]
     for _ in range(2):
         assert [desk.look(), desk.look(), desk.send()] == [1, 0, 1]
         assert hook.next()["title"] == "parts: night failed"

@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 import yaml
 from typer.testing import CliRunner
 
 from sweeps.cli.app import app
 from sweeps.service import SweepService
-from sweeps.store.engine import open_engine
+from sweeps.store.engine import open_engine, writing
+from sweeps.store.tables_night import schedules
 from sweeps.supervisor.scheduler import Scheduler
 from tests.service_client import CURVES
 
@@ -58,6 +60,21 @@ def test_a_schedule_from_its_addition_to_its_removal(command, tmp_path):
     assert command.json("resume", "nightly")["state"] == "ACTIVE"
     assert command.json("rm", "nightly")["state"] == "REMOVED"
     assert command.json("ls") == {"schedules": [], "unreadable": []}
+
+
+def test_a_schedule_that_cannot_be_read_is_removed(command, tmp_path):
+    """Which one it is and why is told before; its name may be taken again."""
+    rule = ["--cron", "0 22 * * *"]
+    command("add", "nightly", str(command.spec), *rule)
+    engine = open_engine(f"sqlite:///{tmp_path}/home/masksweep.db")
+    with writing(engine) as connection:
+        connection.execute(sa.update(schedules).values(rule={"cron": "0 22 * * *", "of_a_newer_version": 1}))
+    engine.dispose()
+    (unreadable,) = command.json("ls")["unreadable"]
+    assert unreadable["name"] == "nightly"
+    assert "schedule nightly is REMOVED" in command("rm", "nightly")
+    assert command.json("ls") == {"schedules": [], "unreadable": []}
+    assert command.json("add", "nightly", str(command.spec), *rule)["state"] == "ACTIVE"
 
 
 def test_every_problem_is_told_at_once_and_nothing_is_added(command):
