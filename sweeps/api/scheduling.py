@@ -16,7 +16,7 @@ from sweeps.schedules.backfill import backfilled
 from sweeps.schedules.nights import FIRING_TRANSITIONS, FiringState, ScheduleState, Why, night_text
 from sweeps.schedules.rule import read_rule
 from sweeps.schedules.times import upcoming, window_note
-from sweeps.store.firings import FiringRecord, Firings
+from sweeps.store.firings import FiringRecord, Firings, check_fires
 from sweeps.store.schedule_events import ScheduleEvent
 from sweeps.store.schedules import ScheduleRecord, Schedules
 
@@ -167,7 +167,10 @@ def backfill(
         WrongState: The schedule is not ACTIVE.
     """
     schedules, firings = Schedules(core.service.engine), Firings(core.service.engine)
-    rule = schedules.living(name).rule
+    schedule = schedules.living(name)
+    if dry_run:
+        check_fires(schedule)
+    rule = schedule.rule
     asked = backfilled(rule, start, end, core.now)
     times = [each.fire_at for each in asked]
     there = firings.at(name, times)

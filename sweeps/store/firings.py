@@ -20,7 +20,7 @@ from sweeps.store.deciding import add_nights, night_row
 from sweeps.store.engine import reading, writing
 from sweeps.store.readable import readable_rule
 from sweeps.store.schedule_events import add_event
-from sweeps.store.schedules import living_schedule
+from sweeps.store.schedules import ScheduleRecord, living_schedule
 from sweeps.store.tables_night import firings, schedule_events, schedules, verdicts
 
 PAGE = 500
@@ -119,9 +119,7 @@ class Firings:
         """
         with writing(self._engine) as connection:
             found = living_schedule(connection, name)
-            if found.state is not ScheduleState.ACTIVE:
-                hint = f"resume it first: masksweep schedule resume {name}"
-                raise WrongState(f"schedule {name} is {found.state}: no night of it would begin", hint)
+            check_fires(found)
             before = _backfilled(connection, name, key)
             if before is not None:
                 return [find_firing(connection, name, at) for at in before]
@@ -201,6 +199,18 @@ _MOVE_ON = (
     )
     .values(next_at=sa.bindparam("next_at"), due_at=sa.bindparam("due_at"))
 )
+
+
+def check_fires(schedule: ScheduleRecord) -> None:
+    """Refuses to ask for nights of a schedule that begins none.
+
+    Raises:
+        WrongState: It is not ACTIVE.
+    """
+    if schedule.state is not ScheduleState.ACTIVE:
+        hint = f"resume it first: masksweep schedule resume {schedule.name}"
+        problem = f"schedule {schedule.name} is {schedule.state}: no night of it would begin"
+        raise WrongState(problem, hint)
 
 
 _FIELDS = [field.name for field in fields(FiringRecord) if field.name != "timezone"]

@@ -184,3 +184,14 @@ def test_a_schedule_that_cannot_be_read_is_listed_and_removed(api, name):
     assert name not in [each["name"] for each in pages(api, "/schedules", "unreadable")]
     (night,) = api("GET", f"/schedules/{name}/nights").json()["nights"]
     assert night["state"] == "SKIPPED"
+
+
+def test_a_backfill_of_a_paused_schedule_is_refused_also_as_a_dry_run(api, name):
+    """None of its nights would begin: a dry run says so as well."""
+    api("POST", "/schedules", json=body(name))
+    api("POST", f"/schedules/{name}/pause")
+    asked = {"from": "2026-01-05", "to": "2026-01-06"}
+    for dry_run in (True, False):
+        answer = api("POST", f"/schedules/{name}/backfill", json={**asked, "dry_run": dry_run})
+        assert "is PAUSED: no night of it would begin" in problem(answer, 409, "wrong-state")["detail"]
+    assert api("GET", f"/schedules/{name}/nights").json()["nights"] == []
