@@ -182,7 +182,7 @@ class Nights:
                 sweep = lock_sweep(connection, goes_on or "")
                 if sweep.state.terminal or sweep.state is SweepState.STOPPING:
                     return False
-                start = self._goes_on(connection, sweep, now)
+                start = self._goes_on(connection, sweep, schedule.rule, now)
             return self._run(connection, schedule.rule, found, start, now)
 
     def hand_over(self, night: Night, firing: FiringRecord, now: float) -> bool:
@@ -199,7 +199,7 @@ class Nights:
             reason = "its sweep goes on as the next night's"
             if not move(connection, old, FiringState.CLOSED, now, by=self._by, reason=reason):
                 return False
-            start = self._goes_on(connection, sweep, now)
+            start = self._goes_on(connection, sweep, schedule.rule, now)
             return self._run(connection, schedule.rule, found, start, now)
 
     def move(self, firing: FiringRecord, new: FiringState, now: float, reason: str) -> bool:
@@ -282,8 +282,10 @@ class Nights:
         )
         return sweep.sweep_id
 
-    def _goes_on(self, connection: Connection, sweep: SweepRecord, now: float) -> _Start:
+    def _goes_on(self, connection: Connection, sweep: SweepRecord, rule: Rule, now: float) -> _Start:
         self._let_go(connection, sweep.sweep_id, now)
+        rank = asked.Rank(rule.priority, rule.weight)  # of the schedule as it is: it may have been replaced
+        asked.rank_anew(connection, sweep.sweep_id, rank, by=self._by, now=now)
         return _Start(sweep.sweep_id, held_gpu_s(connection, sweep.sweep_id, _gpus(sweep)))
 
     def _run(

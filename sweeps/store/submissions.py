@@ -215,6 +215,29 @@ def resume(connection: Connection, sweep_id: str, *, by: str, now: float) -> Sub
     return again
 
 
+def rank_anew(connection: Connection, sweep_id: str, rank: Rank, *, by: str, now: float) -> None:
+    """Gives a submitted sweep another priority and weight; with these it joins the pool anew.
+
+    Args:
+        connection: In a transaction that may write.
+        sweep_id: Of a sweep that was submitted.
+        rank: The new one; the same as it has changes nothing.
+        by: Who does it.
+        now: Seconds since the Unix epoch.
+
+    Raises:
+        UserError: A number is out of its range.
+    """
+    check(rank.priority, rank.weight)
+    t = submissions
+    other = sa.or_(t.c.priority != rank.priority, t.c.weight != rank.weight)
+    values = {"priority": rank.priority, "weight": rank.weight}
+    change = sa.update(t).where(t.c.sweep_id == sweep_id, other).values(**values, share_from=None)
+    if connection.execute(change).rowcount:
+        held = Claim(sweep_id, find_sweep(connection, sweep_id).epoch)
+        sql.add_sweep_event(connection, held, "sweep.ranked", now, {"by": by, **values})
+
+
 def _record(row: Any) -> Submission:
     return Submission(
         row["sweep_id"],

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import sqlalchemy as sa
 
 from sweeps.core.champion import Decision
@@ -15,8 +16,9 @@ from sweeps.schedules.backfill import backfilled
 from sweeps.schedules.nights import FiringState
 from sweeps.schedules.rule import read_rule
 from sweeps.store.champions import Champions
-from sweeps.store.engine import writing
+from sweeps.store.engine import reading, writing
 from sweeps.store.outbox import Outbox, last_deliveries
+from sweeps.store.submissions import find
 from sweeps.store.tables import sweeps
 from sweeps.store.totals import totals
 from sweeps.testing import COMPLETED, make_report
@@ -176,3 +178,33 @@ def test_a_sweep_that_cannot_be_read_holds_up_no_other_schedule(world, caplog):
     with writing(world.engine) as connection:  # other tests of this store read all sweeps
         connection.execute(sa.update(sweeps).where(sweeps.c.sweep_id == spoiled).values(spec=spec))
     world.schedules.remove(other, by="ann", now=world.clock())
+
+
+@pytest.mark.parametrize("overlap", ["skip", "continue"])
+def test_a_sweep_that_goes_on_takes_the_rank_of_the_schedule_as_it_is_now(world, overlap):
+    """The schedule was replaced by one that differs in priority and weight alone: the pool hears of it."""
+    world.name += overlap
+    world.add(window="9h", overlap=overlap, priority=1)
+    world.tick("2026-01-07 22:00")
+    sweep_id = world.night("2026-01-07 22:00").sweep_id
+    world.drive(sweep_id)
+    if overlap == "skip":
+        world.tick("2026-01-08 07:00")
+        world.obey(sweep_id)
+        world.tick("2026-01-08 07:01")
+    world.schedules.remove(world.name, by="bob", now=world.clock())
+    if overlap == "continue":  # while the night is at work
+        world.at("2026-01-08 06:00")
+        world.add("30 6 * * *", window="9h", overlap=overlap, priority=5, weight=2.0)
+        next_one = "2026-01-08 06:30"
+    else:
+        world.add(window="9h", priority=5, weight=2.0)
+        next_one = "2026-01-08 22:00"
+    world.tick(next_one)
+    assert world.night(next_one).sweep_id == sweep_id
+    with reading(world.engine) as connection:
+        found = find(connection, sweep_id)
+    assert (found.priority, found.weight) == (5, 2.0)
+    (ranked,) = [each for each in world.service.events(sweep_id) if each.kind == "sweep.ranked"]
+    assert (ranked.data["priority"], ranked.data["weight"]) == (5, 2.0)
+    assert ranked.by.startswith("masksweep-scheduler")
