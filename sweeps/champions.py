@@ -1,10 +1,12 @@
 """Which champion is meant, and what is told of it and of verdicts: the same by the API and by `--json`."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from sweeps.core.errors import UnknownChampion
 from sweeps.store.champions import Champion, Champions, Verdict
+from sweeps.store.firings import Firings
 
 
 def chosen_champion(kept: Champions, schedule: str, version: int | None) -> Champion | None:
@@ -57,8 +59,20 @@ def champion_document(champion: Champion) -> dict[str, Any]:
     }
 
 
-def verdict_document(verdict: Verdict) -> dict[str, Any]:
-    """A verdict as JSON, with the comparison's numbers where there was one."""
+def verdict_documents(firings: Firings, schedule: str, verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
+    """Verdicts on nights of a schedule as JSON, each with what its night is called.
+
+    Args:
+        firings: Of the store.
+        schedule: The schedule's name.
+        verdicts: To be told.
+    """
+    called = firings.called(schedule, [each.fire_at for each in verdicts])
+    return [_verdict_document(each, called[each.fire_at]) for each in verdicts]
+
+
+def _verdict_document(verdict: Verdict, local: str) -> dict[str, Any]:
+    """With the comparison's numbers where there was one."""
     found = verdict.document
     comparison = None
     if found:
@@ -67,6 +81,7 @@ def verdict_document(verdict: Verdict) -> dict[str, Any]:
     return {
         "schedule": verdict.schedule,
         "fire_at": verdict.fire_at,
+        "local": local,
         "decision": str(verdict.decision),
         "reason": verdict.reason,
         "sweep_id": verdict.sweep_id,

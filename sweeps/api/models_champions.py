@@ -79,6 +79,7 @@ class VerdictOut(BaseModel):
 
     schedule: str
     fire_at: float = Field(description="Which night, in seconds since the Unix epoch.")
+    local: str = Field(description="The same by the schedule's clocks.")
     decision: Decision
     reason: str
     sweep_id: str

@@ -38,6 +38,7 @@ class NightOut(BaseModel):
 
     schedule: str
     fire_at: float = Field(description="Which night of it.")
+    local: str = Field(description="The same by the schedule's clocks.")
     state: str
     started_at: float | None
     ended_at: float | None

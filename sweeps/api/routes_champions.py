@@ -7,8 +7,9 @@ from fastapi import APIRouter, Path, Query
 from sweeps.api import models_champions as models
 from sweeps.api.context import CoreHere, Viewer
 from sweeps.api.cursors import read_cursor, write_cursor
-from sweeps.champions import champion_document, chosen_champion, verdict_document
+from sweeps.champions import champion_document, chosen_champion, verdict_documents
 from sweeps.store.champions import Champions
+from sweeps.store.firings import Firings
 
 router = APIRouter(prefix="/api/v1", tags=["champions"])
 
@@ -58,7 +59,7 @@ def verdicts(
     found = kept.verdicts(name, before=float(before[0]) if before else None, limit=limit + 1)
     shown, more = found[:limit], len(found) > limit
     document = {
-        "verdicts": [verdict_document(each) for each in shown],
+        "verdicts": verdict_documents(Firings(core.service.engine), name, shown),
         "next": write_cursor("verdicts", (shown[-1].fire_at,)) if more else None,
     }
     return models.VerdictsOut.model_validate(document)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from sweeps.bootstrap import open_service
-from sweeps.champions import champion_document, chosen_champion, verdict_document
+from sweeps.champions import champion_document, chosen_champion, verdict_documents
 from sweeps.cli.columns import Column, fitted_table
 from sweeps.cli.output import data, minute, print_error, print_json, stdout_kept_clean, words
 from sweeps.cli.where import named_server
 from sweeps.core.errors import SpecInvalid, UserError
 from sweeps.settings import Settings
 from sweeps.store.champions import Champion, Champions
+from sweeps.store.firings import Firings
 
 if TYPE_CHECKING:
     from sweeps.client import Client
@@ -59,10 +60,11 @@ def show_champion(
         champion = answer["champion"]
         verdicts = client.get(f"/schedules/{quote(name, safe='')}/verdicts", limit=_SHOWN)["verdicts"]
     else:
-        kept = _champions(home)
+        engine = open_service(Settings.load(home)).engine
+        kept = Champions(engine)
         found = chosen_champion(kept, name, version)
         champion = None if found is None else champion_document(found)
-        verdicts = [verdict_document(each) for each in kept.verdicts(name)]
+        verdicts = verdict_documents(Firings(engine), name, kept.verdicts(name))
     if as_json:
         print_json({"champion": champion, "verdicts": verdicts})
         return
@@ -95,7 +97,7 @@ def _print_verdicts(verdicts: Sequence[Mapping[str, Any]]) -> None:
         words.print("no night was judged yet")
         return
     columns = [
-        Column("night", tuple(minute(row["fire_at"]) for row in verdicts), left=True),
+        Column("night", tuple(row["local"] for row in verdicts), left=True),
         Column("verdict", tuple(row["decision"] for row in verdicts), left=True),
         Column("reason", tuple(row["reason"] for row in verdicts), left=True, folds=True),
     ]

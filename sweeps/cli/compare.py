@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sweeps.cli.comparison import Entry, comparison, comparison_table
-from sweeps.cli.output import data, minute, print_json
+from sweeps.cli.output import data, print_json
 from sweeps.cli.remote import sweep_record, trial_record
 from sweeps.core.errors import UserError
 from sweeps.service import SweepService
@@ -96,4 +96,4 @@ def _print(entries: Sequence[Entry], *, as_json: bool) -> None:
 def _night(night: Mapping[str, Any], name: str) -> str:
     decided = "" if night["decision"] is None else f", {night['decision']}: {night['verdict']}"
     link = f": {night['compare_url']}" if night["compare_url"] else ""
-    return f"compare {name}, night {minute(night['fire_at'])} of {night['schedule']}{decided}{link}"
+    return f"compare {name}, night {night['local']} of {night['schedule']}{decided}{link}"

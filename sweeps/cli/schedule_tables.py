@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from rich.console import RenderableType
 
 from sweeps.cli.columns import Column, fits, fitted_table, natural_width, noted_rows
-from sweeps.cli.output import minute
+from sweeps.schedules.nights import night_text
 
 
 def schedules_table(found: Sequence[Mapping[str, Any]], width: int | None) -> RenderableType:
@@ -36,7 +36,7 @@ def nights_table(nights: Sequence[Mapping[str, Any]], width: int | None) -> Rend
         "state": [each["state"] for each in nights],
         "sweep": [each["sweep_id"] or "-" for each in nights],
         "why": [each["why"] for each in nights],
-        "began": [minute(each["started_at"]) if each["started_at"] else "-" for each in nights],
+        "began": [_by_its_clocks(each, each["started_at"]) if each["started_at"] else "-" for each in nights],
         "verdict": [each["verdict"] or "-" for each in nights],
     }
     reasons = tuple(_why(each) for each in nights)
@@ -45,7 +45,9 @@ def nights_table(nights: Sequence[Mapping[str, Any]], width: int | None) -> Rend
     line = [*columns, Column("reason", tuple(" ".join(each.split()) for each in reasons), left=True)]
     if width is None or fits(line, width):
         return _whole(line)
-    # the time zone is the schedule's, whose rule has it
+    zones = [_zone(each) for each in nights]
+    if len(set(zones)) > 1:  # else it is the schedule's, whose rule has it
+        reasons = tuple(f"by the clocks of {zone}; {why}" for zone, why in zip(zones, reasons, strict=True))
     short = Column("night", tuple(each["local"][:16] for each in nights), left=True)
     return noted_rows([short, *columns[1:]], reasons, width)
 
@@ -54,6 +56,15 @@ def local_minute(schedule: Mapping[str, Any], at: float) -> str:
     """A moment by a schedule's clocks, to the minute; `at` is in seconds since the Unix epoch."""
     zone = ZoneInfo(schedule["rule"]["timezone"])
     return f"{datetime.fromtimestamp(at, zone):%Y-%m-%d %H:%M}"
+
+
+def _zone(night: Mapping[str, Any]) -> str:
+    return str(night["local"]).rpartition(" ")[2]
+
+
+def _by_its_clocks(night: Mapping[str, Any], at: float) -> str:
+    """A moment, to the minute, by the clocks that the night is called by: not by those of this machine."""
+    return night_text(_zone(night), at).rpartition(" ")[0]
 
 
 def _schedules(found: Sequence[Mapping[str, Any]], between: str) -> list[Column]:

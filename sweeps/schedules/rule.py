@@ -130,6 +130,11 @@ class Rule(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+def rule_timezone(document: Mapping[str, Any]) -> str:
+    """The time zone of a rule's document, also of one that cannot be read as a whole."""
+    return str(document.get("timezone") or "UTC")
+
+
 def read_rule(document: Mapping[str, Any], name_of: Callable[[str], str] = str) -> Rule:
     """A rule from what a user, or the store, has of it.
 

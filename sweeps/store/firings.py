@@ -13,8 +13,17 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from sweeps.core.errors import WrongState
-from sweeps.schedules.nights import FIRING_TRANSITIONS, OPEN, Decision, FiringState, ScheduleState, Why, fire
-from sweeps.schedules.rule import Rule
+from sweeps.schedules.nights import (
+    FIRING_TRANSITIONS,
+    OPEN,
+    Decision,
+    FiringState,
+    ScheduleState,
+    Why,
+    fire,
+    night_text,
+)
+from sweeps.schedules.rule import Rule, rule_timezone
 from sweeps.schedules.times import due_time
 from sweeps.store.deciding import add_nights, night_row
 from sweeps.store.engine import reading, writing
@@ -159,6 +168,17 @@ class Firings:
         query = sa.select(firings).where(firings.c.schedule == name, firings.c.fire_at.in_(fire_ats))
         return {each.fire_at: each for each in self._read(query)}
 
+    def called(self, name: str, fire_ats: Sequence[float]) -> dict[float, str]:
+        """What nights of a schedule are called, each by the clocks of the rule that it fired under."""
+        t, later = firings, schedules.c.rule.label("schedule_rule")
+        query = sa.select(t.c.fire_at, t.c.rule, later).join(schedules, schedules.c.name == t.c.schedule)
+        query = query.where(t.c.schedule == name, t.c.fire_at.in_(fire_ats))
+        with reading(self._engine) as connection:
+            return {
+                row.fire_at: night_text(rule_timezone(row.rule or row.schedule_rule), row.fire_at)
+                for row in connection.execute(query)
+            }
+
     def verdicts(self, name: str, fire_ats: Sequence[float]) -> dict[float, tuple[str, str]]:
         """What was decided of the best of nights, and why, by fire time; absent where nothing was."""
         t = verdicts
@@ -220,7 +240,7 @@ def firing_record(row: Any) -> FiringRecord:
     """From a row that has the columns of `firings`, and maybe others."""
     values = {name: row[name] for name in _FIELDS}
     values |= {"state": FiringState(row["state"]), "why": Why(row["why"])}
-    return FiringRecord(**values, timezone=(row["rule"] or {}).get("timezone"))
+    return FiringRecord(**values, timezone=rule_timezone(row["rule"]) if row["rule"] else None)
 
 
 def find_firing(connection: Connection, name: str, fire_at: float) -> FiringRecord:

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from sweeps.core.states import SweepState
+from sweeps.schedules.rule import rule_timezone
 from sweeps.store.engine import reading
 from sweeps.store.tables import submissions, sweeps
 from sweeps.store.tables_night import champions, firings, schedules, verdicts
@@ -157,16 +158,12 @@ def _nights(connection: Connection, since: float) -> list[EndedNight]:
     return [
         EndedNight(
             row["schedule"], row["fire_at"], row["state"], row["reason"], row["sweep_id"],
-            row["decided_at"], row["ended_at"], _timezone(row["rule"] or row["schedule_rule"]),
+            row["decided_at"], row["ended_at"], rule_timezone(row["rule"] or row["schedule_rule"]),
             row["decision"], row["verdict"],
             row["sweep_state"] in _GOES_ON, _measured(row["portrait"]),
         )
         for row in connection.execute(query).mappings()
     ]  # fmt: skip
-
-
-def _timezone(rule: Mapping[str, object]) -> str:
-    return str(rule.get("timezone") or "UTC")
 
 
 def _champions(connection: Connection, since: float) -> list[NewChampion]:

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection, Engine, RowMapping
 
 from sweeps.core.errors import UnknownSchedule, UnreadableSchedule, UserError, WrongState
 from sweeps.schedules.nights import OPEN, FiringState, ScheduleState, settle
-from sweeps.schedules.rule import Rule, read_rule
+from sweeps.schedules.rule import Rule, read_rule, rule_timezone
 from sweeps.schedules.times import due_time, next_fire_time
 from sweeps.store import sql
 from sweeps.store.deciding import add_nights, night_row
@@ -197,7 +197,7 @@ class Schedules:
             UnknownSchedule: There never was one.
         """
         with reading(self._engine) as connection:
-            return str(_row_of(connection, name)["rule"].get("timezone") or "UTC")
+            return rule_timezone(_row_of(connection, name)["rule"])
 
     def living(self, name: str) -> ScheduleRecord:
         """The same; one that was removed is unknown.

@@ -195,3 +195,18 @@ def test_a_backfill_of_a_paused_schedule_is_refused_also_as_a_dry_run(api, name)
         answer = api("POST", f"/schedules/{name}/backfill", json={**asked, "dry_run": dry_run})
         assert "is PAUSED: no night of it would begin" in problem(answer, 409, "wrong-state")["detail"]
     assert api("GET", f"/schedules/{name}/nights").json()["nights"] == []
+
+
+def test_a_night_is_called_by_the_clocks_that_it_fired_by(api, name):
+    """Also after its schedule was replaced by one of another zone, whether it took place or not."""
+    api("POST", "/schedules", json=body(name))
+    api("POST", f"/schedules/{name}/backfill", json={"from": "2026-01-05", "to": "2026-01-05"})
+    api("POST", f"/schedules/{name}/remove")
+    api("POST", "/schedules", json=body(name, timezone="Asia/Kolkata"))
+    api("POST", f"/schedules/{name}/backfill", json={"from": "2026-01-05", "to": "2026-01-05"})
+    Scheduler(api.core, api.clock).tick()
+    told = {night["state"]: night for night in api("GET", f"/schedules/{name}/nights").json()["nights"]}
+    assert told["SKIPPED"]["local"] == "2026-01-05 22:00 Europe/Berlin"
+    assert told["RUNNING"]["local"] == "2026-01-05 22:00 Asia/Kolkata"
+    (night,) = api("GET", f"/sweeps/{told['RUNNING']['sweep_id']}/nights").json()["nights"]
+    assert night["local"] == "2026-01-05 22:00 Asia/Kolkata"

@@ -46,6 +46,7 @@ def test_the_api_tells_of_champions_and_verdicts(nights):
         assert decisions == ["NO_CANDIDATE", "PROMOTED", "KEPT", "FIRST"]
         assert rest["next"] is None
         promoted = first["verdicts"][1]
+        assert promoted["local"].endswith(" UTC")
         assert promoted["comparison"]["low"] > 0
         assert promoted["comparison"]["candidates"] == 2
         assert rest["verdicts"][0]["comparison"] is None

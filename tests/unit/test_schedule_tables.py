@@ -85,3 +85,17 @@ def test_a_pipe_has_a_line_a_row_and_all_of_it():
     assert head.split() == ["schedule", "state", "next", "last", "nights", "cron", "time", "zone"]
     assert row.startswith("nightly   ACTIVE  2027-01-15 09:00, 2027-01-16 09:00")
     assert row.endswith("11-22 22:00 PROMOTED  0 22 * * *  Europe/Berlin")
+
+
+def test_when_a_night_began_is_told_by_its_own_clocks():
+    """Not by those of the machine that prints it, beside the night's name by the schedule's."""
+    (_, row) = printed(nights_table([night(24, "KEPT")], None), 80)
+    assert "2027-01-15 05:00" in row  # 08:00 in UTC
+
+
+def test_nights_of_several_zones_say_which_one_is_meant():
+    """The schedule was replaced: a narrow terminal has no room for the zone in each night's name."""
+    here = {**night(24, "KEPT"), "local": "2026-11-24 22:00 Asia/Kolkata"}
+    told = " ".join(line.strip() for line in printed(nights_table([here, night(23, "KEPT")], 80), 80))
+    assert "by the clocks of Asia/Kolkata; the night's window" in told
+    assert "by the clocks of America/Argentina/Buenos_Aires; the night's window" in told
