@@ -7,21 +7,19 @@ What has the name was whole once, and what still agrees with `contents.json` is 
 """
 
 import errno
-import json
 import os
 import re
 import shutil
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from sweeps.contents import damages, read_contents, write_contents
 from sweeps.core.trial import Assignment, Failure, FailureKind, FellBack
 
 KEPT = 2
 """Checkpoints that an open trial keeps: one whose newest is damaged goes on from the one before."""
 
-CONTENTS = "contents.json"
 SCRAP = ".tmp-"
 """How the name of a checkpoint begins that is being written, or whose writer died."""
 
@@ -64,8 +62,7 @@ def write_checkpoint(directory: Path, name: str, write: Callable[[Path], None]) 
     try:
         temporary.mkdir()
         write(temporary)
-        contents = {path.name: [path.stat().st_size, _crc(path)] for path in sorted(temporary.iterdir())}
-        (temporary / CONTENTS).write_text(json.dumps(contents), encoding="utf-8")
+        write_contents(temporary)
         for path in (*temporary.iterdir(), temporary):
             _sync(path)
         temporary.rename(final)
@@ -81,21 +78,22 @@ def write_checkpoint(directory: Path, name: str, write: Callable[[Path], None]) 
     return final
 
 
-def check(path: Path) -> None:
+def check(path: Path, counts: Callable[[str], bool] = lambda _: True) -> None:
     """Compares a checkpoint's files with what was written.
+
+    Args:
+        path: Its directory.
+        counts: Whether a file of that name matters.
 
     Raises:
         CheckpointInvalid: It is absent, incomplete or damaged.
     """
     try:
-        contents: dict[str, list[int]] = json.loads((path / CONTENTS).read_text(encoding="utf-8"))
-        for name, (size, crc) in contents.items():
-            if (path / name).stat().st_size != size or _crc(path / name) != crc:
-                raise CheckpointInvalid(f"{path}: {name} is damaged")
-    except CheckpointInvalid:
-        raise
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        first = next(damages(path, read_contents(path), counts=counts), None)
+    except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
+    if first is not None:
+        raise CheckpointInvalid(f"{path}: {first}")
 
 
 def unreadable(path: Path, error: Exception) -> CheckpointInvalid:
@@ -200,14 +198,6 @@ class Shelf:
 def _iteration(path: Path) -> int:
     match = _NAME.fullmatch(path.name)
     return int(match[3]) if match else 0
-
-
-def _crc(path: Path) -> int:
-    crc = 0
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            crc = zlib.crc32(block, crc)
-    return crc
 
 
 def _sync(path: Path) -> None:

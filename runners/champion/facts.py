@@ -3,10 +3,12 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from runners.regular_files import read_text
+from search_spaces.issues import shown
 from sweeps.core.inference import InferenceSettings
 from sweeps.core.spec import SweepSpec
 
@@ -51,6 +53,7 @@ def settings_of(spec: SweepSpec, metrics: Mapping[str, float], config: Path) -> 
 
     Raises:
         OSError: The config cannot be read.
+        ValueError: It is no config of a Mask R-CNN.
     """
     if spec.base.synthetic is not None:
         return None
@@ -61,12 +64,31 @@ def settings_of(spec: SweepSpec, metrics: Mapping[str, float], config: Path) -> 
             metrics["settings/nms_threshold"],
             int(metrics["settings/detections_per_image"]),
         )
-    cfg = yaml.safe_load(config.read_text(encoding="utf-8"))
-    heads = cfg["MODEL"]["ROI_HEADS"]
-    default = InferenceSettings(
-        MASK_THRESHOLD,
-        heads["SCORE_THRESH_TEST"],
-        heads["NMS_THRESH_TEST"],
-        cfg["TEST"]["DETECTIONS_PER_IMAGE"],
-    )
+    cfg = config_of(config)
+    try:
+        heads = cfg["MODEL"]["ROI_HEADS"]
+        default = InferenceSettings(
+            MASK_THRESHOLD,
+            heads["SCORE_THRESH_TEST"],
+            heads["NMS_THRESH_TEST"],
+            cfg["TEST"]["DETECTIONS_PER_IMAGE"],
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{config}: no config of a Mask R-CNN ({type(error).__name__}: {error})") from error
     return spec.inference.grid(default).combinations()[0]
+
+
+def config_of(config: Path) -> Mapping[str, Any]:
+    """The Detectron2 config of a trained model, as it is written.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is no config.
+    """
+    try:
+        cfg = yaml.safe_load(read_text(config))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ValueError(f"{config}: no YAML: {' '.join(str(error).split())[:200]}") from error
+    if not isinstance(cfg, dict):
+        raise ValueError(f"{config}: got {shown(cfg)}, but a config is a mapping")
+    return cfg

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runners.champion import files
 from runners.champion.contest import Contest, Refusal
-from runners.champion.facts import categories_of, category_ids_of, settings_of
+from runners.champion.facts import categories_of, category_ids_of, config_of, settings_of
 from runners.champion.files import Entrant, RunFiles
 from runners.checkpoints import CheckpointInvalid, check
 from runners.evaluation.paired import Difference
@@ -162,14 +162,8 @@ def _held_against(bench: Bench, case: _Case) -> Comparison | tuple[Decision, str
     synthetic = sweep.spec.base.synthetic is not None
     if not synthetic and (problem := unsupported(metric)):
         return Decision.FAILED, problem
-    if not synthetic and (gone := files.missing(case.entrant)):
-        return Decision.FAILED, f"trial {best.number} has no checkpoint any more: no such file: {gone[0]}"
-    if not synthetic:
-        try:
-            for run in case.entrant.runs:  # torch reads changed weights without a word
-                check(Path(run.directory))
-        except CheckpointInvalid as error:
-            return Decision.FAILED, f"trial {best.number} is no whole model: {error}"
+    if not synthetic and (problem := _unsound(case)):
+        return Decision.FAILED, problem
     if reigning is None:
         return Decision.FIRST, f"{metric} {best.value:.4g}: there was no champion"
     found: Difference | Refusal
@@ -199,6 +193,19 @@ def _held_against(bench: Bench, case: _Case) -> Comparison | tuple[Decision, str
         candidate_runs=len(case.entrant.runs),
         champion_runs=len(champion.runs),
     )
+
+
+def _unsound(case: _Case) -> str | None:
+    """Why the candidate's files are no model that later nights can be held against, or None."""
+    try:
+        if gone := files.missing(case.entrant):
+            return f"trial {case.best.number} has no checkpoint any more: no such file: {gone[0]}"
+        for run in case.entrant.runs:
+            check(Path(run.directory))  # torch reads changed weights without a word
+            config_of(run.file("config.yaml"))
+    except (CheckpointInvalid, OSError, ValueError) as error:  # asked again, they would be the same
+        return f"trial {case.best.number} is no whole model: {error}"
+    return None
 
 
 def _written(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 
 from runners.champion import files
 from runners.checkpoints import CheckpointInvalid, check
@@ -20,20 +21,24 @@ from runners.evaluation.detections import Detections
 from runners.evaluation.one_pass import infer, rule_of
 from runners.evaluation.overlay import overlay
 from search_spaces.issues import SpecIssue
+from sweeps.champion_files import is_used
 from sweeps.core.errors import SpecInvalid, UserError
 from sweeps.core.inference import InferenceSettings
 from sweeps.launchers.runner import Predicted, PredictedImage
 
 PREDICTIONS = "predictions.json"
 
-_BROKEN = (CheckpointInvalid, OSError, ValueError, TypeError, RuntimeError, pickle.UnpicklingError)
+_BROKEN = (
+    *(CheckpointInvalid, OSError, ValueError, TypeError, KeyError, RuntimeError, AssertionError),
+    *(pickle.UnpicklingError, yaml.YAMLError),
+)
 """What comes of files that are damaged, or of another version's."""
 
 
 def predict(champion: Path, images: Sequence[Path], out: Path) -> Predicted:
     """See `Runner.predict`."""
     try:
-        check(champion)
+        check(champion, is_used)
         kept = files.read(champion)
         names = kept.categories or ()
         ids = kept.category_ids or tuple(range(1, len(names) + 1))

@@ -1,12 +1,12 @@
 """What the commands of `masksweep champion` do."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from sweeps.bootstrap import open_service
+from sweeps.champion_files import RESTORING, copy_used, damage_of, is_here, require_whole
 from sweeps.champions import champion_document, chosen_champion, verdict_documents
 from sweeps.cli.columns import Column, fitted_table
 from sweeps.cli.output import data, minute, print_error, print_json, stdout_kept_clean, words
@@ -55,6 +55,7 @@ def show_champion(
         UnknownChampion: It has had no champion of that version.
     """
     champion: Mapping[str, Any] | None
+    damage: list[str] | None = None  # not known: the files are elsewhere, or gone
     if client is not None:
         answer = client.get(f"/schedules/{quote(name, safe='')}/champion", version=version)
         champion = answer["champion"]
@@ -64,15 +65,20 @@ def show_champion(
         kept = Champions(engine)
         found = chosen_champion(kept, name, version)
         champion = None if found is None else champion_document(found)
+        if found is not None and is_here(found):
+            damage = list(damage_of(found))
         verdicts = verdict_documents(Firings(engine), name, kept.verdicts(name))
     if as_json:
-        print_json({"champion": champion, "verdicts": verdicts})
+        print_json({"champion": champion, "verdicts": verdicts, "damage": damage})
         return
     if champion is None:
         words.print(f"schedule {name} has no champion yet", markup=False)
     else:
-        gone = client is None and not Path(champion["directory"]).is_dir()
+        gone = client is None and damage is None
         _print_champion(champion, " (not here any more)" if gone else "")
+        if damage:
+            data.print(f"{'damaged':<11} {', '.join(damage)}", markup=False, soft_wrap=True)
+            words.print(f"hint: {RESTORING}", markup=False)
     _print_verdicts(verdicts[:_SHOWN])
 
 
@@ -110,17 +116,14 @@ def export_champion(
     """Copies a champion's files; what only comparisons need stays.
 
     Raises:
-        UserError: There is no such champion, the directory is there, or it cannot be written.
+        UserError: There is no such champion, it is damaged, the directory is there, or it cannot be written.
     """
     champion = _here(name, version, home, "export")
     if directory.exists():
         raise UserError(f"{directory} is there already", "name a directory that is not")
     try:
-        shutil.copytree(
-            champion.directory, directory, ignore=shutil.ignore_patterns("run*-*", "contents.json")
-        )
-    except (OSError, shutil.Error) as error:
-        shutil.rmtree(directory, ignore_errors=True)  # half a model is none
+        copy_used(champion, directory)
+    except OSError as error:  # shutil's own errors are such
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"champion v{champion.version} cannot be copied to {directory}: {reason}") from error
     files = sorted(path.name for path in directory.iterdir())
@@ -136,7 +139,7 @@ def predict_images(
     """Segments images and prints what was found; returns the exit code.
 
     Raises:
-        UserError: There is no such champion, or it is of a synthetic base.
+        UserError: There is no such champion, it is damaged, or it is of a synthetic base.
     """
     from sweeps.launchers.runner import load_runner  # noqa: PLC0415 - only this needs the runner
 
@@ -145,6 +148,7 @@ def predict_images(
         raise UserError(
             f"champion v{champion.version} of {name} is of a synthetic base: it is no model of images"
         )
+    require_whole(champion)
     try:
         with stdout_kept_clean():
             found = load_runner().predict(Path(champion.directory), images, out)
@@ -192,7 +196,7 @@ def _here(name: str, version: int | None, home: Path | None, command: str) -> Ch
     champion = chosen_champion(kept, name, version)
     if champion is None:
         raise UserError(f"schedule {name} has no champion yet", f"masksweep champion show {name} tells why")
-    if not Path(champion.directory).is_dir():
+    if not is_here(champion):
         raise UserError(
             f"champion v{champion.version} of {name} is not here: no such directory: {champion.directory}",
             f"its files are where its sweep ran; {_told_here(kept.champions(name))}",
@@ -201,7 +205,7 @@ def _here(name: str, version: int | None, home: Path | None, command: str) -> Ch
 
 
 def _told_here(champions: Sequence[Champion]) -> str:
-    there = [f"v{each.version}" for each in reversed(champions) if Path(each.directory).is_dir()]
+    there = [f"v{each.version}" for each in reversed(champions) if is_here(each)]
     return f"here are the files of {', '.join(there)}" if there else "no other's are here"
 
 

@@ -1,6 +1,7 @@
 """A night's best is held against the champion: what is written, once, and what stays when a driver dies."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -231,6 +232,38 @@ def test_a_damaged_model_becomes_no_champion(world, tmp_path, damaged):
     assert verdict.decision is Decision.FAILED
     assert f"trial 0 is no whole model: {checkpoint}: {damaged} is damaged" in verdict.reason
     assert world.champions.champion(SCHEDULE) is None
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("config", ["MODEL: [", "- a list", "a: \\ud800\0", "{" * 5000, None])
+def test_a_candidate_whose_config_cannot_be_read_is_told(world, tmp_path, config, first):
+    """The night FAILED with the file, once: its driver ends, and no other one tries again."""
+
+    def write(directory):
+        (directory / "model.pth").write_bytes(b"weights")
+        if config is None:
+            os.mkfifo(directory / "config.yaml")
+        else:
+            (directory / "config.yaml").write_text(config)
+
+    if not first:
+        world.judge(world.night(world.rates()[0]))
+    if config is None:
+        (tmp_path / "trial").mkdir()
+        write(tmp_path / "trial")
+        checkpoint = tmp_path / "trial"
+    else:
+        checkpoint = write_checkpoint(tmp_path / "trial", "e1a1i0000300", write)
+    claim = world.night(spec=make_spec())
+    world.service.add_trial(claim, Suggestion(0, {}, 1), {}, world.clock.tick())
+    report = make_report(0, 1, 300, metrics={"segm/AP": 50.0}, checkpoint=str(checkpoint))
+    world.service.record(claim, report, outcome=COMPLETED, sampler_attrs=None, now=world.clock.tick())
+    verdict = world.judge(claim)
+    assert verdict.decision is Decision.FAILED
+    assert verdict.reason.startswith("trial 0 ")
+    assert f"{checkpoint}/config.yaml" in verdict.reason
+    assert world.champions.verdicts(SCHEDULE)[0] == verdict
+    assert (world.champions.champion(SCHEDULE) is None) is first
 
 
 def test_a_real_model_is_judged_by_what_can_be_drawn_again(world):
