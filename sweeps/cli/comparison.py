@@ -1,13 +1,13 @@
 """Sweeps, or trials of sweeps, side by side: as one JSON document, and as a table of it."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from rich.table import Table
+from rich.console import Group
 
-from sweeps.cli.columns import Column, fitted_table
+from sweeps.cli.columns import Column, fits, fitted_table, natural_width
 from sweeps.core.errors import UserError
 from sweeps.core.finals import Finals, Standing
 from sweeps.core.metrics import metric_named
@@ -16,7 +16,8 @@ from sweeps.core.spec import spec_document
 from sweeps.records import SweepRecord, TrialRecord
 
 _ALWAYS = ("segm/AP", "segm/AP50", "segm/APs", "bbox/AP", "latency/ms_per_image")
-_MOST_SHOWN = 40  # characters of a value in a table
+_MOST_SHOWN = 120  # characters of a list or a mapping in a table
+_NARROW = Column("", ("12 COMPLETED, 3 runs",))  # what is folded into less is hard to read
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +141,11 @@ def _with_differences(row: dict[str, Any], goals: Mapping[str, str]) -> dict[str
     }
 
 
-def comparison_table(document: Mapping[str, Any], width: int) -> Table:
+def comparison_table(document: Mapping[str, Any], width: int) -> Group:
     """The objectives, constraints and usual metrics, parameters, and what differs in the specs.
 
-    A star marks the best of a metric, brackets hold the difference to the first.
+    A star marks the best of a metric, brackets hold the difference to the first. Nothing is cut: what has no
+    room beside each other stands in tables one below the other, and what has none in its column is folded.
     """
     compared = document["compared"]
     lines: list[tuple[str, list[str]]] = [
@@ -160,10 +162,34 @@ def comparison_table(document: Mapping[str, Any], width: int) -> Table:
             lines.append(("", [""] * len(compared)))
             lines.append(("parameters" if head == "params" else "specs differ in", [""] * len(compared)))
             lines += [(f"  {row['name']}", [_shown(v) for v in row["values"]]) for row in document[head]]
-    columns = [Column("", tuple(name for name, _ in lines), left=True)]
-    for place, each in enumerate(compared):
-        columns.append(Column(each["name"], tuple(cells[place] for _, cells in lines)))
-    return fitted_table(columns, width)
+    names = Column("", tuple(name for name, _ in lines), left=True)
+    columns = [
+        Column(each["name"], tuple(cells[place] for _, cells in lines), folds=True)
+        for place, each in enumerate(compared)
+    ]
+    bands = _bands(names, columns, width)
+    tables = [fitted_table([_names(names, width), *beside], width) for beside in bands]
+    return Group(*[part for table in tables for part in (table, "")][:-1])
+
+
+def _names(names: Column, width: int) -> Column:
+    """The names of rows, folded where they would leave no room."""
+    return replace(names, folds=natural_width([names]) + natural_width([_NARROW]) > width)
+
+
+def _bands(names: Column, columns: Sequence[Column], width: int) -> Iterator[list[Column]]:
+    """The columns in groups that have room beside the names: all of them, or as many as stay readable."""
+    if fits([names, *columns], width):
+        yield list(columns)
+        return
+    band: list[Column] = []
+    for column in columns:
+        narrow = [min(each, _NARROW, key=lambda one: natural_width([one])) for each in (*band, column)]
+        if band and not fits([names, *narrow], width):
+            yield band
+            band = []
+        band.append(column)
+    yield band
 
 
 def _iterations(trial: Mapping[str, Any] | None) -> str:
@@ -198,7 +224,7 @@ def _shown(value: Any) -> str:
         case float():
             return f"{value:.4g}"
         case str() | int():
-            text = str(value)
+            return str(value)  # whole: paths often differ in their last letters
         case _:
             text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 4] + " ..."
