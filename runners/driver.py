@@ -22,6 +22,7 @@ from runners.interrupts import Interrupts
 from runners.ray_watch import RayWatch
 from runners.retention import Retention
 from runners.stall import StallWatch, move, write_words
+from sweeps.core.budget import BUDGET_INSTEAD, gpu_limit_note
 from sweeps.core.errors import StaleEpoch, UserError, WrongState
 from sweeps.core.progress import Progress
 from sweeps.core.requests import Request, RequestKind
@@ -132,10 +133,12 @@ class _Epoch:
 
 
 def _pool(order: DriveOrder, sweep_id: str, display: Display) -> Pool:
-    resources = order.service.sweep(sweep_id).spec.resources
-    pool = plan_pool(resources, node_resources(), shared=order.ray_address is not None)
-    if pool.note:
-        display.note(pool.note)
+    sweep = order.service.sweep(sweep_id)
+    pool = plan_pool(sweep.spec.resources, node_resources(), shared=order.ray_address is not None)
+    idle = gpu_limit_note("budget.gpu_hours", sweep.budget.gpu_hours, pool.gpus, BUDGET_INSTEAD)
+    for note in (pool.note, idle):
+        if note:
+            display.note(note)
     return pool
 
 

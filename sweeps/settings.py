@@ -69,6 +69,11 @@ class Settings:
         kind, _, rest = self.store_url.partition(":///")
         return kind != "sqlite" or Path(unquote(rest.partition("?")[0])).exists()
 
+    @property
+    def drives_here(self) -> bool:
+        """Whether a service's drivers run on this machine, with the devices that it has."""
+        return self.launcher == "local"
+
     def sweep_directory(self, sweep_id: str) -> Path:
         """The directory of a sweep's checkpoints; workers on other machines must see it under this path."""
         return self.home / "sweeps" / sweep_id

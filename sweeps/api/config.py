@@ -45,6 +45,7 @@ class ServiceConfig:
         limits: What one client may take.
         tracking_uri: MLflow's, to which sweeps are mirrored when asked; None: to nowhere.
         artifact_root: Directory for MLflow's artifacts where that is no server, or None.
+        drives_here: Whether drivers run on this machine, so that what it has tells what trials will have.
         https: Whether it is reached by HTTPS itself, which browsers are told to keep to.
         clock: Seconds since the Unix epoch.
         monotonic: Seconds that never go back, for rates.
@@ -54,6 +55,7 @@ class ServiceConfig:
     limits: Limits = field(default_factory=Limits)
     tracking_uri: str | None = None
     artifact_root: str | None = None
+    drives_here: bool = False
     https: bool = False
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic

@@ -29,7 +29,7 @@ def plan_of(core: Core, checked: Checked, workers: int | None) -> PlanOut:
             f"times are not known: fewer than {LEAST_ATTEMPTS} trials of this data, base and fidelity have "
             "ended; limits of time are left out of account"
         )
-    gpus = spec.resources.gpus_per_trial
+    gpus = spec.resources.gpus_per_trial if checked.gpus is None else checked.gpus
     slots = Slots(workers or spec.resources.max_concurrent or 1, 1.0 if gpus is None else gpus)
     again = spec.replicates
     kept = places_of(spec) + (again.finalists if again and again.runs > 1 else 0)

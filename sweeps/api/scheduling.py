@@ -9,7 +9,8 @@ from search_spaces.issues import SpecIssue, shown
 from sweeps.api import schedule_models as models
 from sweeps.api.context import Core
 from sweeps.api.problems import BodyInvalid
-from sweeps.api.submitting import checked_spec
+from sweeps.api.submitting import checked_spec, gpus_of_trial
+from sweeps.core.budget import gpu_limit_note
 from sweeps.core.errors import SpecInvalid, UnreadableSchedule
 from sweeps.core.spec import spec_document
 from sweeps.schedules.backfill import backfilled
@@ -66,8 +67,10 @@ def add_schedule(
     if issues or rule is None or checked is None:
         raise BodyInvalid(issues)
     made = Schedules(core.service.engine).add(str(name), checked.spec, rule, by=by, now=core.now)
-    note = window_note(rule, core.now)
-    return made, (*checked.notes, *([note] if note else []))
+    gpus = None if rule.gpu_hours is None else gpus_of_trial(core, checked.spec)
+    idle = gpu_limit_note("gpu_hours", rule.gpu_hours, gpus, "a window")
+    notes = (window_note(rule, core.now), idle)
+    return made, (*checked.notes, *(note for note in notes if note))
 
 
 def schedule_out(core: Core, schedule: ScheduleRecord) -> models.ScheduleOut:

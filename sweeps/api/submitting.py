@@ -6,7 +6,8 @@ from typing import Any
 
 from search_spaces.issues import SpecIssue
 from sweeps.api.context import Core
-from sweeps.core.errors import MissingExtra, SpecInvalid
+from sweeps.core.budget import BUDGET_INSTEAD, gpu_limit_note
+from sweeps.core.errors import MissingExtra, SpecInvalid, UserError
 from sweeps.core.spec import SweepSpec, parse_spec
 from sweeps.launchers.runner import Preflight, load_runner
 from sweeps.records import SweepRecord
@@ -25,11 +26,13 @@ class Checked:
         spec: With the real paths of its files.
         preflight: What was found out about its data and base; None where no runner is installed.
         notes: What a person should know.
+        gpus: Share of a GPU that a trial will hold; None: not known, or a limit in GPU-hours did not ask.
     """
 
     spec: SweepSpec
     preflight: Preflight | None
     notes: tuple[str, ...]
+    gpus: float | None = None
 
 
 def checked_spec(core: Core, given: str | Mapping[str, Any], *, adding: str | None = None) -> Checked:
@@ -62,7 +65,22 @@ def checked_spec(core: Core, given: str | Mapping[str, Any], *, adding: str | No
     issues += preflight.issues
     if issues:
         raise SpecInvalid(issues)
-    return Checked(spec, preflight, preflight.notes)
+    hours = spec.budget.gpu_hours
+    gpus = None if hours is None else gpus_of_trial(core, spec)
+    idle = gpu_limit_note("budget.gpu_hours", hours, gpus, BUDGET_INSTEAD)
+    return Checked(spec, preflight, (*preflight.notes, *([idle] if idle else [])), gpus)
+
+
+def gpus_of_trial(core: Core, spec: SweepSpec) -> float | None:
+    """The share of a GPU that a trial will hold, 0 for none; None if that is known where drivers run only."""
+    if spec.resources.gpus_per_trial == 0:
+        return 0.0
+    if not core.config.drives_here:
+        return None
+    try:
+        return load_runner().slots(spec).gpus
+    except UserError:  # no runner, or no room for a trial: their driver tells
+        return None
 
 
 def take_in(core: Core, checked: Checked, *, by: str, key: str | None, rank: Rank) -> SweepRecord:

@@ -11,6 +11,7 @@ from rich.text import Text
 from search_spaces.parameters import Value, same_value
 from sweeps.cli.output import data, words
 from sweeps.cli.progress_view import duration
+from sweeps.core.budget import BUDGET_INSTEAD, gpu_limit_note
 from sweeps.core.errors import UserError
 from sweeps.core.plan import GB, Costs, Limit, Plan, Probe, Slots, Span
 from sweeps.core.spec import SweepSpec
@@ -59,7 +60,7 @@ def plan_document(planned: Planned) -> dict[str, Any]:
         "workers": slots.workers,
         "device": "gpu" if slots.gpus else "cpu",
         "basis": planned.costs.basis,
-        "notes": list(probe.notes) if probe else [],
+        "notes": list(_notes(planned)),
     }
 
 
@@ -71,8 +72,8 @@ def print_plan(planned: Planned) -> None:
         words.print(f"{probe.checked} of {probe.points} corners of the space were tried", markup=False)
         for line in infeasible_lines(probe):
             words.print(line, markup=False)
-        for note in probe.notes:
-            words.print(f"note: {note}", markup=False)
+    for note in _notes(planned):
+        words.print(f"note: {note}", markup=False)
     hints = list(plan_hints(planned))
     if hints:
         words.print()
@@ -155,6 +156,15 @@ def nothing_timed(probe: Probe, seconds: float) -> UserError:
     cannot = f": {len(probe.infeasible)} of {probe.points} cannot be trained ({said})" if said else ""
     hint = f"give it more time with --probe-seconds {max(120, 2 * seconds):g}"
     return UserError(f"no point of the space could be timed in {seconds:g} s{cannot}", hint)
+
+
+def _notes(planned: Planned) -> Iterator[str]:
+    """What a person should know, and need not mend."""
+    if planned.probe:
+        yield from planned.probe.notes
+    hours, gpus = planned.spec.budget.gpu_hours, planned.slots.gpus
+    if idle := gpu_limit_note("budget.gpu_hours", hours, gpus, BUDGET_INSTEAD):
+        yield idle
 
 
 def plan_hints(planned: Planned) -> Iterator[str]:

@@ -28,7 +28,8 @@ def add(
         typer.Option(help="How long a night is, as 9h.", show_default=False),
     ] = None,
     gpu_hours: Annotated[
-        float | None, typer.Option(help="Of a night; then its sweep pauses.", show_default=False)
+        float | None,
+        typer.Option(help="Of a night; then its sweep pauses. Counts GPUs only.", show_default=False),
     ] = None,
     overlap: Annotated[
         str, typer.Option(help="While the last night still runs: skip, queue, cancel or continue.")

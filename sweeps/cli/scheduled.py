@@ -66,6 +66,7 @@ class _Here:
     def __init__(self, settings: Settings, *, create: bool) -> None:
         self._service = open_service(settings, create=create)
         self._schedules = Schedules(self._service.engine)
+        self._drives_here = settings.drives_here
 
     def add(self, document: Mapping[str, Any], directory: Path) -> dict[str, Any]:
         core = self._core(DataRoots((directory, Path("/"))))
@@ -106,7 +107,8 @@ class _Here:
         return made.model_dump(mode="json")
 
     def _core(self, roots: DataRoots | None = None) -> Core:
-        return Core(self._service, ServiceConfig(roots or DataRoots((Path("/"),)), clock=time.time))
+        roots = roots or DataRoots((Path("/"),))
+        return Core(self._service, ServiceConfig(roots, drives_here=self._drives_here, clock=time.time))
 
 
 class _There:

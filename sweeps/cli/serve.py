@@ -74,6 +74,7 @@ def serve(settings: Settings, listening: Listening, *, supervise: bool) -> None:
             DataRoots(settings.data_roots),
             tracking_uri=settings.tracking_uri,
             artifact_root=settings.artifact_root,
+            drives_here=settings.drives_here,
             https=listening.certificate is not None,
         ),
     )

@@ -36,7 +36,8 @@ def submit_spec(path: Path, home: Path | None, *, key: str | None, rank: Rank, a
     settings = Settings.load(home)
     # who has the store has the machine: its files are not kept from them
     roots = DataRoots((path.resolve().parent, Path("/")))
-    core = Core(open_service(settings, create=True), ServiceConfig(roots, clock=time.time))
+    config = ServiceConfig(roots, drives_here=settings.drives_here, clock=time.time)
+    core = Core(open_service(settings, create=True), config)
     checked = checked_spec(core, text)
     for note in checked.notes:
         words.print(f"note: {note}", markup=False)

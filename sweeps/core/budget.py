@@ -51,6 +51,24 @@ class Spent:
     wall_s: float
 
 
+def gpu_limit_note(name: str, hours: float | None, gpus: float | None, instead: str) -> str | None:
+    """What to tell of a limit in GPU-hours where trials hold no GPU, so that it is never reached; else None.
+
+    Args:
+        name: What the limit is called where it was given.
+        hours: The limit, or None.
+        gpus: Share of a GPU that a trial holds; 0: it trains on the CPU; None: that is not known.
+        instead: What limits such trials.
+    """
+    if hours is None or gpus is None or gpus > 0:
+        return None
+    return f"{name} {hours:g} limits nothing: trials run on the CPU and hold no GPU; give {instead} instead"
+
+
+BUDGET_INSTEAD = "budget.wall or budget.deadline"
+"""What limits the time of a sweep whose trials hold no GPU."""
+
+
 def target_reached(limits: Limits, metrics: Mapping[str, float]) -> str | None:
     """The reason to end a sweep in which a trial has these metrics, or None if they miss the target."""
     if not limits.target or not all(

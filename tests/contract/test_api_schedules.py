@@ -210,3 +210,15 @@ def test_a_night_is_called_by_the_clocks_that_it_fired_by(api, name):
     assert told["RUNNING"]["local"] == "2026-01-05 22:00 Asia/Kolkata"
     (night,) = api("GET", f"/sweeps/{told['RUNNING']['sweep_id']}/nights").json()["nights"]
     assert night["local"] == "2026-01-05 22:00 Asia/Kolkata"
+
+
+def test_gpu_hours_that_limit_nothing_are_told(api, name):
+    """Of a sweep and of a night, where trials hold no GPU; where that is not known nothing is said."""
+    on_cpu = {**CURVES, "resources": {"gpus_per_trial": 0}}
+    told = "limits nothing: trials run on the CPU and hold no GPU"
+    of_sweep = f"budget.gpu_hours 1 {told}; give budget.wall or budget.deadline instead"
+    assert api("POST", "/sweeps", json=on_cpu).json()["notes"] == [of_sweep]
+    assert of_sweep in api("POST", "/plan", json=on_cpu).json()["notes"]
+    added = api("POST", "/schedules", json=body(name, spec=on_cpu, gpu_hours=3))
+    assert added.json()["notes"] == [of_sweep, f"gpu_hours 3 {told}; give a window instead"]
+    assert api("POST", "/sweeps", json=CURVES).json()["notes"] == []

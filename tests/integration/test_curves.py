@@ -9,7 +9,7 @@ import yaml
 from sweeps.bootstrap import open_service
 from sweeps.core.states import AttemptState, TrialState
 from sweeps.settings import Settings
-from tests.integration.command import succeeding
+from tests.integration.command import masksweep
 
 pytestmark = pytest.mark.slow  # joins a Ray cluster and loses workers
 
@@ -21,12 +21,16 @@ def test_the_example_runs_and_survives_its_own_trouble(tmp_path, ray_address):
     spec = yaml.safe_load(EXAMPLE.read_text())
     spec["base"] |= {"crashes": 0.3, "nans": 0.15, "out_of_memory": 0.1}
     # nothing then depends on which worker is faster; with this seed all kinds of trouble come
-    spec |= {"budget": {"trials": 24}, "sampler": {"type": "random", "seed": 2}}
+    spec |= {"budget": {"trials": 24, "gpu_hours": 8}, "resources": {"gpus_per_trial": 0}}
+    spec |= {"sampler": {"type": "random", "seed": 2}}
     spec |= {"pruner": {"type": "none"}}
     (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec))
     options = ("--home", "home", "--json", "--ray-address", ray_address)
-    document = json.loads(succeeding("run", "spec.yaml", *options, cwd=tmp_path))
+    done = masksweep("run", "spec.yaml", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
     assert document["state"] == "COMPLETED"
+    assert "note: budget.gpu_hours 8 limits nothing: trials run on the CPU" in done.stderr
     states = {trial["state"] for trial in document["trials"]}
     assert len(document["trials"]) == 24
     assert {"COMPLETED", "INFEASIBLE"} <= states <= {"COMPLETED", "INFEASIBLE", "FAILED"}

@@ -85,3 +85,17 @@ def test_every_problem_is_told_at_once_and_nothing_is_added(command):
     told = ("name: got a/b", "cron: got 0 22 * *", "timezone: Berlin is not", "spec.colour: unknown field")
     assert [each for each in told if each not in words] == []
     assert command.json("ls") == {"schedules": [], "unreadable": []}
+
+
+@pytest.mark.parametrize(("launcher", "told"), [("local", True), ("ray:http://head:8265", False)])
+def test_gpu_hours_of_a_machine_without_gpus_are_told(command, monkeypatch, launcher, told):
+    """By `schedule add` and `submit`, where drivers run here; a cluster may have GPUs that are not here."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("MASKSWEEP_LAUNCHER", launcher)
+    spec, home, hours = str(command.spec), ("--home", str(command.home)), ("--gpu-hours", "2")
+    added = CliRunner().invoke(app, ["schedule", "add", "n", spec, "--cron", "0 1 * * *", *hours, *home])
+    submitted = CliRunner().invoke(app, ["submit", spec, *home])
+    assert (added.exit_code, submitted.exit_code) == (0, 0)
+    assert ("note: gpu_hours 2 limits nothing" in added.stderr) is told
+    for done in (added, submitted):
+        assert ("note: budget.gpu_hours 1 limits nothing" in done.stderr) is told

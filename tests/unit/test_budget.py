@@ -3,7 +3,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from sweeps.core.budget import Goal, Limits, Spent, deadline_at, exhausted, target_reached
+from sweeps.core.budget import (
+    Goal,
+    Limits,
+    Spent,
+    deadline_at,
+    exhausted,
+    gpu_limit_note,
+    target_reached,
+)
 
 NOTHING = Spent(gpu_s=0, wall_s=0)
 
@@ -71,3 +79,13 @@ def _berlin(*when: int) -> float:
 def test_a_deadline_is_the_next_time_the_clock_shows_it(started, deadline):
     """A deadline is read on the clock of its zone, through the changes of summer time too."""
     assert deadline_at("07:00 Europe/Berlin", _berlin(*started)) == _berlin(*deadline)
+
+
+def test_gpu_hours_that_limit_nothing_are_told():
+    """Where trials hold no GPU none of it is ever spent; where that is not known nothing is said."""
+    told = gpu_limit_note("budget.gpu_hours", 8.0, 0.0, "budget.wall")
+    assert told == (
+        "budget.gpu_hours 8 limits nothing: trials run on the CPU and hold no GPU; give budget.wall instead"
+    )
+    for hours, gpus in ((None, 0.0), (8.0, 0.5), (8.0, None)):
+        assert gpu_limit_note("budget.gpu_hours", hours, gpus, "budget.wall") is None

@@ -18,6 +18,7 @@ from sweeps.cli.plan_view import (
     plan_document,
     plan_hints,
     plan_table,
+    print_plan,
 )
 from sweeps.core.plan import Costs, Infeasible, Probe, Slots, Span, exactly, span_of
 from sweeps.core.planning import BEAT_S, STARTING_S, TRIAL_CHECKPOINTS, make_plan
@@ -263,3 +264,15 @@ def test_the_table_names_what_ends_the_sweep():
     text = console.file.getvalue()
     assert "budget.wall" in text
     assert "evaluated at 75 iterations" in text
+
+
+def test_gpu_hours_that_limit_nothing_are_told_by_a_plan(capsys):
+    """On a machine without GPUs in a line and in the document; where there is one nothing is said."""
+    told = "budget.gpu_hours 8 limits nothing"
+    spec, found = make_spec(budget={"gpu_hours": 8}), plan(EXACT)
+    idle = Planned(spec, found, EXACT, None, Slots(2, 0.0))
+    print_plan(idle)
+    assert f"note: {told}" in capsys.readouterr().err
+    (note,) = plan_document(idle)["notes"]
+    assert note.startswith(told)
+    assert plan_document(Planned(spec, found, EXACT, None, Slots(2, 0.5)))["notes"] == []
