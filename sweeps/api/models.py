@@ -128,6 +128,9 @@ class ReplyOut(BaseModel):
     answer: Answer
     sweep: SweepOut
     request: RequestOut | None = None
+    goes_on: bool | None = Field(
+        None, description="Of an extension: whether the sweep goes on without anybody resuming it."
+    )
 
 
 class TrialOut(BaseModel):

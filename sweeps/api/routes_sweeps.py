@@ -1,5 +1,6 @@
 """Sweeps: submitted, listed, looked at, and asked to pause, go on, take more or end."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -203,7 +204,11 @@ def extend(
     if_match: IfMatch = None,
     resume: Annotated[bool, Query(description="And go on with it, unless a driver does.")] = False,
 ) -> Response:
-    """Adds to it while it runs, or after a limit of it ended the sweep; that is then paused."""
+    """Adds to it while it runs, or after a limit of it ended the sweep.
+
+    That is PAUSED then, and if it was submitted the service goes on with it; what somebody paused, and what
+    was run by hand, waits for a resumption.
+    """
 
     def act() -> Made:
         with of_body():
@@ -217,6 +222,7 @@ def extend(
             )
         if resume and reply.sweep.state in _GOES_ON:  # asked also where a driver lives: once under the key
             core.control.resume(reply.sweep.sweep_id, by=token.name, now=core.now, key=once.scoped_key)
+            reply = replace(reply, goes_on=True)
         return _made(core, reply)
 
     return once(act)
@@ -241,6 +247,7 @@ def _made(core: Core, reply: Reply) -> Made:
         answer=reply.answer,
         sweep=documents.sweep_out(now),
         request=None if reply.request is None else documents.request_out(reply.request),
+        goes_on=reply.goes_on,
     )
     return Made(document, headers={"ETag": documents.etag(now.sweep)})
 

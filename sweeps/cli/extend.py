@@ -62,7 +62,7 @@ def extend_sweep(
         print_json(_document(more, reply))
         return reply
     words.print(_told(more, reply), markup=False)
-    if reply.driver is None and not goes_on:
+    if not goes_on and not reply.goes_on:
         words.print(f"\nhint: {resume_command(settings, reply.sweep.sweep_id, None)}", markup=False)
     return reply
 
@@ -112,6 +112,8 @@ def _told(more: Extension, reply: Reply) -> str:
         told += f", {sweep.budget.trials} in all"
     if sweep.state is SweepState.STOPPING:
         return f"{told}; it is coming to its end, and goes on after that"
+    if sweep.state is SweepState.PAUSED and reply.goes_on:
+        return f"{told}; the service that it was submitted to goes on with it"
     return told
 
 
@@ -123,5 +125,6 @@ def _document(more: Extension, reply: Reply) -> dict[str, object]:
         "state": str(reply.sweep.state),
         "added": more.document() if reply.answer is Answer.DONE else {},
         "driven": reply.driver is not None,
+        "goes_on": bool(reply.goes_on),
         **budget_document(reply.sweep),
     }

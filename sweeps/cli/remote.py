@@ -153,9 +153,10 @@ def extend(
         return
     sweep = answer["sweep"]
     added = ", ".join(f"{name} {value}" for name, value in more.items())
-    words.print(
-        f"sweep {sweep['sweep_id']}: {added} more, {sweep['budget']['trials']} trials in all", markup=False
-    )
+    told = f"sweep {sweep['sweep_id']}: {added} more, {sweep['budget']['trials']} trials in all"
+    if sweep["state"] == SweepState.PAUSED:
+        told += "; the service goes on with it" if answer.get("goes_on") else "; it is PAUSED until a resume"
+    words.print(told, markup=False)
 
 
 def events(client: "Client", sweep_id: str | None, *, after: int, follow: bool, as_json: bool) -> None:

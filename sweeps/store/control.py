@@ -47,12 +47,15 @@ class Reply:
         sweep: The sweep afterwards.
         request: As the store has it; None if nothing had to be asked.
         driver: Who will carry it out, or None.
+        goes_on: Of an extension: whether the sweep goes on without anybody resuming it, by its driver or by
+            one that the service starts for what was submitted to it.
     """
 
     answer: Answer
     sweep: SweepRecord
     request: Request | None
     driver: Driver | None = None
+    goes_on: bool | None = None
 
 
 Check = Callable[[SweepRecord], None]
@@ -186,7 +189,9 @@ class SweepControl:
         key: str | None = None,
         check: Check = _unchecked,
     ) -> Reply:
-        """Adds to a sweep's budget. A driver that lives goes on with it; a sweep that had ended is PAUSED.
+        """Adds to a sweep's budget. A driver that lives goes on with it.
+
+        A sweep that had ended is PAUSED; if it was submitted to a service, that goes on with it.
 
         Args:
             sweep_id: An id or a unique prefix.
@@ -205,7 +210,7 @@ class SweepControl:
             sweep = lock_sweep(connection, sweep_id)
             request = find_key(connection, sweep.sweep_id, key)
             if request is not None:
-                return Reply(Answer.ALREADY, sweep, request)
+                return self._extended(connection, Answer.ALREADY, sweep.sweep_id, request, now)
             check(sweep)
             self._check_cancel(connection, sweep)
             check_extension(connection, sweep, more, now)
@@ -224,11 +229,11 @@ class SweepControl:
             again = sweep.state is SweepState.PAUSED and sweep.search_ended is not None
             if sweep.state.terminal or again:
                 reopen(connection, held, sweep.state, f"extended by {by}: {more}", now, by=by)
+            if sweep.state.terminal:  # a pause that came too late holds nothing any more
+                submissions.release(connection, sweep.sweep_id)
             if sweep.state not in (SweepState.RUNNING, SweepState.STOPPING):
                 close(connection, sweep.sweep_id, RequestKind.EXTEND, RequestState.DONE, now)
-            driver = living_driver(sweep, now, self._stale_after_s, self._is_dead)
-            found = find_request(connection, request.request_id)
-            return Reply(Answer.DONE, find_sweep(connection, sweep.sweep_id), found, driver)
+            return self._extended(connection, Answer.DONE, sweep.sweep_id, request, now)
 
     def look(self, request: Request, now: float) -> Reply:
         """How a request stands; one whose driver has died in the meantime is carried out.
@@ -249,6 +254,17 @@ class SweepControl:
                     reason = f", {sweep.reason}" if sweep.reason else ""
                     problem = f"it was {sweep.state} before it could be {AIMS[request.kind]}{reason}"
                     raise WrongState(f"sweep {sweep.sweep_id}: {problem}")
+
+    def _extended(
+        self, connection: Connection, answer: Answer, sweep_id: str, request: Request, now: float
+    ) -> Reply:
+        """As it is now, and whether it goes on by itself."""
+        sweep = find_sweep(connection, sweep_id)
+        driver = living_driver(sweep, now, self._stale_after_s, self._is_dead)
+        submitted = submissions.find(connection, sweep_id)
+        waits = submitted is not None and submitted.held_by is None and not sweep.state.terminal
+        found = find_request(connection, request.request_id)
+        return Reply(answer, sweep, found, driver, driver is not None or waits)
 
     def _ask(
         self,

@@ -147,6 +147,12 @@ def hold(connection: Connection, sweep_id: str, by: str) -> None:
     connection.execute(held.values(held_by=by))
 
 
+def release(connection: Connection, sweep_id: str) -> None:
+    """Nobody holds a sweep any more. Of one that was not submitted, nothing."""
+    held = sa.update(submissions).where(submissions.c.sweep_id == sweep_id)
+    connection.execute(held.values(held_by=None))
+
+
 def night_name(name: str) -> str:
     """Who asks, where a night of a schedule is over."""
     return f"{SCHEDULER}/{name}"

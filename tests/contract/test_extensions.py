@@ -13,6 +13,9 @@ from sweeps.core.stops import Limit
 from sweeps.core.trial import Suggestion
 from sweeps.service import SweepService
 from sweeps.store.control import Answer, SweepControl
+from sweeps.store.engine import writing
+from sweeps.store.launches import LaunchBook
+from sweeps.store.submissions import submit
 from sweeps.testing import COMPLETED, GOES_ON, PAUSED, make_report, make_spec
 from tests.store_rows import check_rows
 
@@ -139,6 +142,37 @@ def test_a_sweep_that_a_limit_ended_is_opened_again(engine, state):
         ("sweep.claimed", None),
         ("trial.started", None),
     ]
+
+
+@pytest.mark.parametrize("submitted", [False, True])
+def test_a_submitted_sweep_that_a_limit_ended_goes_on_by_itself(engine, submitted):
+    """Also where a pause had come just too late; one that was run by hand waits for whoever resumes it."""
+    sweep = Sweep(engine).begin()
+    if submitted:
+        with writing(engine) as connection:
+            submit(connection, sweep.sweep_id, by="ann", now=100.0)
+    driven = SweepControl(engine, stale_after_s=1e9, is_dead=lambda _: False)
+    driven.ask(sweep.sweep_id, RequestKind.PAUSE, by="bob", now=150.0)
+    sweep.end(Limit.TRIALS)
+    reply = sweep.extend(trials=20, key="once")
+    assert (reply.sweep.state, reply.goes_on) == (SweepState.PAUSED, submitted)
+    assert sweep.extend(trials=20, key="once").goes_on is submitted
+    book = LaunchBook(engine, "one", 0.0)
+    (watched,) = [one for one in book.watched() if one.launch.sweep_id == sweep.sweep_id] or [None]
+    assert (watched is not None) is submitted
+    assert watched is None or watched.held_by is None
+
+
+def test_an_extension_of_what_somebody_paused_leaves_it_so(engine):
+    """Who paused it resumes it."""
+    sweep = Sweep(engine).begin()
+    with writing(engine) as connection:
+        submit(connection, sweep.sweep_id, by="ann", now=100.0)
+    driven = SweepControl(engine, stale_after_s=1e9, is_dead=lambda _: False)
+    driven.ask(sweep.sweep_id, RequestKind.PAUSE, by="bob", now=150.0)
+    sweep.service.finish(sweep.claim, SweepState.PAUSED, "paused by bob", 160.0)
+    reply = sweep.extend(trials=20)
+    assert (reply.sweep.state, reply.goes_on) == (SweepState.PAUSED, False)
 
 
 def test_what_ran_when_an_impatient_driver_left_is_gone_on_with_too(engine):
