@@ -5,7 +5,7 @@ sweep's virtual time is what it has used, divided by its weight, and the pool go
 runs keeps its place until it is one quantum ahead, since taking a driver's place costs a start.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 QUANTUM_S = 900.0
@@ -90,17 +90,25 @@ def arrange(candidates: Sequence[Candidate], *, quantum_s: float = QUANTUM_S) ->
     return Arrangement(names, tuple(start), leave)
 
 
-def join_at(virtual: Sequence[float], used_s: float, weight: float) -> float:
-    """What counts as used when a sweep joins others of its priority: it begins level with the least of them.
+def level(there: Collection[float], away: Collection[float]) -> float:
+    """The virtual time at which a sweep joins those of its priority: that of the least of them.
 
-    Else a new sweep would have the pool for as long as all before it have had.
+    Else a new sweep would have the pool for as long as all before it have had. While none of them is there,
+    it is where they had come to, so that nobody who comes back later is ahead of who came since.
 
     Args:
-        virtual: Virtual times of those that are there.
-        used_s: What the sweep has used before.
-        weight: Its weight.
+        there: Virtual times of those that run or wait for their turn,
+        away: and of those that somebody has paused.
     """
-    return (min(virtual) if virtual else 0.0) - used_s / weight
+    return min(there) if there else max(away, default=0.0)
+
+
+def rejoin(own: float, at: float) -> float:
+    """The virtual time of a sweep that comes back after a pause, where those who stayed are at `at`.
+
+    What it has had more than others it still owes them; what they have had in the meantime they do not.
+    """
+    return max(own, at)
 
 
 def _turn(one: Candidate, quantum_s: float) -> tuple[int, float, float, str]:

@@ -208,7 +208,7 @@ def resume(connection: Connection, sweep_id: str, *, by: str, now: float) -> Sub
     mine = submissions.c.sweep_id == found.sweep_id
     freed: dict[str, Any] = {"held_by": None}
     if found.held_by is not None:  # else it gave way to others, whose turn it is: it keeps its account
-        freed["share_from"] = None
+        freed["rejoins"] = 1
     connection.execute(sa.update(submissions).where(mine).values(freed))
     waiting = sa.update(launches).where(
         launches.c.sweep_id == found.sweep_id, launches.c.state == LaunchState.WAITING.value

@@ -234,6 +234,7 @@ submissions = sa.Table(  # sweeps that a service drives; one that somebody runs 
     sa.Column("launcher", sa.Text),  # NULL: the service's own
     sa.Column("held_by", sa.Text),  # who paused it; NULL: it may run
     sa.Column("share_from", sa.Double),  # GPU-seconds a weight that count as used when it joined the pool
+    sa.Column("rejoins", sa.Integer, nullable=False, server_default="0"),  # 1: resumed, not back yet
     sa.Column("note", sa.Text),  # what a person should know, as a deadline that will be missed
 )
 

@@ -60,6 +60,7 @@ class Watched:
         launcher: Where it is to run, or None.
         held_by: Who paused it, or None.
         share_from: GPU-seconds a weight that count as used from its joining the pool; None: not yet.
+        rejoins: Whether somebody has resumed it, and it has not come back to the pool yet.
         note: What a person should know, or None.
         open_request: Of the cancellation that waits, else of the pause: id, kind, time; or None.
         left: Whether a pause was carried out since the launch.
@@ -77,6 +78,7 @@ class Watched:
     launcher: str | None
     held_by: str | None
     share_from: float | None
+    rejoins: bool
     note: str | None
     open_request: tuple[int, RequestKind, float] | None
     left: bool
@@ -122,6 +124,7 @@ WATCHED = (
         submissions.c.launcher,
         submissions.c.held_by,
         submissions.c.share_from,
+        submissions.c.rejoins,
         submissions.c.note,
         _asked.c.request_id.label("asked_id"),
         _asked.c.kind.label("asked_kind"),
@@ -172,6 +175,7 @@ def watched_record(row: Any) -> Watched:
         launcher=row["launcher"],
         held_by=row["held_by"],
         share_from=row["share_from"],
+        rejoins=bool(row["rejoins"]),
         note=row["note"],
         open_request=None if asked is None else (asked, RequestKind(row["asked_kind"]), row["asked_at"]),
         left=bool(row["left"]),

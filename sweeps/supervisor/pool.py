@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from sweeps.core.sharing import Arrangement, Candidate, arrange, join_at
+from sweeps.core.sharing import Arrangement, Candidate, arrange, level, rejoin
 from sweeps.core.spec import Resources
 from sweeps.core.supervision import UNDER_WAY, LaunchState, Rules, View, ready
 from sweeps.store.launches import LaunchBook
@@ -34,29 +34,45 @@ class Pool:
     ) -> Arrangement:
         """Who shall run, of those that do and those that could."""
         there = [one for one in watched if _takes_part(views[one.launch.sweep_id], now, rules)]
-        virtual = self._virtual(there)
+        virtual = self._virtual(there, watched)
         candidates = [
             self._candidate(one, views[one.launch.sweep_id], virtual[one.launch.sweep_id]) for one in there
         ]
         # what is used is counted in GPU-seconds, of which a large pool spends many in each second
         return arrange(candidates, quantum_s=self._quantum_s * (self._gpus or 1.0))
 
-    def _virtual(self, there: Collection[Watched]) -> dict[str, float]:
-        """Virtual times; a sweep that is new joins those of its priority."""
+    def _virtual(self, there: Collection[Watched], watched: Collection[Watched]) -> dict[str, float]:
+        """Virtual times; a sweep that is new, or was paused, joins those of its priority."""
+        taking_part = {one.launch.sweep_id for one in there}
         virtual = dict[str, float]()
-        for one in sorted(there, key=lambda one: one.share_from is None):  # who has joined before comes first
-            used_s = self._used_s(one)
-            at = one.share_from
-            if at is None:
-                peers = [
-                    virtual[peer.launch.sweep_id]
-                    for peer in there
-                    if peer.priority == one.priority and peer.launch.sweep_id in virtual
-                ]
-                at = join_at(peers, used_s, one.weight)
-                self._book.put(one.launch.sweep_id, share_from=at)
-            virtual[one.launch.sweep_id] = at + used_s / one.weight
+        for priority in {one.priority for one in there}:
+            peers = [one for one in watched if one.priority == priority]
+            stayed = {
+                one.launch.sweep_id: self._own(one, one.share_from)
+                for one in peers
+                if one.share_from is not None and not one.rejoins and one.launch.sweep_id in taking_part
+            }
+            away = [
+                self._own(one, one.share_from)
+                for one in peers
+                if one.share_from is not None and one.launch.sweep_id not in stayed
+            ]
+            at = level(stayed.values(), away)
+            virtual |= stayed
+            for one in peers:
+                if one.launch.sweep_id in taking_part and one.launch.sweep_id not in stayed:
+                    virtual[one.launch.sweep_id] = self._joined(one, at)
         return virtual
+
+    def _joined(self, one: Watched, at: float) -> float:
+        """A sweep joins where others of its priority are at; its virtual time, which is written down."""
+        own = at if one.share_from is None else rejoin(self._own(one, one.share_from), at)
+        self._book.put(one.launch.sweep_id, share_from=own - self._own(one, 0.0), rejoins=0)
+        return own
+
+    def _own(self, one: Watched, share_from: float) -> float:
+        """The virtual time of a sweep."""
+        return share_from + self._used_s(one) / one.weight
 
     def _used_s(self, one: Watched) -> float:
         """GPU-seconds; where trials need no GPU, seconds of workers."""

@@ -227,7 +227,7 @@ class Supervisor:
                 self._book.move(launch, LaunchState.WAITING, now, kind="driver.left", **fresh)
             case Action.END:
                 self._book.move(launch, LaunchState.ENDED, now, kind=None, **waiting)
-                self._book.put(launch.sweep_id, note=None, share_from=None)
+                self._book.put(launch.sweep_id, note=None, share_from=None, rejoins=0)
             case Action.REOPEN:
                 self._book.move(launch, LaunchState.WAITING, now, kind=None, **fresh)
             case _:

@@ -168,16 +168,17 @@ def test_a_cancellation_is_seen_before_a_pause_that_waits(service, engine, book,
 
 
 def test_who_gave_way_keeps_its_account_when_it_is_resumed(service, engine, book, sweep_id):
-    """Else who resumes it after each of the supervisor's pauses would get the pool."""
+    """Else who resumes it after the supervisor's pauses would get the pool; after a person's it rejoins."""
     control = SweepControl(engine, is_dead=lambda _: True)
     service.claim(sweep_id, 3.0)
     book.put(sweep_id, share_from=7.5)
     control.ask(sweep_id, RequestKind.PAUSE, by=f"{SUPERVISOR}@lab", now=4.0, holds=False)
     control.resume(sweep_id, by="ann@lab", now=5.0)
-    assert watched(book, sweep_id).share_from == 7.5
+    assert (watched(book, sweep_id).share_from, watched(book, sweep_id).rejoins) == (7.5, False)
     control.ask(sweep_id, RequestKind.PAUSE, by="bob@lab", now=6.0)
     control.resume(sweep_id, by="ann@lab", now=7.0)
-    assert watched(book, sweep_id).share_from is None
+    back = watched(book, sweep_id)
+    assert (back.share_from, back.rejoins) == (7.5, True)
 
 
 def test_a_refused_pause_holds_nothing(engine, sweep_id):
