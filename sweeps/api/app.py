@@ -39,7 +39,8 @@ _DESCRIPTION = """Hyperparameter sweeps for Detectron2 instance segmentation.
 
 Every request but `/healthz` and `/readyz` takes a token: `Authorization: Bearer TOKEN`. Errors are problem
 documents (RFC 9457) that say what was got, what is allowed and what to do. Every POST that changes something
-takes an `Idempotency-Key`: it can be sent again when the answer was lost."""
+takes an `Idempotency-Key`: it can be sent again when the answer was lost. What a path has no operation for is
+refused with 405 and `Allow`."""
 
 
 def create_app(service: SweepService, config: ServiceConfig | None = None) -> FastAPI:

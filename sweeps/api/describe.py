@@ -6,8 +6,10 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from sweeps.api.example_problems import example_problem
 from sweeps.api.examples import example_of
 from sweeps.api.guard import OPEN_PATHS
+from sweeps.api.headers import described, of_success
 from sweeps.api.models import NewToken, Reason
 from sweeps.api.problems import (
     ALREADY,
@@ -28,7 +30,6 @@ from sweeps.api.problems import (
     BodyInvalid,
     Kind,
     Problem,
-    problem,
 )
 from sweeps.api.schedule_models import BackfillIn
 from sweeps.api.wording import hint_of
@@ -36,6 +37,7 @@ from sweeps.core.errors import (
     SpecInvalid,
     StaleEpoch,
     StoreUnavailable,
+    UnknownChampion,
     UnknownSchedule,
     UnknownSweep,
     WrongState,
@@ -162,10 +164,9 @@ TOKEN_BODY = _body(
     },
 )
 
-_EVERYWHERE = (UNAUTHORIZED, TOO_SLOW, TOO_LARGE, INVALID, TOO_MANY, FAULT, KINDS[StoreUnavailable])
+_EVERYWHERE = (UNAUTHORIZED, TOO_SLOW, TOO_LARGE, TOO_MANY, FAULT, KINDS[StoreUnavailable])
 _MAY_FIND_NO_ROOM = ("/importance", "/mirror", "/stream")
 """Ends of paths of what is limited at once, beside all that checks a spec with its data."""
-_OF_CHANGES = (KINDS[WrongState], KINDS[StaleEpoch])
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
@@ -182,8 +183,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
         "token": {"type": "http", "scheme": "bearer", "description": "From `masksweep token create`."}
     }
     schemas = components.setdefault("schemas", {})
-    described = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas |= {**described.pop("$defs", {}), "Problem": described}
+    errors = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas |= {**errors.pop("$defs", {}), "Problem": errors}
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
     for path, operations in document["paths"].items():
@@ -191,8 +192,12 @@ def describe(app: FastAPI) -> dict[str, Any]:
             responses = operation["responses"]
             responses.pop("422", None)
             _add_examples(responses, schemas)
-            for code, described in _responses(path, _kinds(path, method, operation)).items():
-                responses.setdefault(code, described)
+            taken = [parameter["name"] for parameter in operation.get("parameters", ())]
+            for code, answer in responses.items():
+                if int(code) < 400:
+                    _add_headers(answer, of_success(path, code, taken))
+            for code, answer in _responses(path, method, operation).items():
+                responses.setdefault(code, answer)
             if path not in OPEN_PATHS:
                 operation["security"] = [{"token": []}]
     return document
@@ -215,40 +220,42 @@ def _kinds(path: str, method: str, operation: Mapping[str, Any]) -> Iterable[Kin
     """What can go wrong: everywhere, and by what the operation takes."""
     if path in OPEN_PATHS:
         return (TOO_MANY, TOO_SLOW, TOO_LARGE, FAULT)
-    kinds = list(_EVERYWHERE)
     taken = {parameter["name"] for parameter in operation.get("parameters", ())}
-    if "sweep_id" in taken:
-        kinds.append(KINDS[UnknownSweep])
-    if "schedules/{name}" in path:
-        kinds.append(KINDS[UnknownSchedule])
-    elif taken & {"number", "name", "fingerprint"} and "{" in path:
-        kinds.append(NOT_FOUND)
-    if method != "get":
-        kinds += _OF_CHANGES
-    if "requestBody" in operation:
-        kinds += _of_body(operation["requestBody"]["content"])
-    if "Idempotency-Key" in taken:
-        kinds.append(KINDS[KeyReused])
-    if "If-Match" in taken:
-        kinds.append(PRECONDITION)
-    admins = "tokens" in path or "notifications" in path
-    if admins or (method != "get" and not path.endswith("/plan")):
-        kinds.append(FORBIDDEN)
-    if path.endswith("/tokens") and method == "post":
-        kinds += [ALREADY, TAKEN]
-    if KINDS[SpecInvalid] in kinds or path.endswith(_MAY_FIND_NO_ROOM):
-        kinds.append(TOO_BUSY)
-    if path.endswith("/mirror"):
-        kinds.append(KINDS[MirrorUnavailable])
-    return kinds
+    body = _of_body(operation["requestBody"]["content"]) if "requestBody" in operation else ()
+    changes, of_sweep = method != "get" and not path.endswith("/plan"), "sweep_id" in taken
+    of_schedule, of_tokens = "schedules/{name}" in path, "/tokens" in path
+    within = bool(taken & {"number", "name"}) and "{" in path and not of_schedule
+    rules: tuple[tuple[bool, Iterable[Kind]], ...] = (
+        (bool(taken), [INVALID]),
+        (True, body),
+        (of_sweep, [KINDS[UnknownSweep]]),
+        (of_schedule, [KINDS[UnknownSchedule]]),
+        (path.endswith("/champion"), [KINDS[UnknownChampion]]),
+        (within, [NOT_FOUND]),
+        (changes and of_sweep, [KINDS[WrongState], KINDS[StaleEpoch]]),
+        (changes and path.endswith(("/schedules", "/backfill")), [KINDS[WrongState]]),
+        (changes and "Idempotency-Key" in taken, [KINDS[KeyReused]]),
+        (changes and path.endswith("/tokens"), [ALREADY, TAKEN]),
+        ("If-Match" in taken, [PRECONDITION]),
+        (changes or of_tokens or "/notifications" in path, [FORBIDDEN]),
+        (KINDS[SpecInvalid] in body or path.endswith(_MAY_FIND_NO_ROOM), [TOO_BUSY]),
+        (path.endswith("/mirror"), [KINDS[MirrorUnavailable]]),
+    )
+    return [*_EVERYWHERE, *(kind for holds, some in rules if holds for kind in some)]
 
 
-def _of_body(content: Mapping[str, Any]) -> Iterable[Kind]:
+def _of_body(content: Mapping[str, Any]) -> tuple[Kind, ...]:
     """What may be wrong with a body: with a spec, with what is none, or with one that has a spec in it."""
     if "application/yaml" in content:
         return KINDS[SpecInvalid], UNSUPPORTED
     within = content["application/json"]["schema"].get("properties", {})
     return (KINDS[BodyInvalid], UNSUPPORTED, *([KINDS[SpecInvalid]] if "spec" in within else []))
+
+
+def _add_headers(answer: dict[str, Any], names: Iterable[str]) -> None:
+    found = described(names)
+    if found:
+        answer.setdefault("headers", {}).update(found)
 
 
 def _add_examples(responses: Mapping[str, Any], schemas: Mapping[str, Any]) -> None:
@@ -259,11 +266,12 @@ def _add_examples(responses: Mapping[str, Any], schemas: Mapping[str, Any]) -> N
                 content["example"] = example_of(content["schema"], schemas)
 
 
-def _responses(path: str, kinds: Iterable[Kind]) -> dict[str, Any]:
+def _responses(path: str, method: str, operation: Mapping[str, Any]) -> dict[str, Any]:
+    """The errors of an operation, each kind with an example."""
     responses: dict[str, Any] = {}
-    for kind in kinds:
+    for kind in _kinds(path, method, operation):
         code = str(int(kind.status))
-        example = problem(kind, kind.title, path, hint=None).model_dump()
+        example = example_problem(kind, path, operation).model_dump()
         found = responses.setdefault(
             code,
             {
@@ -274,4 +282,5 @@ def _responses(path: str, kinds: Iterable[Kind]) -> dict[str, Any]:
         if kind.title not in found["description"]:
             found["description"] += f", or: {kind.title}"
         found["content"][MEDIA_TYPE]["examples"][kind.slug] = {"value": example}
+        _add_headers(found, kind.headers)
     return responses

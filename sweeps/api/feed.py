@@ -98,14 +98,15 @@ class Feed:
         Raises:
             Refused: There are too many streams of that token, or of all.
         """
-        most = self._limits.streams_of_token
+        most, later = self._limits.streams_of_token, {"Retry-After": "30"}
         theirs = sum(each.token.token_id == token.token_id for each in self._admitted)
         if theirs >= most:
             hint = "end one, or follow all sweeps by one stream"
-            raise Refused(TOO_MANY, f"token {token.name!r} has {most} event streams, which is the most", hint)
+            message = f"token {token.name!r} has {most} event streams, which is the most"
+            raise Refused(TOO_MANY, message, hint, headers=later)
         if len(self._admitted) >= self._limits.streams:
             message = f"{self._limits.streams} event streams are open, which is the most"
-            raise Refused(TOO_BUSY, message, "try again later", headers={"Retry-After": "30"})
+            raise Refused(TOO_BUSY, message, "try again later", headers=later)
         listener = _Listener(token, sweep_id)
         self._admitted.add(listener)
         return self._sent_to(listener, after)

@@ -13,14 +13,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sweeps.api.config import ServiceConfig
 from sweeps.api.problems import (
-    FAULT,
     MEDIA_TYPE,
     TOO_LARGE,
     TOO_MANY,
     TOO_SLOW,
     UNAUTHORIZED,
     Refused,
-    problem,
+    fault_problem,
     problem_of,
 )
 from sweeps.api.rates import Accepted, Rates
@@ -201,9 +200,7 @@ class _Body:
 
 
 def _fault(path: str) -> Response:
-    document = problem(
-        FAULT, "the service failed; its log tells how", path, hint="tell whoever runs the service"
-    )
+    document = fault_problem(path)
     return Response(document.model_dump_json(), document.status, media_type=MEDIA_TYPE)
 
 

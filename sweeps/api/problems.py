@@ -50,11 +50,19 @@ class Problem(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of problem."""
+    """A kind of problem.
+
+    Attributes:
+        slug: Its name.
+        status: Of the answer.
+        title: In words.
+        headers: The names of those that go with it, beside what every answer has.
+    """
 
     slug: str
     status: HTTPStatus
     title: str
+    headers: tuple[str, ...] = ()
 
 
 class Refused(UserError):
@@ -76,18 +84,21 @@ class BodyInvalid(SpecInvalid):
     """A body that is no spec has problems; all of them are in `issues`."""
 
 
-UNAUTHORIZED = Kind("unauthorized", HTTPStatus.UNAUTHORIZED, "No valid token")
+_AGAIN, _NO_STORE = ("Retry-After",), "The store does not answer"
+UNAUTHORIZED = Kind("unauthorized", HTTPStatus.UNAUTHORIZED, "No valid token", ("WWW-Authenticate",))
 FORBIDDEN = Kind("forbidden", HTTPStatus.FORBIDDEN, "The token does not allow this")
 NOT_FOUND = Kind("not-found", HTTPStatus.NOT_FOUND, "There is no such thing")
 ALREADY = Kind("shown-once", HTTPStatus.CONFLICT, "It was made, and is not shown again")
-PRECONDITION = Kind("precondition-failed", HTTPStatus.PRECONDITION_FAILED, "It has changed in the meantime")
+PRECONDITION = Kind(
+    "precondition-failed", HTTPStatus.PRECONDITION_FAILED, "It has changed in the meantime", ("ETag",)
+)
 TOO_SLOW = Kind("too-slow", HTTPStatus.REQUEST_TIMEOUT, "The request's body did not come in time")
 TOO_LARGE = Kind("too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The request is too large")
 TAKEN = Kind("name-taken", HTTPStatus.CONFLICT, "The name is taken")
 UNSUPPORTED = Kind("unsupported-media-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body is of another type")
 INVALID = Kind("invalid", HTTPStatus.UNPROCESSABLE_ENTITY, "The request has problems")
-TOO_MANY = Kind("too-many-requests", HTTPStatus.TOO_MANY_REQUESTS, "Too many requests")
-TOO_BUSY = Kind("too-busy", HTTPStatus.SERVICE_UNAVAILABLE, "The service has no room for this now")
+TOO_MANY = Kind("too-many-requests", HTTPStatus.TOO_MANY_REQUESTS, "Too many requests", _AGAIN)
+TOO_BUSY = Kind("too-busy", HTTPStatus.SERVICE_UNAVAILABLE, "The service has no room for this now", _AGAIN)
 FAULT = Kind("fault", HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed")
 _HTTP = Kind("http", HTTPStatus.BAD_REQUEST, "The request cannot be answered")
 
@@ -100,8 +111,10 @@ KINDS: Mapping[type[MasksweepError], Kind] = {
     WrongState: Kind("wrong-state", HTTPStatus.CONFLICT, "Its state does not allow this"),
     StaleEpoch: Kind("lost-race", HTTPStatus.CONFLICT, "Somebody else was faster"),
     KeyReused: Kind("key-reused", HTTPStatus.UNPROCESSABLE_ENTITY, "The idempotency key is taken"),
-    StoreUnavailable: Kind("store-unavailable", HTTPStatus.SERVICE_UNAVAILABLE, "The store does not answer"),
-    MirrorUnavailable: Kind("mlflow-unavailable", HTTPStatus.SERVICE_UNAVAILABLE, "MLflow does not answer"),
+    StoreUnavailable: Kind("store-unavailable", HTTPStatus.SERVICE_UNAVAILABLE, _NO_STORE, _AGAIN),
+    MirrorUnavailable: Kind(
+        "mlflow-unavailable", HTTPStatus.SERVICE_UNAVAILABLE, "MLflow does not answer", _AGAIN
+    ),
     UserError: INVALID,
 }
 """Core errors, each with the kind of problem that it is; of a class that is not here, its base's."""
@@ -122,7 +135,7 @@ def problem_of(error: MasksweepError, instance: str) -> tuple[Problem, Mapping[s
         hint = "look at the sweep again, then ask again"
     if isinstance(error, StoreUnavailable):
         # Where the store is, is the operator's business: the log has it.
-        detail, headers = "the store does not answer now", {"Retry-After": "5"}
+        detail, hint, headers = "the store does not answer now", "try again in 5 s", {"Retry-After": "5"}
     if isinstance(error, MirrorUnavailable):
         headers = {"Retry-After": "5"}
     return problem(kind, detail, instance, hint=hint, issues=issues), headers
@@ -141,6 +154,12 @@ def problem(
         hint=None if hint is None else printable(hint),
         issues=[Issue(path=each.path, problem=each.problem, hint=each.hint) for each in issues],
     )
+
+
+def fault_problem(instance: str) -> Problem:
+    """The document of what should not have happened, of which its log tells more."""
+    detail, hint = "the service failed; its log tells how", "tell whoever runs the service"
+    return problem(FAULT, detail, instance, hint=hint)
 
 
 def http_problem(status: int, detail: str, instance: str, allowed: str | None = None) -> Problem:

@@ -319,7 +319,7 @@ class SweepControl:
                 refused = extension_refusal(sweep.state, sweep.reason, sweep.stopped_by, frozenset(Limit))
                 raise WrongState(
                     f"sweep {sweep.sweep_id} is {sweep.state}: there is nothing to go on with",
-                    None if refused else "an extension adds to its budget",
+                    refused[1] if refused else "an extension adds to its budget",
                 )
 
     def _taken_up(self, connection: Connection, sweep: SweepRecord, by: str, now: float) -> SweepRecord:
