@@ -180,12 +180,16 @@ def invalid_problem(errors: Sequence[Any], instance: str, hints: Mapping[str, st
     """The document of parameters that do not fit.
 
     Args:
-        errors: Pydantic's.
+        errors: Pydantic's; one may have a `hint` of its own in its `ctx`.
         instance: The path that was asked for.
         hints: What there is to say of each parameter, by its name.
     """
     issues = [
-        SpecIssue(_path(each["loc"]), problem_of_value(each), hints.get(str(each["loc"][-1])))
+        SpecIssue(
+            _path(each["loc"]),
+            problem_of_value(each),
+            each.get("ctx", {}).get("hint") or hints.get(str(each["loc"][-1])),
+        )
         for each in errors
     ]
     detail = f"{len(issues)} problem{'s' if len(issues) != 1 else ''}"

@@ -8,6 +8,7 @@ from sweeps.api import documents, models
 from sweeps.api.context import CoreHere, SweepId, Viewer
 from sweeps.api.cursors import read_cursor, write_cursor
 from sweeps.api.problems import NOT_FOUND, Refused
+from sweeps.api.sorting import BY_NUMBER, larger_is_better, metric_to_sort_by
 from sweeps.core.errors import WrongState
 from sweeps.core.finals import Finals
 from sweeps.core.states import TrialState
@@ -33,7 +34,7 @@ def list_trials(
             description="`number`, or a metric of the last rung; trials without a value come last.",
             examples=["segm/AP"],
         ),
-    ] = "number",
+    ] = BY_NUMBER,
     order: Annotated[
         Literal["asc", "desc"] | None, Query(description="By default a metric's better end first.")
     ] = None,
@@ -42,8 +43,8 @@ def list_trials(
 ) -> models.TrialsPage:
     """Some trials by number, or by any metric, and where the next page begins."""
     sweep = core.service.sweep(sweep_id)
-    metric = None if sort == "number" else sort
-    descending = order == "desc" if order else metric is not None and _larger_is_better(metric)
+    metric = metric_to_sort_by(core, sweep, sort)
+    descending = order == "desc" if order else metric is not None and larger_is_better(metric)
     kind = f"trials {sort} {descending}"
     after = read_cursor(kind, cursor, (int,) if metric is None else (float, int))
     page = core.listing.trials(
@@ -51,13 +52,6 @@ def list_trials(
     )
     trials = [documents.trial_out(trial) for trial in page.items]
     return models.TrialsPage(trials=trials, next=write_cursor(kind, page.after))
-
-
-def _larger_is_better(metric: str) -> bool:
-    from sweeps.core.metrics import metric_named  # noqa: PLC0415 - a table of its own
-
-    found = metric_named(metric)
-    return found is None or found.goal != "minimize"
 
 
 @router.get("/trials/{number}", summary="Look at a trial")

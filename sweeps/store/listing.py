@@ -130,6 +130,13 @@ class Listing:
         page = _page(found, limit, _number_place if metric is None else _value_place)
         return Page([rows.trial_record(row) for row in page.items], page.after)
 
+    def has_value(self, sweep_id: str, metric: str) -> bool:
+        """Whether a trial of a sweep has a value of a metric."""
+        t = trial_values
+        there = sa.exists().where(t.c.sweep_id == sweep_id, t.c.name == metric)
+        with reading(self._engine) as connection:
+            return bool(connection.execute(sa.select(there)).scalar())
+
     def measurements(
         self, sweep_id: str, *, limit: int, after: Place | None = None, number: int | None = None
     ) -> Page[Measurement]:

@@ -38,6 +38,7 @@ def measured(service) -> str:
     for number in range(7):
         service.add_trial(claim, Suggestion(number, {"mask_head.num_conv": 4}, 5), {}, 3.0)
         ap = {"segm/AP": number * 10.0, "latency/ms_per_image": number * 10.0} if number < 6 else {}
+        ap |= {'somebody\'s "metric" $.a': 1.0} if number == 6 else {}
         report = make_report(number=number, iteration=300, metrics=ap)
         service.record(claim, report, outcome=COMPLETED, sampler_attrs=None, now=4.0)
     service.finish(claim, SweepState.COMPLETED, None, 5.0)
@@ -276,7 +277,8 @@ def test_lists_go_on_where_they_were(api):
         ({"sort": "segm/AP"}, [5, 4, 3, 2, 1, 0, 6]),
         ({"sort": "segm/AP", "order": "asc"}, [0, 1, 2, 3, 4, 5, 6]),
         ({"sort": "latency/ms_per_image"}, [0, 1, 2, 3, 4, 5, 6]),
-        ({"sort": 'nobody\'s "metric" $.a'}, [0, 1, 2, 3, 4, 5, 6]),
+        ({"sort": "segm/AP-of nothing"}, [0, 1, 2, 3, 4, 5, 6]),
+        ({"sort": 'somebody\'s "metric" $.a'}, [6, 0, 1, 2, 3, 4, 5]),
         ({"state": "RUNNING"}, []),
     ],
 )
@@ -284,6 +286,26 @@ def test_trials_sort_by_any_metric(api, measured, params, numbers):
     """The better end first unless told otherwise, trials without a value last, whatever the page's size."""
     found = pages(api, f"/sweeps/{measured}/trials", "trials", **params)
     assert [trial["number"] for trial in found] == numbers
+
+
+@pytest.mark.parametrize(
+    ("sort", "hint"),
+    [
+        ("segm/AP5O", "did you mean segm/AP75 or segm/AP50 or segm/AP?"),
+        ("AP75", "did you mean segm/AP75"),
+        ("numbr", "did you mean number?"),
+        ("segm/AP_tniy", "did you mean tiny?"),
+        ('nobody\'s "metric" $.a', "GET /api/v1/metrics lists all"),
+        ("\u2028", "GET /api/v1/metrics lists all"),
+    ],
+)
+def test_what_is_no_metric_sorts_nothing(api, measured, sort, hint):
+    """It is refused with what is near: by number it would look as if it had been sorted by what was asked."""
+    answer = api("GET", f"/sweeps/{measured}/trials", params={"sort": sort})
+    (issue,) = problem(answer, 422, "invalid")["issues"]
+    assert issue["path"] == "query.sort"
+    assert issue["problem"].endswith(": needs `number` or a metric")
+    assert issue["hint"].startswith(hint)
 
 
 def test_measurements_and_the_pareto_set(api, measured):
