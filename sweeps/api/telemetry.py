@@ -69,18 +69,20 @@ class Telemetry:
             "masksweep_sweep_best", "A sweep's best value of its first objective.", labels=["sweep", "metric"]
         )
         lag = GaugeMetricFamily(
-            "masksweep_mirror_lag_seconds", "How far MLflow is behind the store.", labels=["sweep"]
+            "masksweep_mirror_lag_seconds",
+            "For how long MLflow has lacked something of a sweep; 0: it has all.",
+            labels=["sweep"],
         )
         for each in found.shown:
             sweep_id = each.sweep.sweep_id
             gpu_s.add_metric([sweep_id], each.gpu_s)
             if each.best is not None:
                 best.add_metric([sweep_id, each.sweep.spec.objectives[0].metric], each.best)
-            if each.lag_s is not None:
-                lag.add_metric([sweep_id], each.lag_s)
-        waiting = found.sweeps.get(SweepState.PENDING, 0)
+            lag.add_metric([sweep_id], each.lag_s)
         queue = GaugeMetricFamily(
-            "masksweep_queue", "Sweeps that wait for their first driver.", value=waiting
+            "masksweep_queue",
+            "Submitted sweeps that wait for a driver: for their turn, or for the next try.",
+            value=found.waiting,
         )
         listeners = GaugeMetricFamily(
             "masksweep_event_listeners", "Who follows the event stream.", value=self._feed.listeners

@@ -272,6 +272,7 @@ mirrored = sa.Table(  # what a display already shows; deleting these rows makes 
     sa.Column("run_id", sa.Text, nullable=False),
     sa.Column("cursor", Json, nullable=False),  # how far its rows were shipped
     sa.Column("at", sa.Double, nullable=False),
+    sa.Index(None, "sweep_id", "at"),
 )
 
 tokens = sa.Table(  # who may use the service; a row is never deleted, so that names in events stay known

@@ -9,13 +9,16 @@ from sqlalchemy.engine import Connection, Engine
 from sweeps.core.finals import Finals
 from sweeps.core.notices import DeliveryState
 from sweeps.core.states import SweepState, TrialState
+from sweeps.core.supervision import LaunchState
+from sweeps.liveness import STALE_AFTER_S
 from sweeps.records import SweepRecord
 from sweeps.store import rows
 from sweeps.store.engine import reading
 from sweeps.store.find import held_gpu_s, listed_trials_of
+from sweeps.store.mirror_lag import lag_of
 from sweeps.store.outbox import count_deliveries
 from sweeps.store.readable import readable_sweep
-from sweeps.store.tables import events, mirrored, sweeps, trial_values, trials
+from sweeps.store.tables import launches, submissions, sweeps, trial_values, trials
 
 SHOWN_S = 24 * 3600.0
 """Seconds for which a sweep that has ended still has numbers of its own."""
@@ -32,22 +35,31 @@ class SweepTotals:
         sweep: The sweep.
         gpu_s: Seconds of GPUs that its attempts held.
         best: Its leader's value of its first objective, as the leaderboard has it, or None.
-        lag_s: Seconds between its newest event and the newest row that a display was sent; None if it was
-            never shown.
+        lag_s: For how many seconds its display has lacked something of it; 0 where it has all there is.
     """
 
     sweep: SweepRecord
     gpu_s: float
     best: float | None
-    lag_s: float | None
+    lag_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The store's numbers: counts by state, and the sweeps that are of interest now."""
+    """The store's numbers.
+
+    Attributes:
+        sweeps: Their number by state.
+        trials: Theirs.
+        waiting: Submitted sweeps that wait for a driver: for their turn, for the next try after a driver died
+            or could not be started, or for a service of their launcher. What a person paused does not wait.
+        shown: The sweeps that are of interest now.
+        deliveries: Messages by state.
+    """
 
     sweeps: Mapping[SweepState, int]
     trials: Mapping[TrialState, int]
+    waiting: int
     shown: Sequence[SweepTotals]
     deliveries: Mapping[DeliveryState, int]
 
@@ -68,25 +80,34 @@ def totals(engine: Engine, now: float) -> Totals:
         return Totals(
             {SweepState(state): count for state, count in connection.execute(by_state)},
             {TrialState(state): count for state, count in connection.execute(of_trials)},
-            [_of(connection, sweep) for sweep in shown],
+            connection.execute(_count_waiting(now)).scalar_one(),
+            [_of(connection, sweep, now) for sweep in shown],
             count_deliveries(connection),
         )
 
 
-def _of(connection: Connection, sweep: SweepRecord) -> SweepTotals:
-    newest = (  # the ids of a sweep's events rise, and have an index
-        sa.select(events.c.at)
-        .where(events.c.sweep_id == sweep.sweep_id)
-        .order_by(events.c.event_id.desc())
-        .limit(1)
+def _count_waiting(now: float) -> sa.Select[tuple[int]]:
+    idle = sweeps.c.state.in_((SweepState.PENDING.value, SweepState.PAUSED.value))
+    begun = sweeps.c.state.in_((SweepState.RUNNING.value, SweepState.STOPPING.value))
+    silent = sa.or_(sweeps.c.beat_at.is_(None), sweeps.c.beat_at <= now - STALE_AFTER_S)
+    return (
+        sa.select(sa.func.count())
+        .select_from(
+            launches.join(submissions, submissions.c.sweep_id == launches.c.sweep_id).join(
+                sweeps, sweeps.c.sweep_id == launches.c.sweep_id
+            )
+        )
+        .where(launches.c.state == LaunchState.WAITING.value)
+        .where(submissions.c.held_by.is_(None), sa.or_(idle, sa.and_(begun, silent)))
     )
-    shown = sa.select(sa.func.max(mirrored.c.at)).where(mirrored.c.sweep_id == sweep.sweep_id)
-    at, shown_at = connection.execute(newest).scalar(), connection.execute(shown).scalar()
+
+
+def _of(connection: Connection, sweep: SweepRecord, now: float) -> SweepTotals:
     return SweepTotals(
         sweep,
         held_gpu_s(connection, sweep.sweep_id, unnoted=0.0),
         _best(connection, sweep),
-        None if at is None or shown_at is None else max(0.0, at - shown_at),
+        lag_of(connection, sweep, now),
     )
 
 

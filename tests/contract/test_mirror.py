@@ -12,6 +12,7 @@ from sweeps.core.spec import spec_document
 from sweeps.core.states import SweepState
 from sweeps.importance import importance_document, importances
 from sweeps.service import SweepService
+from sweeps.store.totals import totals
 from sweeps.testing import COMPLETED, LOST, PRUNED, RETRIED
 from sweeps.tracking import Mirror, MirrorUnavailable, figures
 from sweeps.tracking.testing import (
@@ -356,3 +357,23 @@ def test_a_warm_start_is_told_by_tags(story, embedded, tmp_path):
     )
     assert seen[(0, 1)].tags["masksweep.rerun_of"] == "parts-old/4"
     assert "masksweep.rerun_of" not in seen[(1, 1)].tags
+
+
+def test_what_was_mirrored_whole_does_not_lag(story, tmp_path):
+    """Neither in the middle of a sweep nor after its end, whatever comes that is never shipped."""
+    uri, artifacts = new_database(tmp_path / "mlflow.db"), str(tmp_path / "artifacts")
+    mirror = Mirror(story.service, uri, artifact_root=artifacts, clock=story.tick)
+
+    def lag() -> float:
+        (shown,) = totals(story.service.engine, story.tick() + 3600.0).shown
+        return shown.lag_s
+
+    assert lag() > 3600.0
+    story.first_half()
+    mirror.sync(story.sweep_id)
+    assert lag() == 0.0
+    story.rung(4, 1, 20, 13.0)
+    assert lag() > 3600.0
+    story.service.finish(story.claim, SweepState.CANCELLED, "enough", story.tick())
+    mirror.sync(story.sweep_id)
+    assert lag() == 0.0
