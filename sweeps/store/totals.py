@@ -80,17 +80,17 @@ def totals(engine: Engine, now: float) -> Totals:
         return Totals(
             {SweepState(state): count for state, count in connection.execute(by_state)},
             {TrialState(state): count for state, count in connection.execute(of_trials)},
-            connection.execute(_count_waiting(now)).scalar_one(),
+            _count_waiting(connection, now),
             [_of(connection, sweep, now) for sweep in shown],
             count_deliveries(connection),
         )
 
 
-def _count_waiting(now: float) -> sa.Select[tuple[int]]:
+def _count_waiting(connection: Connection, now: float) -> int:
     idle = sweeps.c.state.in_((SweepState.PENDING.value, SweepState.PAUSED.value))
     begun = sweeps.c.state.in_((SweepState.RUNNING.value, SweepState.STOPPING.value))
     silent = sa.or_(sweeps.c.beat_at.is_(None), sweeps.c.beat_at <= now - STALE_AFTER_S)
-    return (
+    query = (
         sa.select(sa.func.count())
         .select_from(
             launches.join(submissions, submissions.c.sweep_id == launches.c.sweep_id).join(
@@ -100,6 +100,7 @@ def _count_waiting(now: float) -> sa.Select[tuple[int]]:
         .where(launches.c.state == LaunchState.WAITING.value)
         .where(submissions.c.held_by.is_(None), sa.or_(idle, sa.and_(begun, silent)))
     )
+    return connection.execute(query).scalar_one()
 
 
 def _of(connection: Connection, sweep: SweepRecord, now: float) -> SweepTotals:
