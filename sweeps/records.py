@@ -195,7 +195,8 @@ class CurveRecord:
 class EventRecord:
     """What happened, in the order of `event_id`; `number` and `attempt` are None for the sweep itself.
 
-    `by` is who did it, a token's name or user@host; None for what the driver did.
+    `sweep_id` is None for what happened to the service itself, as to its tokens; its epoch is 0. `by` is who
+    did it, a token's name or user@host; None for what the driver did.
     """
 
     event_id: int
@@ -206,7 +207,7 @@ class EventRecord:
     at: float
     data: Mapping[str, Any]
     by: str | None
-    sweep_id: str
+    sweep_id: str | None
 
 
 @dataclass(frozen=True, slots=True)

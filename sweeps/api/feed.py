@@ -13,6 +13,7 @@ from sweeps.api.config import ServiceConfig
 from sweeps.api.documents import event_out
 from sweeps.api.problems import TOO_BUSY, TOO_MANY, Refused
 from sweeps.core.errors import StoreUnavailable
+from sweeps.core.scopes import Scope
 from sweeps.records import EventRecord, Token
 from sweeps.store.gaps import Gaps
 from sweeps.store.listing import Listing
@@ -40,6 +41,17 @@ class _Listener:
     queue: "asyncio.Queue[EventRecord | None]" = field(default_factory=lambda: asyncio.Queue(_MOST_WAITING))
     behind: bool = False
     revoked: bool = False
+
+    @property
+    def of_service(self) -> bool:
+        """Whether they see what happens to the service itself."""
+        return self.sweep_id is None and self.token.scope.allows(Scope.ADMIN)
+
+    def sees(self, event: EventRecord) -> bool:
+        """Whether an event is for them."""
+        if event.sweep_id is None:
+            return self.of_service
+        return self.sweep_id in (None, event.sweep_id)
 
     def over(self, now: float) -> bool:
         """Whether they may listen no more."""
@@ -112,7 +124,6 @@ class Feed:
         return self._sent_to(listener, after)
 
     async def _sent_to(self, listener: _Listener, after: int | None) -> AsyncGenerator[str, None]:
-        sweep_id = listener.sweep_id
         yield ": listening\n\n"
         await self._ready.wait()
         if after is not None:
@@ -125,7 +136,7 @@ class Feed:
                     while not listener.queue.empty():
                         listener.queue.get_nowait()
                     listener.behind = False
-                    async for event in self._stored(last, sweep_id):
+                    async for event in self._stored(last, listener):
                         last = event.event_id
                         yield _sent(event)
                         if listener.over(self._clock()):
@@ -149,12 +160,16 @@ class Feed:
         left_s = float("inf") if expires_at is None else max(0.0, expires_at - self._clock())
         return min(self._limits.stream_quiet_s, left_s)
 
-    async def _stored(self, last: int, sweep_id: str | None) -> AsyncIterator[EventRecord]:
+    async def _stored(self, last: int, listener: _Listener) -> AsyncIterator[EventRecord]:
         """What is behind an event, as far as the feed has come: what is newer it hands out itself."""
         until = self._seen
         while True:
             page = await run_in_threadpool(
-                self._listing.events, limit=_AT_ONCE, after=last, sweep_id=sweep_id
+                self._listing.events,
+                limit=_AT_ONCE,
+                after=last,
+                sweep_id=listener.sweep_id,
+                of_service=listener.of_service,
             )
             for event in page.items:
                 if event.event_id > until:
@@ -206,7 +221,7 @@ class Feed:
 
     def _hand_out(self, event: EventRecord) -> None:
         for listener in self._listeners:
-            if listener.sweep_id in (None, event.sweep_id):
+            if listener.sees(event):
                 try:
                     listener.queue.put_nowait(event)
                 except asyncio.QueueFull:  # it is slow: it reads them from the store when it can

@@ -230,7 +230,7 @@ class EventOut(BaseModel):
     )
 
     event_id: int
-    sweep_id: str
+    sweep_id: str | None = Field(description="Null: of the service itself, as its tokens; for admins.")
     kind: str
     number: int | None = Field(None, description="The trial's; null: of the sweep itself.")
     attempt: int | None = None

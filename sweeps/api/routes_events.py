@@ -8,6 +8,7 @@ from starlette.responses import StreamingResponse
 
 from sweeps.api import documents, models
 from sweeps.api.context import Core, CoreHere, SweepId, Viewer
+from sweeps.core.scopes import Scope
 from sweeps.records import Token
 
 router = APIRouter(prefix="/api/v1", tags=["events"])
@@ -38,10 +39,10 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 
 @router.get("/events", summary="List what happened to all sweeps")
 def list_events(
-    core: CoreHere, _: Viewer, after: After = 0, by: By = None, limit: Limit = 100
+    core: CoreHere, token: Viewer, after: After = 0, by: By = None, limit: Limit = 100
 ) -> models.EventsPage:
-    """Some events in order: who did what, and when."""
-    return _page(core, None, after, by, limit)
+    """Some events in order: who did what, and when; for admins also who made and revoked tokens."""
+    return _page(core, None, after, by, limit, of_service=token.scope.allows(Scope.ADMIN))
 
 
 @router.get("/sweeps/{sweep_id}/events", summary="List what happened to a sweep")
@@ -49,7 +50,7 @@ def list_sweep_events(
     core: CoreHere, _: Viewer, sweep_id: SweepId, after: After = 0, by: By = None, limit: Limit = 100
 ) -> models.EventsPage:
     """Some events of one sweep and its trials, in order."""
-    return _page(core, core.service.sweep(sweep_id).sweep_id, after, by, limit)
+    return _page(core, core.service.sweep(sweep_id).sweep_id, after, by, limit, of_service=False)
 
 
 @router.get(
@@ -76,9 +77,13 @@ async def stream_sweep_events(
     return _stream(core, token, sweep.sweep_id, last_event_id)
 
 
-def _page(core: Core, sweep_id: str | None, after: int, by: str | None, limit: int) -> models.EventsPage:
+def _page(
+    core: Core, sweep_id: str | None, after: int, by: str | None, limit: int, *, of_service: bool
+) -> models.EventsPage:
     until = core.gaps.complete()  # who goes on behind this page has missed nothing
-    page = core.listing.events(limit=limit, after=after, until=until, sweep_id=sweep_id, by=by)
+    page = core.listing.events(
+        limit=limit, after=after, until=until, sweep_id=sweep_id, by=by, of_service=of_service
+    )
     events = [documents.event_out(event) for event in page.items]
     return models.EventsPage(events=events, next=page.after[0] if page.after else None)
 

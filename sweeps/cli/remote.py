@@ -186,7 +186,7 @@ def print_event(event: Mapping[str, Any], *, as_json: bool) -> None:
     who = event["by"] or "driver"
     trial = "" if event["number"] is None else f" trial {event['number']}"
     said = json.dumps(event["data"], ensure_ascii=False) if event["data"] else ""
-    line = f"{event['event_id']} {at} {event['sweep_id']}{trial} {event['kind']} by {who} {said}"
+    line = f"{event['event_id']} {at} {event['sweep_id'] or 'service'}{trial} {event['kind']} by {who} {said}"
     data.print(line.rstrip(), markup=False, soft_wrap=True)
 
 

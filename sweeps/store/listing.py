@@ -160,6 +160,7 @@ class Listing:
         until: int | None = None,
         sweep_id: str | None = None,
         by: str | None = None,
+        of_service: bool = True,
     ) -> Page[EventRecord]:
         """What happened behind the event `after`, in order; the place is (event_id,).
 
@@ -169,6 +170,7 @@ class Listing:
             until: Up to the event with this id, as `Gaps.complete` says, or None: all that is there now.
             sweep_id: The full id of a sweep, or None for all.
             by: What that one did.
+            of_service: With those of the service itself, as of its tokens.
         """
         t = events
         query = sa.select(t).where(t.c.event_id > after).order_by(t.c.event_id).limit(limit + 1)
@@ -176,6 +178,8 @@ class Listing:
             query = query.where(t.c.event_id <= until)
         if sweep_id is not None:
             query = query.where(t.c.sweep_id == sweep_id)
+        if not of_service:
+            query = query.where(t.c.sweep_id.is_not(None))
         if by is not None:
             query = query.where(t.c.by == by)
         with reading(self._engine) as connection:

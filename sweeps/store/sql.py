@@ -218,6 +218,14 @@ def add_sweep_event(
     _add_event(connection, held, kind, now, values)
 
 
+def add_service_event(
+    connection: Connection, kind: str, now: float, data: Mapping[str, Any], *, by: str
+) -> None:
+    """Writes down what happened to the service itself, in the transaction in which it happened."""
+    row = {"sweep_id": None, "number": None, "attempt": None, "epoch": 0, "at": now}
+    connection.execute(_ADD_EVENT, {**row, "kind": kind, "data": dict(data), "by": by})
+
+
 def add_trial_event(
     connection: Connection, claim: Claim, key: Key, kind: str, now: float, *, data: Mapping[str, Any]
 ) -> None:

@@ -184,7 +184,7 @@ events = sa.Table(
     "events",
     metadata,
     sa.Column("event_id", sa.Integer, primary_key=True),
-    sa.Column("sweep_id", sa.Text, sa.ForeignKey("sweeps.sweep_id"), nullable=False),
+    sa.Column("sweep_id", sa.Text, sa.ForeignKey("sweeps.sweep_id")),  # NULL: of the service, as its tokens
     sa.Column("number", sa.Integer),  # NULL: of the sweep itself
     sa.Column("attempt", sa.Integer),
     sa.Column("epoch", sa.Integer, nullable=False),

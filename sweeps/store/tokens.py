@@ -1,4 +1,7 @@
-"""Tokens of the service: made, found, listed, revoked. The store knows a digest of each, never the token."""
+"""Tokens of the service: made, found, listed, revoked. The store knows a digest of each, never the token.
+
+Events tell who made and revoked which, without anything of its text.
+"""
 
 import hashlib
 import hmac
@@ -12,6 +15,7 @@ from sqlalchemy.engine import Engine, RowMapping
 from sweeps.core.errors import UserError
 from sweeps.core.scopes import Scope
 from sweeps.records import Token
+from sweeps.store import sql
 from sweeps.store.engine import reading, writing
 from sweeps.store.tables import tokens
 
@@ -64,6 +68,8 @@ class Tokens:
         try:
             with writing(self._engine) as connection:
                 connection.execute(sa.insert(tokens), row)
+                told = {"name": name, "scope": scope.value, "expires_at": expires_at}
+                sql.add_service_event(connection, "token.created", now, told, by=by)
         except sa.exc.IntegrityError as error:
             raise UserError(
                 f"there is a token {name!r} already", "names stay taken: they stand in events"
@@ -111,7 +117,8 @@ class Tokens:
         """
         with writing(self._engine) as connection:
             open_one = sa.update(tokens).where(tokens.c.name == name, tokens.c.revoked_at.is_(None))
-            connection.execute(open_one, {"revoked_by": by, "revoked_at": now})
+            if connection.execute(open_one, {"revoked_by": by, "revoked_at": now}).rowcount == 1:
+                sql.add_service_event(connection, "token.revoked", now, {"name": name}, by=by)
             row = connection.execute(sa.select(tokens).where(tokens.c.name == name)).mappings().one_or_none()
         if row is None:
             raise UserError(f"there is no token {name!r}", "masksweep token ls lists them")

@@ -17,6 +17,7 @@ from alembic.script import ScriptDirectory
 
 from sweeps.core.details import EvaluationDetails
 from sweeps.core.errors import UserError
+from sweeps.core.scopes import Scope
 from sweeps.core.states import SweepState
 from sweeps.core.stops import Limit
 from sweeps.core.trial import Suggestion
@@ -24,8 +25,10 @@ from sweeps.records import Claim
 from sweeps.service import SweepService
 from sweeps.store import tables_night  # noqa: F401  (its tables are in `metadata`, too)
 from sweeps.store.engine import open_engine
+from sweeps.store.listing import Listing
 from sweeps.store.migrations import HEAD, upgrade
 from sweeps.store.tables import metadata, trial_values
+from sweeps.store.tokens import Tokens
 from sweeps.testing import COMPLETED, GOES_ON, make_report, make_spec, store_url
 
 
@@ -148,6 +151,26 @@ def test_a_store_of_the_first_schema_goes_on(url, tmp_path):
     assert service.trials(claim.sweep_id)[1].replicate_of == 0
     measure(service, claim, 300, COMPLETED, details=EvaluationDetails())
     assert service.details(claim.sweep_id, 0) == {300: EvaluationDetails()}
+    engine.dispose()
+
+
+def test_events_are_kept_where_their_table_is_made_anew(url, tmp_path):
+    """For the service's own, which are of no sweep: ids, order and what refers to sweeps stay."""
+    engine, made = open_engine(url), make_spec()
+
+    def begun(service: SweepService) -> Claim:
+        return service.claim(service.create(made, fingerprint="sha", now=1.0).sweep_id, 2.0)
+
+    claim = as_of("0016", url, engine, tmp_path, begun)
+    service = SweepService(engine)
+    upgrade(engine)
+    assert [each.kind for each in service.events(claim.sweep_id)] == ["sweep.created", "sweep.claimed"]
+    service.beat(claim, 3.0)
+    Tokens(engine).create("ann", Scope.ADMIN, by="bob", now=4.0)
+    *_, last = Listing(engine).events(limit=9).items
+    assert (last.kind, last.sweep_id, last.event_id) == ("token.created", None, 3)
+    with pytest.raises(sa.exc.IntegrityError), engine.begin() as connection:
+        connection.execute(sa.text("UPDATE events SET sweep_id = 'nobody'"))
     engine.dispose()
 
 

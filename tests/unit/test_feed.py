@@ -77,7 +77,7 @@ class _Store:
     def event_times(self, *, after: int, limit: int) -> list[tuple[int, float]]:
         return [(each, self.at) for each in self.ids if each > after][:limit]
 
-    def events(self, *, limit: int, after: int, sweep_id: str | None = None) -> Page:
+    def events(self, *, limit: int, after: int, **_: object) -> Page:
         return Page([event(each) for each in self.ids if each > after][:limit], None)
 
 
