@@ -24,7 +24,7 @@ def readable_rule(name: str, document: Mapping[str, Any]) -> Rule | None:
     try:
         return rule_of(document)
     except Exception as error:  # whatever is wrong with one row
-        _tell(name, json.dumps(document, sort_keys=True), why_unreadable(error))
+        _tell(f"schedule {name}", "rule", json.dumps(document, sort_keys=True), why_unreadable(error))
         return None
 
 
@@ -33,16 +33,16 @@ def readable_sweep(row: RowMapping) -> SweepRecord | None:
     try:
         return rows.sweep_record(row)
     except Exception as error:  # whatever is wrong with one row
-        _tell_sweep(row["sweep_id"], why_unreadable(error))
+        tell_unreadable_sweep(row["sweep_id"], error)
         return None
 
 
+def tell_unreadable_sweep(sweep_id: str, error: Exception) -> None:
+    """Logs, once, that a sweep is passed over since its spec cannot be read."""
+    _tell(f"sweep {sweep_id}", "spec", "", why_unreadable(error))
+
+
 @lru_cache(maxsize=256)
-def _tell(name: str, _document: str, reason: str) -> None:
+def _tell(which: str, part: str, _document: str, reason: str) -> None:
     """Once for each document, not with each tick."""
-    _log.error("schedule %s is passed over, its rule cannot be read: %s", name, reason)
-
-
-@lru_cache(maxsize=256)
-def _tell_sweep(sweep_id: str, reason: str) -> None:
-    _log.error("sweep %s is passed over, its spec cannot be read: %s", sweep_id, reason)
+    _log.error("%s is passed over, its %s cannot be read: %s", which, part, reason)

@@ -28,6 +28,7 @@ from sweeps.store.control import SweepControl
 from sweeps.store.given_up import give_up
 from sweeps.store.handover import living_driver
 from sweeps.store.launches import LaunchBook, LeaseLost
+from sweeps.store.readable import tell_unreadable_sweep
 from sweeps.store.submissions import SUPERVISOR
 from sweeps.store.watched import Watched
 from sweeps.supervisor.notes import Notes
@@ -105,7 +106,7 @@ class Supervisor:
         try:
             if not self._book.hold(now):
                 return False
-            watched = self._mine(self._book.watched(), now)
+            watched = [one for one in self._mine(self._book.watched(), now) if self._readable(one)]
             seen = {one.launch.sweep_id: self._look(one, now) for one in watched}
             views = {sweep_id: view for sweep_id, (view, _) in seen.items()}
             arrangement = self._pool.arrange(watched, views, now, self._rules)
@@ -130,6 +131,17 @@ class Supervisor:
                 note = f"it waits for a service that runs sweeps on {one.launcher}: this one has {self._name}"
                 self._book.note(one, note, now)
         return mine
+
+    def _readable(self, one: Watched) -> bool:
+        """Whether its spec can be read; one of a newer version is left to the services of that."""
+        try:
+            self._resources(one.launch.sweep_id)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # whatever is wrong with one row
+            tell_unreadable_sweep(one.launch.sweep_id, error)
+            return False
+        return True
 
     def _look(self, one: Watched, now: float) -> tuple[View, str | None]:
         """What is seen of a sweep's driver, and its handle if it has been found."""
