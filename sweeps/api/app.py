@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from importlib.metadata import version
 from typing import Any, cast
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -28,6 +28,7 @@ from sweeps.api.config import ServiceConfig
 from sweeps.api.context import Core
 from sweeps.api.describe import describe, parameter_hints
 from sweeps.api.guard import Guard
+from sweeps.api.parameters import only_known
 from sweeps.api.problems import FAULT, MEDIA_TYPE, Problem, http_problem, invalid_problem, problem_of
 from sweeps.api.telemetry import Telemetry, Timed
 from sweeps.core.errors import MasksweepError
@@ -71,6 +72,7 @@ def create_app(service: SweepService, config: ServiceConfig | None = None) -> Fa
         openapi_url="/api/v1/openapi.json",
         lifespan=lifespan,
         redirect_slashes=False,
+        dependencies=[Depends(only_known)],
     )
     app.state.core, app.state.telemetry = core, telemetry
     for part in (

@@ -226,7 +226,7 @@ def _kinds(path: str, method: str, operation: Mapping[str, Any]) -> Iterable[Kin
     of_schedule, of_tokens = "schedules/{name}" in path, "/tokens" in path
     within = bool(taken & {"number", "name"}) and "{" in path and not of_schedule
     rules: tuple[tuple[bool, Iterable[Kind]], ...] = (
-        (bool(taken), [INVALID]),
+        (path.startswith("/api/v1/"), [INVALID]),
         (True, body),
         (of_sweep, [KINDS[UnknownSweep]]),
         (of_schedule, [KINDS[UnknownSchedule]]),

@@ -12,6 +12,7 @@ from search_spaces.issues import SpecIssue
 from sweeps.api import problems as kinds
 from sweeps.api.bodies import Sent, of_body, read_document, read_model, read_object
 from sweeps.api.models import NewToken, Reason
+from sweeps.api.parameters import unknown_parameter
 from sweeps.api.problems import KINDS, Kind, Problem, Refused, invalid_problem, problem_of
 from sweeps.api.room import busy
 from sweeps.api.schedule_models import BackfillIn
@@ -195,8 +196,11 @@ def _wrong_state(path: str, _: Mapping[str, Any]) -> MasksweepError:
 
 
 def _invalid(operation: Mapping[str, Any], instance: str) -> Problem:
-    """The first parameter that something can be wrong with, and what pydantic says of that."""
-    for each in operation["parameters"]:
+    """The first parameter that something can be wrong with, and what pydantic says of that.
+
+    Where nothing can be wrong with any, it is one that is not known.
+    """
+    for each in operation.get("parameters", ()):
         options = each["schema"].get("anyOf", [each["schema"]])
         schema = next(option for option in options if option.get("type") != "null")
         wanted: Any = None
@@ -213,7 +217,8 @@ def _invalid(operation: Mapping[str, Any], instance: str) -> Problem:
                 examples = schema.get("examples") or each["schema"].get("examples") or ()
                 hint = hint_of(each.get("description"), examples)
                 return invalid_problem(found, instance, {} if hint is None else {each["name"]: hint})
-    raise AssertionError(f"nothing is wrong with any parameter of {instance}")
+    known = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"]
+    return invalid_problem([unknown_parameter("limt", known)], instance, {})
 
 
 def _json(text: str) -> Sent:

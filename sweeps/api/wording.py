@@ -5,6 +5,9 @@ from typing import Any
 
 from search_spaces.issues import shown
 
+UNKNOWN = "unknown_parameter"
+"""The type of what is wrong with a parameter that is not known, beside pydantic's own."""
+
 
 def hint_of(description: str | None, examples: Iterable[object] = ()) -> str | None:
     """How a field or a parameter is described, and an example of it; None if neither is known."""
@@ -18,4 +21,10 @@ def hint_of(description: str | None, examples: Iterable[object] = ()) -> str | N
 def problem_of_value(each: Mapping[str, Any]) -> str:
     """What is wrong with a value, in pydantic's words and with what was got."""
     message = each["msg"][:1].lower() + each["msg"][1:]
-    return "missing" if each["type"] == "missing" else f"got {shown(each['input'])}: {message}"
+    match each["type"]:
+        case "missing":
+            return "missing"
+        case kind if kind == UNKNOWN:
+            return str(message)
+        case _:
+            return f"got {shown(each['input'])}: {message}"

@@ -125,6 +125,19 @@ def test_event_streams_are_so_many(service):
             problem(api("GET", "/events/stream"), status, kind)
 
 
+def test_parameters_that_are_not_known_are_refused(api):
+    """All at once: a misspelt filter would list everything. What balancers add to a query is let pass."""
+    params = [("sate", "RUNNING"), ("x", "1"), ("x", "2")]
+    answer = problem(api("GET", "/sweeps", params=params), 422, "invalid")
+    sate, x = answer["issues"]
+    assert (sate["path"], sate["hint"]) == ("query.sate", "did you mean state?")
+    assert sate["problem"].startswith("unknown parameter, allowed: state, ")
+    assert (x["path"], x["hint"]) == ("query.x", None)
+    none = problem(api("GET", "/knobs", params={"limit": 1}), 422, "invalid")
+    assert none["issues"][0]["problem"] == "unknown parameter, allowed: none"
+    assert api.client.get("/healthz?x=1").status_code == 200
+
+
 def test_refusals_of_parameters_and_bodies_say_what_was_got_and_what_to_do(api):
     """Of each, with an example where there is one."""
     answer = problem(api("GET", "/sweeps", params={"limit": "many", "cursor": "a" * 2001}), 422, "invalid")
