@@ -5,6 +5,7 @@ MasksweepError
 │   ├── SpecInvalid      every problem of a spec at once
 │   ├── UnknownSweep     no sweep, or more than one, answers to that id
 │   ├── UnknownSchedule  no schedule has that name
+│   ├── UnreadableSweep, UnreadableSchedule  a newer version has written it, or somebody by hand
 │   ├── WrongState       the sweep or trial is not in a state that allows this
 │   │   └── DataChanged  the data set is not what it was when the sweep was created
 │   ├── StoreUnavailable the store cannot be read or written as things are: locked, full, gone
@@ -44,6 +45,19 @@ class SpecInvalid(UserError):
 
 class UnknownSweep(UserError):
     """No sweep, or more than one, answers to the given id or prefix."""
+
+
+class UnreadableSweep(UserError):
+    """What the store has of a sweep is not what this version writes.
+
+    Attributes:
+        reason: What is wrong.
+    """
+
+    def __init__(self, sweep_id: str, reason: str) -> None:
+        hint = "a newer masksweep has written it, or somebody by hand: run that version"
+        super().__init__(f"sweep {sweep_id} cannot be read: {reason}", hint)
+        self.reason = reason
 
 
 class UnknownSchedule(UserError):
@@ -98,3 +112,10 @@ class MissingExtra(UserError):
 
 class StaleEpoch(MasksweepError):
     """The sweep's epoch has moved on: another driver owns it. Never retried; the loser stops at once."""
+
+
+def why_unreadable(error: Exception) -> str:
+    """Why a row could not be read, in a line; of what is no word to anybody, its kind as well."""
+    if isinstance(error, UserError):
+        return str(error)
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

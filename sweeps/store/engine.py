@@ -102,7 +102,7 @@ def reading(engine: Engine, patience: Patience = impatient) -> Iterator[Connecti
         StoreUnavailable: The database does not answer.
     """
     transaction = patience(partial(_begin, engine, immediate=False))
-    with transaction.connection as connection, _answering(engine):
+    with transaction.connection as connection, _answering(engine), _left_clean(connection):
         yield connection
 
 
@@ -115,8 +115,23 @@ def writing(engine: Engine) -> Iterator[Connection]:
             commit that got lost: `sweeps.store.write` finds that out.
     """
     transaction = _begin(engine, immediate=True)
-    with transaction.connection as connection, _answering(engine), transaction:
+    with transaction.connection as connection, _answering(engine), _left_clean(connection), transaction:
         yield connection
+
+
+@contextmanager
+def _left_clean(connection: Connection) -> Iterator[None]:
+    """Gives no connection back to the pool that something was cut short on.
+
+    A result that was not read to its end keeps SQLite's snapshot for as long as anybody holds on to it, as a
+    traceback does: who got the connection next would read what was, and could not write.
+    """
+    try:
+        yield
+    except BaseException:
+        if connection.dialect.name == "sqlite" and not connection.closed:
+            connection.invalidate()
+        raise
 
 
 def _begin(engine: Engine, *, immediate: bool) -> sa.RootTransaction:

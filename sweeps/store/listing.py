@@ -17,6 +17,7 @@ from sweeps.records import EventRecord, SweepRecord, TrialRecord
 from sweeps.store import rows
 from sweeps.store.engine import reading
 from sweeps.store.find import find_trial, listed_trials_of
+from sweeps.store.readable import readable_sweep
 from sweeps.store.tables import events, measurements, sweeps, trial_values, trials
 
 Place = tuple[Any, ...]
@@ -75,8 +76,9 @@ class Listing:
             later = sa.and_(t.c.created_at == at, t.c.sweep_id > sweep_id)
             query = query.where(sa.or_(t.c.created_at < at, later))
         with reading(self._engine) as connection:
-            found = [rows.sweep_record(row) for row in connection.execute(query).mappings()]
-        return _page(found, limit, lambda sweep: (sweep.created_at, sweep.sweep_id))
+            found = list(connection.execute(query).mappings())
+        page = _page(found, limit, lambda row: (row["created_at"], row["sweep_id"]))
+        return Page([sweep for row in page.items if (sweep := readable_sweep(row))], page.after)
 
     def trial(self, sweep_id: str, number: int) -> TrialRecord:
         """One trial.

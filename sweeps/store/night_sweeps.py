@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sweeps.records import SweepRecord
-from sweeps.store import rows
+from sweeps.store.readable import readable_sweep
 from sweeps.store.tables import sweeps
 from sweeps.store.tables_night import firings, schedules
 
@@ -27,4 +27,4 @@ def schedule_sweeps(connection: Connection, name: str) -> list[SweepRecord] | No
     )
     query = sa.select(sweeps).join(latest, latest.c.sweep_id == sweeps.c.sweep_id)
     query = query.order_by(latest.c.at.desc(), sweeps.c.sweep_id)
-    return [rows.sweep_record(row) for row in connection.execute(query).mappings()]
+    return [sweep for row in connection.execute(query).mappings() if (sweep := readable_sweep(row))]

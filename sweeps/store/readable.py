@@ -8,10 +8,11 @@ from typing import Any
 
 from sqlalchemy.engine import RowMapping
 
+from sweeps.core.errors import UnreadableSweep, why_unreadable
 from sweeps.records import SweepRecord
 from sweeps.schedules.rule import Rule
 from sweeps.store import rows
-from sweeps.store.schedules import rule_of, why_unreadable
+from sweeps.store.schedules import rule_of
 
 _log = logging.getLogger(__name__)
 
@@ -29,17 +30,17 @@ def readable_rule(name: str, document: Mapping[str, Any]) -> Rule | None:
 
 
 def readable_sweep(row: RowMapping) -> SweepRecord | None:
-    """The sweep of a row; None, with the reason logged once, if its spec cannot be read."""
+    """The sweep of a row; None, with the reason logged once, if it cannot be read."""
     try:
         return rows.sweep_record(row)
-    except Exception as error:  # whatever is wrong with one row
+    except UnreadableSweep as error:
         tell_unreadable_sweep(row["sweep_id"], error)
         return None
 
 
-def tell_unreadable_sweep(sweep_id: str, error: Exception) -> None:
-    """Logs, once, that a sweep is passed over since its spec cannot be read."""
-    _tell(f"sweep {sweep_id}", "spec", "", why_unreadable(error))
+def tell_unreadable_sweep(sweep_id: str, error: UnreadableSweep) -> None:
+    """Logs, once, that a sweep is passed over."""
+    _tell(f"sweep {sweep_id}", "row", "", error.reason)
 
 
 @lru_cache(maxsize=256)

@@ -13,6 +13,7 @@ from sweeps.store import rows
 from sweeps.store.engine import Patience, impatient, reading
 from sweeps.store.find import find_sweep, held_gpu_s, open_requests, trials_of
 from sweeps.store.night_sweeps import schedule_sweeps
+from sweeps.store.readable import readable_sweep
 from sweeps.store.submissions import notes
 from sweeps.store.tables import attempts, beginnings, curves, details, events, measurements, requests, sweeps
 from sweeps.warm.plan import WarmPlan, WarmSummary, plan_from_documents, summary_from_document
@@ -35,10 +36,10 @@ class StoreReader:
         return self._engine
 
     def sweeps(self) -> list[SweepRecord]:
-        """All sweeps, newest first."""
+        """All sweeps that can be read, newest first."""
         with reading(self._engine, self._patience) as connection:
             query = sa.select(sweeps).order_by(sweeps.c.created_at.desc(), sweeps.c.sweep_id)
-            return [rows.sweep_record(row) for row in connection.execute(query).mappings()]
+            return [sweep for row in connection.execute(query).mappings() if (sweep := readable_sweep(row))]
 
     def sweep(self, sweep_id: str) -> SweepRecord:
         """One sweep, by its id or by a prefix that only it has.

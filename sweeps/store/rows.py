@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import RowMapping
 
+from sweeps.core.errors import UnreadableSweep, why_unreadable
 from sweeps.core.requests import Request, RequestKind, RequestState
 from sweeps.core.states import AttemptState, SweepState, TrialState
 from sweeps.core.stops import Limit
@@ -20,7 +21,18 @@ if TYPE_CHECKING:
 
 
 def sweep_record(row: RowMapping) -> SweepRecord:
-    """A row of `sweeps`."""
+    """A row of `sweeps`.
+
+    Raises:
+        UnreadableSweep: It is not what this version writes.
+    """
+    try:
+        return _sweep_record(row)
+    except Exception as error:  # whatever is wrong with one row
+        raise UnreadableSweep(row["sweep_id"], why_unreadable(error)) from error
+
+
+def _sweep_record(row: RowMapping) -> SweepRecord:
     driver = None
     if row["driver_host"] is not None:
         driver = Driver(row["driver_host"], row["driver_pid"], row["beat_at"])

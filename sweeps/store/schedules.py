@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, RowMapping
 
-from sweeps.core.errors import UnknownSchedule, UnreadableSchedule, UserError, WrongState
+from sweeps.core.errors import UnknownSchedule, UnreadableSchedule, WrongState, why_unreadable
 from sweeps.schedules.nights import OPEN, FiringState, ScheduleState, settle
 from sweeps.schedules.rule import Rule, read_rule, rule_timezone
 from sweeps.schedules.times import due_time, next_fire_time
@@ -262,11 +262,6 @@ def schedule_record(row: Any) -> ScheduleRecord:
         created_at=row["created_at"],
         reason=row["reason"],
     )
-
-
-def why_unreadable(error: Exception) -> str:
-    """In words; of what is no word to anybody, its kind as well."""
-    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
 
 
 def rule_of(document: Mapping[str, Any]) -> Rule:

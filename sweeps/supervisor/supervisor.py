@@ -15,7 +15,14 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from sweeps.core.errors import MasksweepError, StaleEpoch, StoreUnavailable, UserError, WrongState
+from sweeps.core.errors import (
+    MasksweepError,
+    StaleEpoch,
+    StoreUnavailable,
+    UnreadableSweep,
+    UserError,
+    WrongState,
+)
 from sweeps.core.requests import RequestKind
 from sweeps.core.spec import Resources
 from sweeps.core.states import SweepState
@@ -136,9 +143,7 @@ class Supervisor:
         """Whether its spec can be read; one of a newer version is left to the services of that."""
         try:
             self._resources(one.launch.sweep_id)
-        except StoreUnavailable:
-            raise
-        except Exception as error:  # whatever is wrong with one row
+        except UnreadableSweep as error:
             tell_unreadable_sweep(one.launch.sweep_id, error)
             return False
         return True

@@ -67,7 +67,7 @@ def test_a_sweep_whose_spec_cannot_be_read_is_left_alone(tmp_path, caplog):
     assert book.launch(other).state is LaunchState.RUNNING
     assert book.launch(world.sweep_id).state is LaunchState.WAITING
     (told,) = [each for each in caplog.messages if world.sweep_id in each]
-    assert told.startswith(f"sweep {world.sweep_id} is passed over, its spec cannot be read: ")
+    assert told.startswith(f"sweep {world.sweep_id} is passed over, its row cannot be read: ")
     assert "of_a_newer_version" in told
     claim = world.service.claim(other, world.clock())
     world.service.finish(claim, SweepState.COMPLETED, None, world.clock())
