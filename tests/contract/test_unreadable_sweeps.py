@@ -49,7 +49,8 @@ def test_lists_pass_over_what_cannot_be_read(engine, three, caplog):
 
 def fail_while_reading(engine) -> None:
     with reading(engine) as connection:
-        for row in connection.execute(sa.text("select * from tokens")):
+        found = connection.execute(sa.text("select * from tokens"))
+        for row in found:
             raise ZeroDivisionError(row)
 
 
