@@ -18,7 +18,7 @@ from sweeps.api.app import create_app
 from sweeps.api.config import ServiceConfig
 from sweeps.api.paths import DataRoots
 from sweeps.bootstrap import open_service
-from sweeps.cli.connections import connection_class
+from sweeps.cli.connections import Loop, connection_class
 from sweeps.cli.output import words
 from sweeps.core.errors import UserError
 from sweeps.invocation import command
@@ -87,6 +87,7 @@ def serve(settings: Settings, listening: Listening, *, supervise: bool) -> None:
         server_header=False,
         timeout_graceful_shutdown=STREAMS_S,
         http=connection_class(),
+        loop=f"{Loop.__module__}:{Loop.__qualname__}",
         limit_concurrency=_descriptors() - DESCRIPTORS_KEPT,
         # else anybody here would be whom they say they are, and each guess of a token another one's
         proxy_headers=bool(listening.proxies),

@@ -1,18 +1,22 @@
-"""Heads and bodies that trickle in over real sockets are not waited for."""
+"""Heads and bodies that trickle in over real sockets are not waited for, nor clients that take no answer."""
 
+import asyncio
 import http.client
 import socket
+import ssl
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import repeat
 
 import pytest
 import uvicorn
 
 from sweeps.api.app import create_app
 from sweeps.api.config import ServiceConfig
-from sweeps.cli.connections import connection_class
+from sweeps.cli.connections import Loop, connection_class
 from sweeps.core.scopes import Scope
 from sweeps.service import SweepService
 from sweeps.store.engine import open_engine
@@ -99,3 +103,37 @@ def test_an_address_has_a_number_of_connections_that_say_nothing(guarded):
     again.request("GET", "/healthz")
     assert again.getresponse().status == 200
     again.close()
+
+
+def test_a_client_that_takes_no_answer_is_given_up(tmp_path):
+    """One that asks again and again and reads nothing; what it was sent is lost with it."""
+    with running(tmp_path, http=connection_class(taken_s=0.5)) as (port, _):
+        greedy = socket.socket()
+        greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        greedy.connect(("127.0.0.1", port))
+        greedy.settimeout(60.0)
+        asked = b"GET /api/v1/knobs HTTP/1.1\r\nHost: x\r\n\r\n" * 1000
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            deque(map(greedy.sendall, repeat(asked)), maxlen=0)
+
+
+class Hasty(Loop):
+    """Has a fifth of a second for a handshake."""
+
+    handshake_s = 0.2
+
+
+def test_a_handshake_that_does_not_come_is_given_up():
+    """Of who connects to a service with a certificate, and says nothing."""
+
+    async def knock() -> bytes:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server = await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0, ssl=context)
+        async with server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            said = await asyncio.wait_for(reader.read(), 30.0)
+            writer.close()
+            return said
+
+    with asyncio.Runner(loop_factory=Hasty) as runner:
+        assert runner.run(knock()) == b""
