@@ -36,9 +36,9 @@ def strays(base: BaseSpec, roots: Sequence[Path]) -> tuple[SpecIssue, ...]:
 
 
 def _stray_bases(file: str, roots: Sequence[Path], seen: set[str]) -> Iterator[SpecIssue]:
-    if file in seen:  # Detectron2 will say that it goes round in a circle
+    if os.path.realpath(file) in seen:  # `require_regular_files` says that it goes round in a circle
         return
-    seen.add(file)
+    seen.add(os.path.realpath(file))
     for named in _bases(file):
         if "://" in named:
             problem = f"_BASE_ of {file}: got {named}, but the service fetches no configs by URL"
@@ -56,19 +56,23 @@ def require_regular_files(file: str) -> None:
 
     Raises:
         OSError: One of them is no regular file, or cannot be read.
-        SpecInvalid: A URL among them leads out of the directory that downloads are kept in.
+        SpecInvalid: They go round in a circle, or a URL among them leads out of the directory that downloads
+            are kept in.
     """
     seen: set[str] = set()
-    waiting = [file]
+    waiting: list[tuple[str, tuple[str, ...]]] = [(file, ())]
     while waiting:
-        path = waiting.pop()
-        if path in seen:
+        path, within = waiting.pop()
+        real = os.path.realpath(path)
+        if real in within:  # Detectron2 would go round until the path is too long for the system
+            raise SpecInvalid([SpecIssue("base.file", f"_BASE_ of {within[-1]} leads back to {real}")])
+        if real in seen:
             continue
-        seen.add(path)
+        seen.add(real)
         require_regular(path)
         for named in _bases(path):
             if not named.startswith(_URLS):
-                waiting.append(_beside(path, named))
+                waiting.append((_beside(path, named), (*within, real)))
             elif wrong := address_problem(named, _URLS):
                 raise SpecInvalid([SpecIssue("base.file", f"_BASE_ of {path}: {wrong[0]}", wrong[1])])
 

@@ -16,21 +16,43 @@ MAX_CHARACTERS = 256 * 1024
 MAX_NODES = 20_000
 """Values in a document once its aliases are written out; against documents that grow without end."""
 MAX_DEPTH = 100
-"""Collections in one another, of data that was not read from YAML; no spec has ten."""
-
+"""Values in one another; no spec has ten."""
+_TOO_DEEP = "its values are nested too deeply"
+_TOO_LONG = f"it is more than {MAX_NODES} values long, which is the limit"
 
 _TAG = "tag:yaml.org,2002:"
 _PLAIN = (None, *(_TAG + name for name in ("null", "bool", "float", "str", "seq", "map")))
 """Tags of JSON's types, and None for what is made of all others: an error."""
 
 
+class _TooMuchError(Exception):
+    """More values than there may be, or deeper in one another."""
+
+
 class _Loader(yaml.SafeLoader):
-    """SafeLoader with YAML 1.2's scalars and JSON's types; PyYAML's are of YAML 1.1."""
+    """SafeLoader with YAML 1.2's scalars and JSON's types; PyYAML's are of YAML 1.1.
+
+    What is too long or too deep ends it where that shows: with each level, PyYAML reads more slowly.
+    """
+
+    _nodes = _depth = 0
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - the base class declares it so
     yaml_constructors: ClassVar[dict[str | None, Any]] = {
         tag: construct for tag, construct in yaml.SafeLoader.yaml_constructors.items() if tag in _PLAIN
     }
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """As the base class does it."""
+        self._nodes += 1
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise _TooMuchError(_TOO_DEEP)
+        if self._nodes > MAX_NODES:
+            raise _TooMuchError(_TOO_LONG)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
 
 _Construct: TypeAlias = Callable[[yaml.SafeLoader, yaml.ScalarNode], object]
@@ -87,8 +109,8 @@ def read_yaml(text: str) -> tuple[object, list[SpecIssue]]:
         return None, [SpecIssue("", f"not YAML: line {line} has a character that is not allowed")]
     except ValueError as error:
         return None, [SpecIssue("", f"not YAML: {error}")]
-    except RecursionError:
-        return None, [SpecIssue("", "its values are nested too deeply")]
+    except _TooMuchError as error:
+        return None, [SpecIssue("", str(error))]
 
 
 def length_issues(text: str) -> list[SpecIssue]:
@@ -104,9 +126,9 @@ def size_issues(data: object) -> list[SpecIssue]:
     while layer:
         values, depth = values + len(layer), depth + 1
         if depth > MAX_DEPTH:
-            return [SpecIssue("", "its values are nested too deeply")]
+            return [SpecIssue("", _TOO_DEEP)]
         if values > MAX_NODES:
-            return [SpecIssue("", f"it is more than {MAX_NODES} values long, which is the limit")]
+            return [SpecIssue("", _TOO_LONG)]
         layer = [part for each in layer for part in _parts(each)]
     return []
 

@@ -1,6 +1,7 @@
 """The client of a masksweep service: what commands with `--server` talk through."""
 
 import json
+import re
 import ssl
 import time
 import uuid
@@ -17,6 +18,7 @@ TRIES = 3
 _AGAIN = frozenset({429, 502, 503, 504})
 _FULL_S = 10.0
 """Until a service that has no room for an event stream is asked for one again."""
+_HEADER = re.compile(r"[!-~]{1,200}")
 _NO_SERVICE = "--server or MASKSWEEP_SERVER names one"
 _NO_TOKEN = "masksweep token create NAME makes one where the service runs; set MASKSWEEP_TOKEN to it"
 
@@ -37,7 +39,11 @@ class Client:
     def __init__(self, url: str, token: str | None, wait: Callable[[float], object] = time.sleep) -> None:
         self.url, self._wait = url.rstrip("/"), wait
         headers = {"Accept": "application/json"}
-        if token:
+        if not self.url.startswith(("http://", "https://")):
+            raise UserError(f"{url!r} is no URL of a service", "http://HOST:8757")
+        if token and (token := token.strip()):
+            if not _HEADER.fullmatch(token):  # which is not shown: it is a secret all the same
+                raise UserError("MASKSWEEP_TOKEN holds what no token has: a space, or no ASCII", _NO_TOKEN)
             headers["Authorization"] = f"Bearer {token}"
         try:
             self._http = httpx2.Client(base_url=self.url, headers=headers, timeout=TIMEOUT_S)
@@ -92,6 +98,9 @@ class Client:
             SpecInvalid: With every problem of what was sent.
             UserError: The service refuses, in its own words, or cannot be reached.
         """
+        if key is not None and not _HEADER.fullmatch(key):
+            wanted = "1 to 200 characters of printable ASCII without spaces"
+            raise UserError(f"got the key {key!r}, but needs {wanted}")
         headers = {"Idempotency-Key": key or str(uuid.uuid4())}
         content = json.dumps(body or {}) if text is None else text
         headers["Content-Type"] = "application/json" if text is None else "application/yaml"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweeps.cli import champion, notify, remote, remote_findings, schedule, team, token
-from sweeps.cli.options import HomeOption, JsonOption, RayOption, WaitOption
+from sweeps.cli.options import HomeOption, JsonOption, RayOption, WaitOption, checked_reason
 from sweeps.cli.output import data, print_error, print_json, words
 from sweeps.cli.where import choose_server, done_there, service_client
 from sweeps.core.errors import StaleEpoch, UserError
@@ -156,6 +156,7 @@ def cancel(
     ] = None,
 ) -> None:
     """End a sweep for good: what runs stops at its next iteration, and nothing more is tried."""
+    reason = checked_reason(reason)
     if done_there(
         home, lambda client: remote.ask(client, "cancel", sweep_id, as_json=as_json, wait=wait, reason=reason)
     ):

@@ -5,6 +5,10 @@ from typing import Annotated
 
 import typer
 
+from sweeps.core.errors import UserError
+
+MAX_REASON = 500
+
 HomeOption = Annotated[
     Path | None,
     typer.Option("--home", help="Directory for everything kept; else MASKSWEEP_HOME, else ./masksweep-home."),
@@ -17,3 +21,17 @@ RayOption = Annotated[
 SweepArgument = Annotated[
     str, typer.Argument(help="The sweep's id, or a unique beginning of it.", show_default=False)
 ]
+
+
+def checked_reason(reason: str | None) -> str | None:
+    """A reason on one line.
+
+    Raises:
+        UserError: It is empty, long, or not text.
+    """
+    if reason is None:
+        return None
+    text = " ".join(reason.split())
+    if not text or len(text) > MAX_REASON or not text.isprintable():
+        raise UserError(f"--reason: got {reason[:40]!r}, but needs text of 1 to {MAX_REASON} characters")
+    return text

@@ -126,11 +126,14 @@ def ask(
     Raises:
         UserError: The service refuses it, or the sweep came to another end first.
     """
-    answer = client.post(f"/sweeps/{sweep_id}/{kind}", {"reason": reason} if reason else {})
+    answer = client.post(f"/sweeps/{sweep_id}/{kind}", {} if reason is None else {"reason": reason})
     aim = {str(known): state for known, state in AIMS.items()}.get(kind, SweepState.RUNNING)
     sweep = answer["sweep"]
+    asked = answer["request"]
     while wait and sweep["state"] != aim:
-        if SweepState(sweep["state"]).terminal:
+        left = [request["request_id"] for request in sweep["requests"]]
+        undone = asked is not None and asked["request_id"] not in left
+        if undone or SweepState(sweep["state"]).terminal:
             raise UserError(f"sweep {sweep['sweep_id']} was {sweep['state']} before it could be {aim}")
         time.sleep(POLL_S)
         sweep = client.get(f"/sweeps/{sweep['sweep_id']}")

@@ -80,7 +80,7 @@ def mirror(client: "Client", sweep_id: str, *, as_json: bool) -> None:
     answer = client.post(f"/sweeps/{sweep_id}/mirror", timeout_s=MIRROR_S)
     if as_json:
         print_json(answer)
-    else:
+    elif answer["compare_url"]:
         data.print(f"compare: {answer['compare_url']}", markup=False, soft_wrap=True)
 
 

@@ -4,7 +4,6 @@ import time
 
 from sweeps.bootstrap import open_service
 from sweeps.cli.output import print_json, words
-from sweeps.core.errors import UserError
 from sweeps.core.requests import AIMS, RequestKind
 from sweeps.core.states import SweepState
 from sweeps.invocation import caller, command, resume_command
@@ -12,7 +11,6 @@ from sweeps.settings import Settings
 from sweeps.store.control import Answer, Reply, SweepControl
 
 POLL_S = 0.5
-MAX_REASON = 500
 
 
 def ask(
@@ -31,7 +29,7 @@ def ask(
         WrongState: The sweep is in no state for it, or came to another end first.
     """
     control = SweepControl(open_service(settings).engine)
-    reply = control.ask(sweep_id, kind, by=caller(), now=time.time(), reason=_checked(reason))
+    reply = control.ask(sweep_id, kind, by=caller(), now=time.time(), reason=reason)
     here = reply.answer is Answer.DONE
     if wait and reply.answer is Answer.ASKED:
         words.print(_told(kind, reply), markup=False)
@@ -48,20 +46,6 @@ def ask(
     elif here and reply.sweep.epoch > 1:  # a driver had it, and no other will come to tell MLflow
         again = command(settings, "mirror", reply.sweep.sweep_id)
         words.print(f"\nhint: {again} shows it in MLflow too", markup=False)
-
-
-def _checked(reason: str | None) -> str | None:
-    """A reason on one line.
-
-    Raises:
-        UserError: It is empty, long, or not text.
-    """
-    if reason is None:
-        return None
-    text = " ".join(reason.split())
-    if not text or len(text) > MAX_REASON or not text.isprintable():
-        raise UserError(f"--reason: got {reason[:40]!r}, but needs text of 1 to {MAX_REASON} characters")
-    return text
 
 
 def _waited(control: SweepControl, reply: Reply) -> Reply:

@@ -1,14 +1,17 @@
 """`masksweep serve`: the service that a team shares."""
 
+import errno
 import logging
 import os
 import resource
 import signal
 import socket
+import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +67,7 @@ def serve(settings: Settings, listening: Listening, *, supervise: bool) -> None:
     Raises:
         UserError: The store cannot be opened, the address is taken, or places to notify are wrong.
     """
+    _check(listening)
     places = read_places()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # what it loads, at each start
@@ -98,7 +102,8 @@ def serve(settings: Settings, listening: Listening, *, supervise: bool) -> None:
     bound = _bound(config)
     scheme = "https" if listening.certificate else "http"
     port = bound.getsockname()[1]
-    words.print(f"masksweep serves {scheme}://{listening.host}:{port}, home {settings.home}", markup=False)
+    host = f"[{listening.host}]" if ":" in listening.host else listening.host
+    words.print(f"masksweep serves {scheme}://{host}:{port}, home {settings.home}", markup=False)
     if not any(token.usable(app.state.core.now) for token in Tokens(service.engine).all()):
         hint = command(settings, "token", "create", "NAME", "--scope", "admin")
         words.print(f"\nhint: nobody has a token yet: {hint}", markup=False)
@@ -115,6 +120,30 @@ def serve(settings: Settings, listening: Listening, *, supervise: bool) -> None:
         _supervised(service, settings) if supervise else nullcontext(),
     ):
         uvicorn.Server(config).run(sockets=[bound])
+
+
+def _check(listening: Listening) -> None:
+    """Looks at what uvicorn would stumble over, or take without a word.
+
+    Raises:
+        UserError: A certificate without its key or the other way round, or what is no address of a proxy.
+    """
+    certificate, key = listening.certificate, listening.key
+    if key is not None and certificate is None:
+        raise UserError("got --tls-key without --tls-certificate", "name both, or a file that holds both")
+    if certificate is not None:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+        except (OSError, ValueError) as error:  # an SSLError is an OSError
+            hint = "--tls-certificate takes the certificate and --tls-key its key, both as PEM"
+            raise UserError(f"{certificate} is no certificate with its key: {error}", hint) from error
+    for proxy in listening.proxies:
+        if proxy != "*":
+            try:
+                ip_network(proxy)
+            except ValueError as error:
+                hint = "as 10.0.0.7 or 10.0.0.0/24; * believes everybody"
+                raise UserError(f"--proxy: {error}", hint) from error
 
 
 def _descriptors() -> int:
@@ -142,9 +171,10 @@ def _bound(config: uvicorn.Config) -> Any:
         bound.listen(config.backlog)  # who asks as soon as it is said to be there waits, and is not refused
         return bound
     except (OSError, SystemExit) as error:  # uvicorn exits where the address is taken
-        raise UserError(
-            f"cannot listen on {config.host}:{config.port}", "another program has it: try --port 8758"
-        ) from error
+        cause = error if isinstance(error, OSError) else error.__context__
+        taken = isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE
+        hint = "another program has it: try --port 8758" if taken else "--host names one of this machine's"
+        raise UserError(f"cannot listen on {config.host}:{config.port}: {cause}", hint) from error
     finally:
         log.setLevel(logging.INFO)
 

@@ -57,8 +57,8 @@ def open_engine(url: str, *, busy_s: float = _BUSY_S) -> Engine:
     """
     try:
         parsed = make_url(url)
-    except sa.exc.ArgumentError as error:
-        raise UserError(f"{url!r} is no database URL", _URL_HINT) from error
+    except (sa.exc.ArgumentError, ValueError) as error:  # not shown: it may hold a password
+        raise UserError("the store's address is no database URL", _URL_HINT) from error
     match parsed.get_backend_name():
         case "sqlite":
             return _open_sqlite(parsed, busy_s)

@@ -10,7 +10,7 @@ from torch import nn
 from runners.annotations.coco_file import read_coco
 from runners.annotations.findings import Findings
 from runners.annotations.image_files import check_files
-from runners.base_files import strays
+from runners.base_files import require_regular_files, strays
 from runners.base_fingerprint import base_fingerprint
 from runners.champion.facts import categories_of
 from runners.detectron.config import base_issues
@@ -19,6 +19,7 @@ from runners.detectron.model import load_weights
 from runners.evaluation.truth import load_ground_truth
 from runners.regular_files import open_regular, read_text, require_regular
 from runners.weights import weights_issue
+from sweeps.core.errors import SpecInvalid
 from sweeps.core.spec import BaseSpec, parse_spec
 
 pytestmark = pytest.mark.timeout(30)  # opening a pipe waits for ever
@@ -143,3 +144,14 @@ def test_a_worker_does_not_wait_for_annotations(tmp_path: Path, pipe: Path):
         register(spec)
     with pytest.raises(OSError, match=PIPE):
         categories_of(spec)
+
+
+def test_a_config_that_leads_back_to_itself_is_told(tmp_path):
+    """However it spells its own path: Detectron2 would go round until the system finds the path too long."""
+    (tmp_path / "a.yaml").write_text("_BASE_: ./b.yaml\n")
+    (tmp_path / "b.yaml").write_text("_BASE_: [.//c.yaml, ./a.yaml]\n")
+    (tmp_path / "c.yaml").write_text("{}\n")
+    with pytest.raises(SpecInvalid, match=r"b\.yaml leads back to .*a\.yaml"):
+        require_regular_files(str(tmp_path / "a.yaml"))
+    (tmp_path / "b.yaml").write_text("_BASE_: [.//c.yaml, ./c.yaml]\n")
+    require_regular_files(str(tmp_path / "a.yaml"))

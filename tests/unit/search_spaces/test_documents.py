@@ -61,3 +61,12 @@ def test_duplicates_inside_lists_have_their_place() -> None:
     assert [str(issue) for issue in issues] == [
         "objectives[1].metric: written twice, in line 3 and in line 4"
     ]
+
+
+@pytest.mark.timeout(15)  # to its end the first takes 22 s: with each open level PyYAML is slower
+def test_what_is_too_deep_or_too_long_is_not_read_to_its_end() -> None:
+    """The limits hold while it is parsed."""
+    _, deep = read_yaml("[" + ",".join(["[" * 350 + "]" * 350] * 373) + "]")
+    assert [str(issue) for issue in deep] == ["its values are nested too deeply"]
+    _, long = read_yaml("[" + "1," * 100_000 + "]")
+    assert [str(issue) for issue in long] == ["it is more than 20000 values long, which is the limit"]
