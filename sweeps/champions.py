@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sweeps.core.errors import UnknownChampion
-from sweeps.store.champions import Champion, Champions, Verdict
+from sweeps.store.champions import Champion, Champions, Verdict, reigning_of
 from sweeps.store.firings import Firings
 
 
@@ -15,7 +15,7 @@ def chosen_champion(kept: Champions, schedule: str, version: int | None) -> Cham
     Args:
         kept: Of the store.
         schedule: Its name.
-        version: From 1; None: the reigning one, which there may not be yet.
+        version: From 1; None: the reigning one, which there may not be: not yet, or since it was retired.
 
     Raises:
         UnknownSchedule: There never was such a schedule.
@@ -56,6 +56,25 @@ def champion_document(champion: Champion) -> dict[str, Any]:
         "settings": None if portrait.settings is None else asdict(portrait.settings),
         "categories": list(portrait.categories),
         "fingerprint": portrait.fingerprint,
+        "retired": None if champion.retired is None else asdict(champion.retired),
+    }
+
+
+def reigning_document(kept: Champions, schedule: str, version: int | None) -> dict[str, Any]:
+    """What is told of a schedule's champion: `champion`, the one that is meant, and `retired`.
+
+    That is the last one where none reigns since it was retired, else None.
+
+    Raises:
+        UnknownSchedule: There never was such a schedule.
+        UnknownChampion: It has had no champion of that version.
+    """
+    last = kept.last(schedule)
+    found = reigning_of(last) if version is None else chosen_champion(kept, schedule, version)
+    gone = None if last is None or last.retired is None else last
+    return {
+        "champion": None if found is None else champion_document(found),
+        "retired": None if gone is None else champion_document(gone),
     }
 
 

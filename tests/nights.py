@@ -44,7 +44,8 @@ SPACE = {"solver.base_lr": {"low": 0.0001, "high": 0.1, "log": True}}
 class Nights:
     """A home with one schedule on the synthetic objective; nights are played without a driver."""
 
-    def __init__(self, directory: Path, *, engine: sa.Engine | None = None, **rule):
+    def __init__(self, directory: Path, *, engine: sa.Engine | None = None, name: str = SCHEDULE, **rule):
+        self.name = name
         self.settings = Settings.load(directory, environ={})
         self.engine = engine or open_engine(self.settings.store_url)
         upgrade(self.engine)
@@ -52,14 +53,14 @@ class Nights:
         self.clock = FakeClock()
         self.spec = make_spec(base=CURVES, space=SPACE, dataset=None)
         self.objective = Objective.of(self.spec)
-        add_schedule(self.engine, self.spec, **rule)
+        add_schedule(self.engine, self.spec, name, **rule)
         self.nights = 0
 
     def night(self, *values, spec=None, **columns):
         """A claimed sweep of a new night, STOPPING, with one trial a value of its learning rate."""
         self.nights += 1
         sweep_id = self.service.create(spec or self.spec, fingerprint="f", now=self.clock()).sweep_id
-        add_night(self.engine, sweep_id, self.clock.tick(86_400), **columns)
+        add_night(self.engine, sweep_id, self.clock.tick(86_400), self.name, **columns)
         claim = self.service.claim(sweep_id, self.clock.tick())
         for number, rate in enumerate(values):
             self.trial(claim, number, rate, seed=1000 * self.nights + number)
@@ -87,10 +88,10 @@ class Nights:
 
     def firings(self):
         """The states of all nights, by fire time."""
-        return [str(each.state) for each in reversed(Firings(self.engine).of(SCHEDULE))]
+        return [str(each.state) for each in reversed(Firings(self.engine).of(self.name))]
 
     def kept(self):
-        there = self.settings.champion_directory(SCHEDULE).iterdir()
+        there = self.settings.champion_directory(self.name).iterdir()
         return sorted(path.name for path in there if path.name != ".lock")
 
     def rates(self, count=2):

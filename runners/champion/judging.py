@@ -31,7 +31,7 @@ from sweeps.core.states import SweepState
 from sweeps.records import Claim, SweepRecord, TrialRecord
 from sweeps.service import SweepService
 from sweeps.settings import Settings
-from sweeps.store.champions import Champion, Champions, Night, Verdict
+from sweeps.store.champions import Champion, Champions, Night, Verdict, next_version, reigning_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +59,17 @@ class Bench:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """A night's best, before it is judged."""
+    """A night's best, before it is judged; `last`: the schedule's last champion, which may be retired."""
 
     night: Night
     sweep: SweepRecord
     best: Candidate[TrialRecord]
     entrant: Entrant
-    reigning: Champion | None
+    last: Champion | None
+
+    @property
+    def reigning(self) -> Champion | None:
+        return reigning_of(self.last)
 
 
 def is_due(bench: Bench, left: SweepState) -> Night | None:
@@ -97,7 +101,7 @@ def judge(bench: Bench, left: SweepState, on_note: Callable[[str], None] = lambd
     """
     while (night := is_due(bench, left)) is not None:
         sweep = bench.service.sweep(bench.claim.sweep_id)
-        reigning = bench.champions.champion(night.schedule)
+        last = bench.champions.last(night.schedule)
         best = candidate_of(
             Finals(sweep.spec),
             bench.service.trials(sweep.sweep_id),
@@ -105,7 +109,7 @@ def judge(bench: Bench, left: SweepState, on_note: Callable[[str], None] = lambd
             settled=left.terminal,
         )
         if not isinstance(best, str):
-            verdict = _judged(bench, _Case(night, sweep, best, _entrant(sweep, best), reigning))
+            verdict = _judged(bench, _Case(night, sweep, best, _entrant(sweep, best), last))
         elif left.terminal:
             verdict = Verdict(
                 night.schedule,
@@ -118,7 +122,7 @@ def judge(bench: Bench, left: SweepState, on_note: Callable[[str], None] = lambd
                 bench.clock(),
                 {},
             )
-            verdict = verdict if _written(bench, verdict, reigning) else None
+            verdict = verdict if _written(bench, verdict, reigning_of(last)) else None
         else:
             return None  # another night goes on with it
         if verdict is not None:
@@ -165,7 +169,8 @@ def _held_against(bench: Bench, case: _Case) -> Comparison | tuple[Decision, str
     if not synthetic and (problem := _unsound(case)):
         return Decision.FAILED, problem
     if reigning is None:
-        return Decision.FIRST, f"{metric} {best.value:.4g}: there was no champion"
+        since = f" since v{case.last.version} was retired" if case.last else ""
+        return Decision.FIRST, f"{metric} {best.value:.4g}: there was no champion{since}"
     found: Difference | Refusal
     try:
         check(Path(reigning.directory))
@@ -216,14 +221,14 @@ def _written(
 
 
 def _crowned(bench: Bench, case: _Case, verdict: Verdict) -> bool:
-    """Copies the model and writes the verdict; False if another champion has come in between."""
-    reigning, sweep, best = case.reigning, case.sweep, case.best
+    """Copies the model and writes the verdict; False if a champion has come or was retired in between."""
+    sweep, best = case.sweep, case.best
     place = bench.settings.champion_directory(verdict.schedule)
     with files.held(place):
         # Only who holds the place makes champions: a directory beyond the newest is a dead driver's.
-        if bench.champions.champion(verdict.schedule) != reigning:
+        if bench.champions.last(verdict.schedule) != case.last:
             return False
-        version = reigning.version + 1 if reigning else 1
+        version = next_version(case.last)
         portrait = _portrait(case)
         about = {
             "schedule": verdict.schedule,
@@ -236,7 +241,7 @@ def _crowned(bench: Bench, case: _Case, verdict: Verdict) -> bool:
         crowned = Champion(
             verdict.schedule, version, sweep.sweep_id, best.number, verdict.at, str(directory), portrait
         )
-        if _written(bench, verdict, reigning, crowned):
+        if _written(bench, verdict, case.reigning, crowned):
             return True
         files.drop(directory)
     return False

@@ -11,6 +11,7 @@ from sweeps.api.examples import example_of
 from sweeps.api.guard import OPEN_PATHS
 from sweeps.api.headers import described, of_success
 from sweeps.api.models import NewToken, Reason
+from sweeps.api.models_champions import RetireIn
 from sweeps.api.problems import (
     ALREADY,
     FAULT,
@@ -111,6 +112,13 @@ SPEC_BODY = _body(
 )
 EXTENSION_BODY = _body(True, json={"schema": _EXTENSION, "example": {"trials": 20}})
 REASON_BODY = _body(False, json={"schema": Reason.model_json_schema(), "example": {"reason": "too slow"}})
+RETIRE_BODY = _body(
+    False,
+    json={
+        "schema": RetireIn.model_json_schema(),
+        "example": {"version": 3, "reason": "its weights are lost"},
+    },
+)
 _RULE = {
     "cron": {"type": "string", "description": "Five fields, as `0 22 * * *`."},
     "timezone": {"type": "string", "description": "By whose clocks, as `Europe/Berlin`."},
@@ -230,7 +238,7 @@ def _kinds(path: str, method: str, operation: Mapping[str, Any]) -> Iterable[Kin
         (True, body),
         (of_sweep, [KINDS[UnknownSweep]]),
         (of_schedule, [KINDS[UnknownSchedule]]),
-        (path.endswith("/champion"), [KINDS[UnknownChampion]]),
+        (of_schedule and "/champion" in path, [KINDS[UnknownChampion]]),
         (within, [NOT_FOUND]),
         (changes and of_sweep, [KINDS[WrongState], KINDS[StaleEpoch]]),
         (changes and path.endswith(("/schedules", "/backfill")), [KINDS[WrongState]]),

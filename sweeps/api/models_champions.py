@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from search_spaces.parameters import Value
+from sweeps.api.models import Reason
 from sweeps.core.champion import Decision
 
 _EXAMPLE: dict[str, Any] = {
@@ -25,13 +26,37 @@ class SettingsOut(BaseModel):
     detections_per_image: int
 
 
+class RetirementOut(BaseModel):
+    """That somebody retired a champion."""
+
+    at: float = Field(description="In seconds since the Unix epoch.")
+    by: str = Field(description="Who did it.")
+    reason: str | None
+
+
+class RetireIn(Reason):
+    """Which champion is retired, and why."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"version": 3, "reason": "its weights are lost"}]}
+    )
+
+    version: int | None = Field(
+        None,
+        ge=1,
+        le=2**31 - 1,
+        description="Only this one, and none that came after it; by default the last one.",
+        examples=[3],
+    )
+
+
 class ChampionOut(BaseModel):
     """The best model that a schedule has found."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     schedule: str
-    version: int = Field(description="From 1; the highest reigns.")
+    version: int = Field(description="From 1; the highest reigns, unless it was retired.")
     sweep_id: str
     number: int = Field(description="The trial.")
     promoted_at: float = Field(description="In seconds since the Unix epoch.")
@@ -45,6 +70,7 @@ class ChampionOut(BaseModel):
     settings: SettingsOut | None = Field(description="Null for a synthetic base.")
     categories: list[str] = Field(description="By class.")
     fingerprint: str = Field(description="Of its data.")
+    retired: RetirementOut | None = Field(description="Null: it was not.")
 
 
 class ChampionsOut(BaseModel):
@@ -57,6 +83,7 @@ class ReigningOut(BaseModel):
     """A schedule's champion, if it has one."""
 
     champion: ChampionOut | None
+    retired: ChampionOut | None = Field(description="The last one, if none reigns since it was retired.")
 
 
 class ComparisonOut(BaseModel):

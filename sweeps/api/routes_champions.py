@@ -1,15 +1,19 @@
-"""Champions, and what was decided of each night; read only: drivers make them."""
+"""Champions, and what was decided of each night: drivers make them, and people may retire one."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
 
 from sweeps.api import models_champions as models
-from sweeps.api.context import CoreHere, Viewer
+from sweeps.api.bodies import read_model
+from sweeps.api.context import Body, CoreHere, Made, OnceHere, Operator, Viewer
 from sweeps.api.cursors import read_cursor, write_cursor
-from sweeps.champions import champion_document, chosen_champion, verdict_documents
+from sweeps.api.describe import RETIRE_BODY
+from sweeps.champions import champion_document, reigning_document, verdict_documents
 from sweeps.store.champions import Champions
 from sweeps.store.firings import Firings
+from sweeps.store.retiring import retire_champion
 
 router = APIRouter(prefix="/api/v1", tags=["champions"])
 
@@ -39,10 +43,40 @@ def champion(
         int | None, Query(ge=1, le=2**31 - 1, description="An earlier champion; by default the reigning one.")
     ] = None,
 ) -> models.ReigningOut:
-    """The best model so far, with its parameters and how to read it; null before the first."""
-    found = chosen_champion(Champions(core.service.engine), name, version)
-    document = None if found is None else champion_document(found)
-    return models.ReigningOut.model_validate({"champion": document})
+    """The best model so far, with its parameters and how to read it; null before the first.
+
+    Null as well after one was retired; that one is in `retired` then.
+    """
+    document = reigning_document(Champions(core.service.engine), name, version)
+    return models.ReigningOut.model_validate(document)
+
+
+@router.post(
+    "/schedules/{name}/champion/retire",
+    response_model=models.ChampionOut,
+    openapi_extra=RETIRE_BODY,
+    summary="Retire a schedule's champion",
+)
+def retire(core: CoreHere, token: Operator, name: ScheduleName, once: OnceHere, body: Body) -> Response:
+    """For one that nothing can restore: the next night's best becomes champion. Retired already, it stays so.
+
+    Its files, its history and the verdicts stay, and versions go on.
+    """
+
+    def act() -> Made:
+        asked = read_model(models.RetireIn, body)
+        retired = retire_champion(
+            core.service.engine,
+            name,
+            version=asked.version,
+            reason=asked.reason,
+            by=token.name,
+            now=core.now,
+            key=once.scoped_key,
+        )
+        return Made(models.ChampionOut.model_validate(champion_document(retired)))
+
+    return once(act)
 
 
 @router.get("/schedules/{name}/verdicts", summary="Say what was decided of each night")

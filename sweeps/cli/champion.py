@@ -42,6 +42,28 @@ def show(
 
 
 @app.command()
+def retire(
+    name: NameArgument,
+    reason: Annotated[str | None, typer.Option(help="Why; `show` tells it.", show_default=False)] = None,
+    version: Annotated[
+        int | None,
+        typer.Option(
+            "--version",
+            min=1,
+            help="Only this one, and none that came after it; by default the last one.",
+            show_default=False,
+        ),
+    ] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a champion that nothing can restore out of the way: the next night's best becomes one."""
+    from sweeps.cli import champions  # noqa: PLC0415 - imports the store
+
+    champions.retire(name, version, reason, home, service_client(home), as_json=as_json)
+
+
+@app.command()
 def export(
     name: NameArgument,
     directory: Annotated[Path, typer.Argument(help="Where to put it; it must not be there.")],

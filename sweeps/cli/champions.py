@@ -1,5 +1,6 @@
 """What the commands of `masksweep champion` do."""
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,14 +8,16 @@ from urllib.parse import quote
 
 from sweeps.bootstrap import open_service
 from sweeps.champion_files import RESTORING, copy_used, damage_of, is_here, require_whole
-from sweeps.champions import champion_document, chosen_champion, verdict_documents
+from sweeps.champions import champion_document, chosen_champion, reigning_document, verdict_documents
 from sweeps.cli.columns import Column, fitted_table
 from sweeps.cli.output import data, minute, print_error, print_json, stdout_kept_clean, words
 from sweeps.cli.where import named_server
 from sweeps.core.errors import SpecInvalid, UserError
+from sweeps.invocation import caller
 from sweeps.settings import Settings
 from sweeps.store.champions import Champion, Champions
 from sweeps.store.firings import Firings
+from sweeps.store.retiring import retire_champion
 
 if TYPE_CHECKING:
     from sweeps.client import Client
@@ -42,7 +45,7 @@ def list_champions(home: Path | None, client: "Client | None", *, as_json: bool)
         ]
         data.print(fitted_table(columns, data.width))
     else:
-        words.print("no champions yet")
+        words.print("no champions")
 
 
 def show_champion(
@@ -54,24 +57,25 @@ def show_champion(
         UnknownSchedule: There is no such schedule.
         UnknownChampion: It has had no champion of that version.
     """
-    champion: Mapping[str, Any] | None
+    answer: Mapping[str, Any]
     damage: list[str] | None = None  # not known: the files are elsewhere, or gone
     if client is not None:
         answer = client.get(f"/schedules/{quote(name, safe='')}/champion", version=version)
-        champion = answer["champion"]
         verdicts = client.get(f"/schedules/{quote(name, safe='')}/verdicts", limit=_SHOWN)["verdicts"]
     else:
         engine = open_service(Settings.load(home)).engine
         kept = Champions(engine)
-        found = chosen_champion(kept, name, version)
-        champion = None if found is None else champion_document(found)
+        answer, found = reigning_document(kept, name, version), chosen_champion(kept, name, version)
         if found is not None and is_here(found):
             damage = list(damage_of(found))
         verdicts = verdict_documents(Firings(engine), name, kept.verdicts(name))
+    champion, retired = answer["champion"], answer.get("retired")
     if as_json:
-        print_json({"champion": champion, "verdicts": verdicts, "damage": damage})
+        print_json({"champion": champion, "retired": retired, "verdicts": verdicts, "damage": damage})
         return
-    if champion is None:
+    if champion is None and retired is not None:
+        data.print(f"schedule {name} has no champion: {_retired(retired)}", markup=False, soft_wrap=True)
+    elif champion is None:
         words.print(f"schedule {name} has no champion yet", markup=False)
     else:
         gone = client is None and damage is None
@@ -80,6 +84,44 @@ def show_champion(
             data.print(f"{'damaged':<11} {', '.join(damage)}", markup=False, soft_wrap=True)
             words.print(f"hint: {RESTORING}", markup=False)
     _print_verdicts(verdicts[:_SHOWN])
+
+
+def retire(
+    name: str,
+    version: int | None,
+    reason: str | None,
+    home: Path | None,
+    client: "Client | None",
+    *,
+    as_json: bool,
+) -> None:
+    """Retires a schedule's champion and prints that it is.
+
+    Raises:
+        UnknownSchedule: There is no such schedule.
+        UnknownChampion: It has had no champion of that version.
+        WrongState: It has had no champion yet, or another version reigns.
+    """
+    if client is not None:
+        asked = {"version": version, "reason": reason}
+        body = {key: value for key, value in asked.items() if value is not None}
+        retired: Mapping[str, Any] = client.post(f"/schedules/{quote(name, safe='')}/champion/retire", body)
+    else:
+        engine = open_service(Settings.load(home)).engine
+        found = retire_champion(engine, name, version=version, reason=reason, by=caller(), now=time.time())
+        retired = champion_document(found)
+    if as_json:
+        print_json(retired)
+        return
+    data.print(f"champion {_retired(retired)}", markup=False, soft_wrap=True)
+    words.print(f"MLflow's alias goes with: masksweep mirror {retired['sweep_id']}", markup=False)
+
+
+def _retired(champion: Mapping[str, Any]) -> str:
+    told = champion["retired"]
+    why = f": {told['reason']}" if told["reason"] else ""
+    of = f"v{champion['version']} of {champion['schedule']}"
+    return f"{of} was retired by {told['by']} at {minute(told['at'])}{why}"
 
 
 def _print_champion(champion: Mapping[str, Any], whereabouts: str) -> None:
@@ -94,6 +136,8 @@ def _print_champion(champion: Mapping[str, Any], whereabouts: str) -> None:
         "categories": ", ".join(champion["categories"]) or "none",
         "files": f"{champion['directory']}{whereabouts}",
     }
+    if champion.get("retired"):  # an older service has no such field
+        lines["retired"] = _retired(champion)
     for name, value in lines.items():
         data.print(f"{name:<11} {value}", markup=False, soft_wrap=True)
 
@@ -194,6 +238,11 @@ def _here(name: str, version: int | None, home: Path | None, command: str) -> Ch
         )
     kept = _champions(home)
     champion = chosen_champion(kept, name, version)
+    if champion is None and (last := kept.last(name)) is not None:
+        raise UserError(
+            f"schedule {name} has no champion: {_retired(champion_document(last))}",
+            f"--version {last.version} takes what is left of it",
+        )
     if champion is None:
         raise UserError(f"schedule {name} has no champion yet", f"masksweep champion show {name} tells why")
     if not is_here(champion):

@@ -57,7 +57,7 @@ def night_over(night: EndedNight, sweep: SweepInShort | None) -> Notice:
         lines += sweep.lines(night.sweep_id)
     if night.decision == Decision.FIRST and night.crowned is not None:
         best = _value(night.crowned)
-        lines.append(f"Verdict: {night.decision}: there was no champion before, and {best} is to be beaten.")
+        lines.append(f"Verdict: {night.decision}: there was no champion, and {best} is to be beaten.")
     elif night.decision is not None:
         lines.append(f"Verdict: {night.decision}{_because(night.verdict)}.")
     subject = f"night/{night.schedule}/{night.fire_at!r}/{night.state}"

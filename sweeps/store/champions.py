@@ -1,8 +1,8 @@
 """Champions and verdicts in the store.
 
 A night is judged once: its verdict's key decides, and the champion that comes of it, the verdict and the
-events are one transaction, fenced by the epoch of the driver that judged. A champion is never changed: the
-next one has the next version.
+events are one transaction, fenced by the epoch of the driver that judged. A champion is never changed, but
+for that somebody retires it (`sweeps.store.retiring`): the next one has the next version.
 """
 
 from collections.abc import Callable, Mapping
@@ -53,17 +53,33 @@ class Night:
 
 
 @dataclass(frozen=True, slots=True)
+class Retirement:
+    """That somebody retired a champion.
+
+    Attributes:
+        at: When, in seconds since the Unix epoch.
+        by: Who did it,
+        reason: and why; None: they gave no reason.
+    """
+
+    at: float
+    by: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Champion:
     """A champion that a schedule has or had.
 
     Attributes:
         schedule: The schedule's name.
-        version: From 1; the highest reigns.
+        version: From 1; the highest reigns, unless it was retired.
         sweep_id: The sweep,
         number: and the trial that it was.
         promoted_at: In seconds since the Unix epoch.
         directory: Absolute, with its config, settings and weights.
         portrait: What it is.
+        retired: By whom and why, or None.
     """
 
     schedule: str
@@ -73,6 +89,7 @@ class Champion:
     promoted_at: float
     directory: str
     portrait: Portrait
+    retired: Retirement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,18 +175,27 @@ class Champions:
         newest = sa.select(champions.c.schedule, sa.func.max(champions.c.version).label("newest"))
         last = newest.group_by(champions.c.schedule).subquery()
         same = sa.and_(last.c.schedule == champions.c.schedule, last.c.newest == champions.c.version)
-        query = sa.select(champions).join(last, same).order_by(champions.c.schedule)
+        query = sa.select(champions).join(last, same).where(champions.c.retired_at.is_(None))
+        query = query.order_by(champions.c.schedule)
         with reading(self._engine, self._patience) as connection:
             return [_champion(row) for row in connection.execute(query).mappings()]
 
     def champion(self, schedule: str) -> Champion | None:
-        """The champion of a schedule, or None if it has none yet.
+        """The champion of a schedule, or None if it has none: not yet, or since the last one was retired.
+
+        Raises:
+            UnknownSchedule: There never was such a schedule.
+        """
+        return reigning_of(self.last(schedule))
+
+    def last(self, schedule: str) -> Champion | None:
+        """The last champion that a schedule had, which reigns unless it was retired; None if it had none.
 
         Raises:
             UnknownSchedule: There never was such a schedule.
         """
         with reading(self._engine, self._patience) as connection:
-            _check_schedule(connection, schedule)
+            check_schedule(connection, schedule)
             return newest(connection, schedule)
 
     def champions(self, schedule: str) -> list[Champion]:
@@ -180,7 +206,7 @@ class Champions:
         """
         query = sa.select(champions).where(champions.c.schedule == schedule)
         with reading(self._engine, self._patience) as connection:
-            _check_schedule(connection, schedule)
+            check_schedule(connection, schedule)
             found = connection.execute(query.order_by(champions.c.version.desc())).mappings()
             return [_champion(row) for row in found]
 
@@ -208,7 +234,7 @@ class Champions:
         if before is not None:
             query = query.where(verdicts.c.fire_at < before)
         with reading(self._engine, self._patience) as connection:
-            _check_schedule(connection, schedule)
+            check_schedule(connection, schedule)
             found = connection.execute(query.order_by(verdicts.c.fire_at.desc()).limit(limit)).mappings()
             return [_verdict(row) for row in found]
 
@@ -233,23 +259,26 @@ class Champions:
 
         Returns:
             False, with nothing changed, if the night has a verdict already, or another champion has come in
-            between: then it is to be judged again.
+            between or this one was retired: then it is to be judged again.
 
         Raises:
             StaleEpoch: Another driver has taken the sweep over.
         """
 
         def body(connection: Connection) -> bool:
-            reigns = newest(connection, verdict.schedule, locked=True)  # before the sweep: see hold_schedule
+            last = newest(connection, verdict.schedule, locked=True)  # before the sweep: see hold_schedule
+            reigns = reigning_of(last)
             sql.fence(connection, claim, verdict.at)
             if (reigns.version if reigns else None) != reigning:
                 return False
+            if champion is not None and champion.version != next_version(last):
+                return False  # one has come and was retired: nobody reigns, as before
             if not write_verdict(connection, claim, verdict, champion.version if champion else None):
                 return False
             if champion is not None:
-                document = portrait_document(champion.portrait)
-                values = {**_row(champion), "document": document}
-                del values["portrait"]
+                values = _row(champion)
+                del values["retired"]
+                values["document"] = portrait_document(values.pop("portrait"))
                 connection.execute(sa.insert(champions), values)
             return True
 
@@ -295,7 +324,7 @@ def _replaced(connection: Connection, verdict: Verdict, row: Mapping[str, Any]) 
 
 
 def newest(connection: Connection, schedule: str, *, locked: bool = False) -> Champion | None:
-    """The champion of a schedule; `locked`: nobody else makes one until the transaction is over."""
+    """The last champion of a schedule; `locked`: nobody else makes or retires one meanwhile."""
     if locked:  # on SQLite whoever writes is alone
         hold_schedule(connection, schedule)
     query = sa.select(champions).where(champions.c.schedule == schedule)
@@ -303,7 +332,29 @@ def newest(connection: Connection, schedule: str, *, locked: bool = False) -> Ch
     return None if row is None else _champion(row)
 
 
-def _check_schedule(connection: Connection, name: str) -> None:
+def champion_of(connection: Connection, schedule: str, version: int) -> Champion | None:
+    """The champion of that version that a schedule had, or None."""
+    query = sa.select(champions).where(champions.c.schedule == schedule, champions.c.version == version)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else _champion(row)
+
+
+def reigning_of(last: Champion | None) -> Champion | None:
+    """The champion of a schedule, of which that is the last one that it had."""
+    return None if last is None or last.retired is not None else last
+
+
+def next_version(last: Champion | None) -> int:
+    """Of the champion that comes after that one: versions go on over those that were retired."""
+    return 1 if last is None else last.version + 1
+
+
+def check_schedule(connection: Connection, name: str) -> None:
+    """That there is or was such a schedule.
+
+    Raises:
+        UnknownSchedule: There never was one.
+    """
     if connection.execute(sa.select(sa.exists().where(schedules.c.name == name))).scalar():
         return
     some = sa.select(schedules.c.name).order_by(schedules.c.name).limit(_SOME)
@@ -314,7 +365,9 @@ def _check_schedule(connection: Connection, name: str) -> None:
 
 def _champion(row: Any) -> Champion:
     values = dict(row)
-    return Champion(portrait=portrait_from(values.pop("document")), **values)
+    at, by, reason = (values.pop(f"retired_{what}") for what in ("at", "by", "reason"))
+    retired = None if at is None else Retirement(at, by, reason)
+    return Champion(portrait=portrait_from(values.pop("document")), retired=retired, **values)
 
 
 def _verdict(row: Any) -> Verdict:

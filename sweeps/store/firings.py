@@ -4,7 +4,6 @@ Who fires is decided by the lock on a schedule's row and by the firing's primary
 a compare-and-set of its state. Any number of services may do either at once.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -28,7 +27,7 @@ from sweeps.schedules.times import due_time
 from sweeps.store.deciding import add_nights, night_row
 from sweeps.store.engine import reading, writing
 from sweeps.store.readable import readable_rule
-from sweeps.store.schedule_events import add_event
+from sweeps.store.schedule_events import add_event, key_digest
 from sweeps.store.schedules import ScheduleRecord, living_schedule
 from sweeps.store.tables_night import firings, schedule_events, schedules, verdicts
 
@@ -145,7 +144,7 @@ class Firings:
             if decisions:
                 data |= {"from": decisions[0].fire_at, "to": decisions[-1].fire_at}
             if key is not None:
-                data |= {"key": _digest(key), "made": sorted(made)}
+                data |= {"key": key_digest(key), "made": sorted(made)}
             data["nights"] = len(made)
             add_event(connection, name, "schedule.backfilled", now, data, by=by)
             return [find_firing(connection, name, at) for at in sorted(made)]
@@ -292,10 +291,5 @@ def _backfilled(connection: Connection, name: str, key: str | None) -> list[floa
         return None
     t = schedule_events
     query = sa.select(t.c.data).where(t.c.schedule == name, t.c.kind == "schedule.backfilled")
-    found = (data for data in connection.execute(query).scalars() if data.get("key") == _digest(key))
+    found = (data for data in connection.execute(query).scalars() if data.get("key") == key_digest(key))
     return next((list(data["made"]) for data in found), None)
-
-
-def _digest(key: str) -> str:
-    """What stands in events, which more people read than made the request."""
-    return hashlib.sha256(key.encode()).hexdigest()[:16]

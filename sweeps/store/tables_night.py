@@ -63,7 +63,7 @@ schedule_events = sa.Table(  # what was done to a schedule, by whom and when
     sa.Index(None, "schedule", "event_id"),
 )
 
-champions = sa.Table(  # every champion that a schedule had; the one with the highest version reigns
+champions = sa.Table(  # every champion that a schedule had; the highest version reigns, unless it was retired
     "champions",
     metadata,
     sa.Column("schedule", sa.Text, sa.ForeignKey("schedules.name"), primary_key=True),
@@ -73,6 +73,9 @@ champions = sa.Table(  # every champion that a schedule had; the one with the hi
     sa.Column("promoted_at", sa.Double, nullable=False),
     sa.Column("directory", sa.Text, nullable=False),  # config, settings and checkpoint: a copy of its own
     sa.Column("document", Json, nullable=False),  # metric, value, parameters, settings, fingerprints
+    sa.Column("retired_at", sa.Double),  # NULL: it was not
+    sa.Column("retired_by", sa.Text),
+    sa.Column("retired_reason", sa.Text),  # NULL: none was given
     sa.ForeignKeyConstraint(["sweep_id", "number"], ["trials.sweep_id", "trials.number"]),
 )
 

@@ -50,8 +50,10 @@ def unjudged(service: SweepService, night: Night, now: float) -> Verdict | None:
         provisional=True,
     )
     before = champions.judgement(waits.schedule, sweep_id, best.number)
-    if before is None:
-        return verdict
+    last = champions.last(waits.schedule)
+    retired_at = last.retired.at if last is not None and last.retired is not None else None
+    if before is None or (retired_at is not None and before.at <= retired_at):
+        return verdict  # what was decided while a champion reigned that is retired says nothing of now
     # a trial that became champion in an earlier night crowns nobody in this one
     decision = Decision.FAILED if before.decision is Decision.FAILED else Decision.KEPT
     then = f"{before.decision.lower()}: {before.reason}"

@@ -401,7 +401,7 @@ def test_the_first_champions_value_is_told_in_words(service, engine, hook, clock
     desk = Desk(service, clock, hook.url)
     assert (desk.look(), desk.send()) == (2, 2)
     told = {message["title"]: message["message"].splitlines() for message in hook.all()}
-    verdict = "Verdict: FIRST: there was no champion before, and segm/AP 41.23 is to be beaten."
+    verdict = "Verdict: FIRST: there was no champion, and segm/AP 41.23 is to be beaten."
     assert verdict in told["parts: night done"]
     first = f"Trial 7 of sweep {sweep_id} is the first champion of parts, with segm/AP 41.23."
     assert told["parts: champion v1"][0] == first

@@ -19,6 +19,7 @@ from sweeps.core.trial import Suggestion
 from sweeps.store.champions import Champions
 from sweeps.store.control import SweepControl
 from sweeps.store.engine import open_engine
+from sweeps.store.retiring import retire_champion
 from sweeps.store.submissions import SCHEDULER
 from sweeps.supervisor.scheduler import Scheduler
 from sweeps.testing import COMPLETED, PRUNED, make_report, make_spec
@@ -361,3 +362,22 @@ def test_a_night_whose_best_was_judged_before_takes_that_judgement(tmp_path, tim
         assert taken.reason.endswith(f"UTC: first: {first.reason}")
         claim = world.service.claim(claim.sweep_id, world.clock.tick())
     assert world.champions.champion(SCHEDULE).version == 1
+
+
+def test_a_judgement_of_before_the_champion_was_retired_is_not_taken(tmp_path):
+    """Nobody judged the trial since, and there is no champion that it was worse than."""
+    world = Nights(tmp_path, cron="0 22 * * *")
+    bad, good = world.rates()
+    world.judge(world.night(good, state="CLOSED"))
+    claim = world.night(bad, state="CLOSED", started_at=1.0)
+    assert world.judge(claim, SweepState.PAUSED).decision is Decision.KEPT
+    retire_champion(world.engine, SCHEDULE, by="ann", now=world.clock.tick())
+    at = world.clock.tick(86_400)
+    world.nights += 1
+    add_night(world.engine, claim.sweep_id, at, started_at=at, ends_at=at)
+    verdict = closed_unjudged(world, claim)
+    assert (verdict.decision, verdict.against) == (Decision.FAILED, None)
+    assert verdict.reason == "trial 0 was not judged: no driver was there"
+    again = world.service.claim(claim.sweep_id, world.clock.tick())
+    assert world.judge(again).decision is Decision.FIRST
+    assert world.champions.champion(SCHEDULE).version == 2
