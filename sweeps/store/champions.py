@@ -217,6 +217,16 @@ class Champions:
             found = connection.execute(query.order_by(champions.c.schedule, champions.c.version)).mappings()
             return [_champion(row) for row in found]
 
+    def retired_beside(self, sweep_id: str) -> list[str]:
+        """Schedules that a sweep ran for, or that had a champion of it, and whose last one was retired."""
+        of_night = sa.select(firings.c.schedule).where(firings.c.sweep_id == sweep_id)
+        of_champion = sa.select(champions.c.schedule).where(champions.c.sweep_id == sweep_id)
+        query = sa.union(of_night, of_champion)
+        with reading(self._engine, self._patience) as connection:
+            names = sorted(connection.execute(query).scalars())
+            lasts = {name: newest(connection, name) for name in names}
+        return [name for name, last in lasts.items() if last is not None and last.retired is not None]
+
     def verdicts(
         self, schedule: str, *, before: float | None = None, limit: int | None = None
     ) -> list[Verdict]:

@@ -224,6 +224,14 @@ class Tracker:
         with self._guarded():
             self._client.set_registered_model_alias(name, alias, version)
 
+    def delete_alias(self, name: str, alias: str) -> None:
+        """Takes an alias from a registered model; without such an alias, or model, nothing is changed."""
+        try:
+            with self._guarded():
+                self._client.delete_registered_model_alias(name, alias)
+        except RunGone:
+            return
+
     def _make_model(self, name: str) -> None:
         try:
             self._client.create_registered_model(name)

@@ -7,6 +7,7 @@ import pytest
 
 from runners.champion.contest import hold
 from runners.champion.judging import judge
+from sweeps.cli import champions as commands
 from sweeps.core.champion import Decision
 from sweeps.core.errors import UnknownChampion, UnknownSchedule, WrongState
 from sweeps.core.states import SweepState
@@ -157,6 +158,27 @@ def test_the_api_retires_a_champion_and_tells_of_it(nights, api):
     problem(api("POST", f"{path}/retire", json={"version": 3}), 404, "unknown-champion")
     problem(api("POST", f"{path}/retire", json={"version": 0}), 422, "invalid-body")
     problem(api("POST", "/schedules/never/champion/retire"), 404, "unknown-schedule")
+
+
+def test_the_command_retires_and_shows_a_services_champion(nights, api, capsys):
+    """As in a home, with the name of the token's owner."""
+
+    class Asks:
+        """As `sweeps.client.Client`, without a socket."""
+
+        def get(self, path, **params):
+            return api("GET", path, params={k: v for k, v in params.items() if v is not None}).json()
+
+        def post(self, path, body):
+            return api("POST", path, json=body).json()
+
+    commands.retire(nights.name, 1, "its disk is lost", None, Asks(), as_json=False)
+    told = f"v1 of {nights.name} was retired by {nights.name}-operator at "
+    assert capsys.readouterr().out.startswith(f"champion {told}")
+    commands.show_champion(nights.name, None, None, Asks(), as_json=False)
+    shown, *_ = capsys.readouterr().out.splitlines()
+    assert shown.startswith(f"schedule {nights.name} has no champion: {told}")
+    assert shown.endswith(": its disk is lost")
 
 
 def test_a_champion_is_retired_once_under_a_key(nights, api):

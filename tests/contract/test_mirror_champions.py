@@ -1,9 +1,12 @@
 """Champions in a real MLflow's model registry."""
 
+from pathlib import Path
+
 import pytest
 from mlflow import MlflowClient
 
 from sweeps.store.engine import open_engine
+from sweeps.store.retiring import retire_champion
 from sweeps.testing import store_url
 from sweeps.tracking.errors import MirrorUnavailable
 from sweeps.tracking.mirror import Mirror
@@ -179,3 +182,98 @@ def test_a_store_begun_anew_registers_its_own_champion(nights, tmp_path):
     assert reigning.tags[SWEEP_TAG] == sweep_id
     assert client.get_run(reigning.run_id).data.tags[SWEEP_TAG] == sweep_id
     assert len(client.search_model_versions(f"name='{MODEL}'")) == 3
+
+
+def test_a_damaged_champion_is_registered_once_its_files_are_whole_again(tmp_path, caplog):
+    """Until then it is in the log once, all else is shown, and MLflow has neither version nor model of it."""
+    world = Nights(tmp_path / "home")
+    claim = world.night(world.rates()[1])
+    world.judge(claim)
+    mirror, client = mirror_of(world, tmp_path)
+    spec = Path(world.champions.champion(SCHEDULE).directory) / "spec.json"
+    whole = spec.read_bytes()
+    spec.write_bytes(whole[:-2] + b"  ")
+    for _ in range(2):
+        mirror.sync(claim.sweep_id)
+    again = Mirror(world.service, f"sqlite:///{tmp_path / 'mlflow.db'}")
+    again.sync(claim.sweep_id)
+    (told,) = [each.getMessage() for each in caplog.records if "champion v1 of nightly" in each.getMessage()]
+    assert "is not registered in MLflow until it is what was promoted: spec.json is damaged" in told
+    assert client.search_registered_models() == []
+    spec.write_bytes(whole)
+    mirror.sync(claim.sweep_id)
+    assert shown(client)[1:] == ("1", 1)
+
+
+def test_the_alias_is_taken_from_a_champion_that_was_retired(tmp_path):
+    """By the mirror of the sweep that it came of, or of a later night; its version stays."""
+    world = Nights(tmp_path / "home")
+    bad, good = world.rates()
+    first = world.night(good)
+    world.judge(first)
+    mirror, client = mirror_of(world, tmp_path)
+    mirror.sync(first.sweep_id)
+    retire_champion(world.engine, SCHEDULE, by="ann", now=world.clock.tick())
+    empty = world.night()
+    world.judge(empty)
+    for sweep_id in (first.sweep_id, empty.sweep_id):
+        client.set_registered_model_alias(MODEL, "champion", "1")
+        mirror.sync(sweep_id)
+        assert client.get_registered_model(MODEL).aliases == {}
+    later = world.night(bad)
+    world.judge(later)
+    mirror.sync(later.sweep_id)
+    versions = {"1": first.sweep_id, "2": later.sweep_id}
+    assert shown(client) == (versions, "2", 2)
+
+
+def test_a_retired_champion_whose_files_are_gone_holds_up_no_mirror(tmp_path):
+    """It was not registered, and never will be."""
+    world = Nights(tmp_path / "home")
+    claim = world.night(world.rates()[1])
+    world.judge(claim)
+    mirror, client = mirror_of(world, tmp_path)
+    Path(world.champions.champion(SCHEDULE).directory).rename(tmp_path / "gone")
+    retire_champion(world.engine, SCHEDULE, by="ann", now=world.clock.tick())
+    mirror.sync(claim.sweep_id)
+    assert client.search_registered_models() == []
+
+
+def test_an_alias_on_another_stores_champion_is_left_alone(nights, tmp_path):
+    """Though a schedule of that name was left without a champion here."""
+    mirror, client = mirror_of(nights, tmp_path)
+    mirror.sync(nights.champions.champion(SCHEDULE).sweep_id)
+    other = Nights(tmp_path / "other")
+    claim = other.night(other.rates()[0])
+    other.judge(claim)
+    retire_champion(other.engine, SCHEDULE, by="ann", now=other.clock.tick())
+    Mirror(other.service, f"sqlite:///{tmp_path / 'mlflow.db'}").sync(claim.sweep_id)
+    _, alias, count = shown(client)
+    assert (alias, count) == ("2", 2)
+
+
+def test_a_slow_mirror_gives_the_alias_back_to_a_champion_that_came(tmp_path):
+    """It read that nobody reigns, and deletes the alias that another mirror has set in the meantime.
+
+    On PostgreSQL: beside a SQLite store one mirror waits for the other.
+    """
+    engine = open_engine(store_url("postgresql", tmp_path, "slow_retired"))
+    world = Nights(tmp_path / "home", engine=engine)
+    bad, good = world.rates()
+    first = world.night(good)
+    world.judge(first)
+    slow, client = mirror_of(world, tmp_path)
+    slow.sync(first.sweep_id)
+    retire_champion(engine, SCHEDULE, by="ann", now=world.clock.tick())
+    fast = Mirror(world.service, f"sqlite:///{tmp_path / 'mlflow.db'}")
+
+    def overtaken(step):
+        if step == f"delete the alias of {MODEL}" and world.nights == 1:
+            second = world.night(bad)
+            world.judge(second)
+            fast.sync(second.sweep_id)
+            assert shown(client)[1] == "2"
+
+    slow.sync(first.sweep_id, before_step=overtaken)
+    engine.dispose()
+    assert shown(client)[1:] == ("2", 2)
