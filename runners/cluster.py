@@ -3,6 +3,8 @@
 import gc
 import logging
 import os
+import secrets
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -62,6 +64,8 @@ def ray_cluster(address: str | None, starting: AbstractContextManager[None]) -> 
         UserError: There is no cluster at that address, or not one that can be joined, or Ray does not start.
     """
     _quiet_ray()
+    if address is None:
+        _lock_own_ray()
     import ray  # noqa: PLC0415 - reads the environment as it is imported
 
     # Ray announces its settings, warns of result files that it was told not to write, and lists at the end
@@ -113,6 +117,8 @@ def check_pool(resources: Resources, address: str | None) -> None:
         UserError: They cannot.
     """
     _quiet_ray()
+    if address is None:
+        _lock_own_ray()
     if address is not None:
         probe(address)
     elif totals := _own_totals():
@@ -133,6 +139,16 @@ def own_pool(resources: Resources) -> Pool:
 def _quiet_ray() -> None:
     for name, value in QUIET_RAY.items():
         os.environ.setdefault(name, value)
+
+
+def _lock_own_ray() -> None:
+    """Gives a Ray of our own a token: it listens on every interface, and runs whatever it is sent.
+
+    Who has chosen how it is to be keeps that. Ray reads this as it is imported, and once that is done a token
+    would lock us out.
+    """
+    if "ray" not in sys.modules and not any(name.startswith("RAY_AUTH_") for name in os.environ):
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
 
 def _own_totals() -> dict[str, float] | None:

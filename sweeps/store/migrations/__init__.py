@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection, Engine
 from sweeps.core.errors import UserError
 from sweeps.store.engine import reading, writing
 
-HEAD = "0017"
+HEAD = "0018"
 """The newest step, named here so that a store which is up to date is known as such without Alembic."""
 
 _LOCK = 7_300_517_001
