@@ -50,10 +50,9 @@ def unjudged(service: SweepService, night: Night, now: float) -> Verdict | None:
         provisional=True,
     )
     before = champions.judgement(waits.schedule, sweep_id, best.number)
-    last = champions.last(waits.schedule)
-    retired_at = last.retired.at if last is not None and last.retired is not None else None
-    if before is None or (retired_at is not None and before.at <= retired_at):
-        return verdict  # what was decided while a champion reigned that is retired says nothing of now
+    retired = [each.retired.at for each in champions.champions(waits.schedule) if each.retired is not None]
+    if before is None or any(before.at <= at for at in retired):
+        return verdict  # held against one that was retired since: that says nothing of who came after it
     # a trial that became champion in an earlier night crowns nobody in this one
     decision = Decision.FAILED if before.decision is Decision.FAILED else Decision.KEPT
     then = f"{before.decision.lower()}: {before.reason}"

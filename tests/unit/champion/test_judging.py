@@ -364,14 +364,17 @@ def test_a_night_whose_best_was_judged_before_takes_that_judgement(tmp_path, tim
     assert world.champions.champion(SCHEDULE).version == 1
 
 
-def test_a_judgement_of_before_the_champion_was_retired_is_not_taken(tmp_path):
-    """Nobody judged the trial since, and there is no champion that it was worse than."""
+@pytest.mark.parametrize("another", [False, True])
+def test_a_judgement_of_before_the_champion_was_retired_is_not_taken(tmp_path, another):
+    """Nobody judged the trial since, and whoever reigns now is no champion that it was worse than."""
     world = Nights(tmp_path, cron="0 22 * * *")
-    bad, good = world.rates()
+    worse, bad, good = world.rates(3)
     world.judge(world.night(good, state="CLOSED"))
     claim = world.night(bad, state="CLOSED", started_at=1.0)
     assert world.judge(claim, SweepState.PAUSED).decision is Decision.KEPT
     retire_champion(world.engine, SCHEDULE, by="ann", now=world.clock.tick())
+    if another:
+        world.judge(world.night(worse, state="CLOSED"))
     at = world.clock.tick(86_400)
     world.nights += 1
     add_night(world.engine, claim.sweep_id, at, started_at=at, ends_at=at)
@@ -379,5 +382,5 @@ def test_a_judgement_of_before_the_champion_was_retired_is_not_taken(tmp_path):
     assert (verdict.decision, verdict.against) == (Decision.FAILED, None)
     assert verdict.reason == "trial 0 was not judged: no driver was there"
     again = world.service.claim(claim.sweep_id, world.clock.tick())
-    assert world.judge(again).decision is Decision.FIRST
-    assert world.champions.champion(SCHEDULE).version == 2
+    assert world.judge(again).decision is (Decision.PROMOTED if another else Decision.FIRST)
+    assert world.champions.champion(SCHEDULE).version == 2 + another
