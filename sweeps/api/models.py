@@ -347,7 +347,9 @@ class NewToken(BaseModel):
     )
 
     name: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@-]{0,99}$", description="Whose it is.", examples=["ann"]
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9 ._@-]{0,98}[A-Za-z0-9._@-])?$",
+        description="Whose it is.",
+        examples=["ann"],
     )
     scope: Scope = Field(Scope.VIEWER, description="What it allows; each what those before it do.")
     days: float | None = Field(90, gt=0, le=3660, description="Until it expires; null: never.")

@@ -22,7 +22,7 @@ from sweeps.store.tables import tokens
 RESERVED = "masksweep-"
 """What names of tokens may not begin with: events tell of the service's own parts under such ones."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,99}")
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._@-]{0,98}[A-Za-z0-9._@-])?")
 _TOKEN = re.compile(r"msk_([a-z0-9]{12})_([A-Za-z0-9_-]{43})")
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -46,9 +46,8 @@ class Tokens:
             UserError: The name is not allowed or taken, or the token would be expired already.
         """
         if _NAME.fullmatch(name) is None:
-            raise UserError(
-                f"got the name {name[:40]!r}, but needs 1 to 100 letters, digits, spaces, dots, @, _ and -"
-            )
+            needs = "1 to 100 letters, digits, dots, @, _ and -, with spaces between them"
+            raise UserError(f"got the name {name[:40]!r}, but needs {needs}")
         if name.lower().startswith(RESERVED):
             hint = "take a name that says whose it is, such as ann"
             raise UserError(f"got the name {name!r}, but {RESERVED}* is what the service itself does", hint)

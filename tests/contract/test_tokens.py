@@ -11,6 +11,7 @@ from sweeps.api.feed import Feed
 from sweeps.core.errors import UserError
 from sweeps.core.scopes import Scope
 from sweeps.service import SweepService
+from sweeps.store.gaps import Gaps
 from sweeps.store.listing import Listing
 from sweeps.store.tokens import Tokens
 from tests.service_client import ROOMY, Service, problem, served
@@ -76,7 +77,7 @@ def test_the_stream_of_all_sweeps_tells_admins_of_tokens(engine, api, behind):
     """As they are made, or from the store for who comes later; others hear of the sweep that came after."""
     config = ServiceConfig(limits=ROOMY, clock=api.clock)
     listing, tokens = Listing(engine), Tokens(engine)
-    feed = Feed(listing, tokens.revoked, config)
+    feed = Feed(listing, Gaps(listing, config.clock, config.monotonic), tokens.revoked, config)
     admin, viewer = (tokens.find(api.tokens[scope], api.clock()) for scope in ("admin", "viewer"))
 
     async def first_event(token, sweep_id, last) -> str:
@@ -105,3 +106,10 @@ def test_the_stream_of_all_sweeps_tells_admins_of_tokens(engine, api, behind):
     assert "event: token.created" in to_admin
     assert f"eve {behind}" in to_admin
     assert "event: sweep.created" in to_viewer
+
+
+def test_no_name_ends_with_a_space(engine, api):
+    """In the audit it would look like another one."""
+    with pytest.raises(UserError, match="with spaces between them"):
+        Tokens(engine).create("ann ", Scope.VIEWER, by="ann@lab", now=1.0)
+    problem(api("POST", "/tokens", scope="admin", json={"name": "ann "}), 422, "invalid-body")

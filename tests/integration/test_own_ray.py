@@ -39,7 +39,7 @@ def started_by(pid: int) -> list[str]:
 
 
 def test_nobody_else_can_use_it(tmp_path):
-    """Stock Ray runs whatever it is sent, as the user that started it: ours wants a token, which is drawn anew."""
+    """Stock Ray runs whatever it is sent, as the user that started it: ours wants a token drawn anew."""
     (tmp_path / "spec.yaml").write_text(SPEC)
     env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
     command = [sys.executable, "-m", "sweeps.cli", "run", "spec.yaml", "--home", "home"]
