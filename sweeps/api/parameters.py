@@ -14,7 +14,8 @@ _PREFIX = "/api/v1/"
 async def only_known(request: Request) -> None:
     """Lets a request of the API pass whose query has nothing but what its operation takes.
 
-    It takes no thread, which may all be waiting for something. What else the service answers is asked by load balancers and the like, which may add to a query.
+    It takes no thread: all may be waiting for something. What else the service answers is asked by load
+    balancers and the like, which may add to a query.
 
     Raises:
         RequestValidationError: With every parameter that is not known.
