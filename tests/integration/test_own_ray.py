@@ -51,9 +51,8 @@ def test_nobody_else_can_use_it(tmp_path):
                 for line in started_by(driver.pid)
                 if (match := re.search(r"--gcs-address=(\S+)", line)) and "raylet" in line.split()[0]
             }
-            stranger = subprocess.run(
-                [sys.executable, "-c", STRANGER, address], env=env, capture_output=True, text=True, check=False
-            )
+            looks = [sys.executable, "-c", STRANGER, address]
+            stranger = subprocess.run(looks, env=env, capture_output=True, text=True, check=False)
         finally:
             driver.kill()
             driver.stderr.close()
