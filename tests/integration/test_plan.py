@@ -97,7 +97,7 @@ def test_a_corner_that_takes_too_much_memory_is_named_and_the_others_are_timed(t
         "space: {input.size: {choices: [96, 128, 4096]}}\n"
         "budget: {trials: 3}\n",
     )
-    command = f"{sys.executable} -m sweeps.cli plan spec.yaml --json --probe-seconds 90"
+    command = f"{sys.executable} -m sweeps.cli plan spec.yaml --json --probe-seconds 240"
     limited = ["bash", "-c", f"ulimit -d {3 * 1024 * 1024}; exec {command}"]
     done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
