@@ -241,7 +241,7 @@ def _kinds(path: str, method: str, operation: Mapping[str, Any]) -> Iterable[Kin
         (of_schedule and "/champion" in path, [KINDS[UnknownChampion]]),
         (within, [NOT_FOUND]),
         (changes and of_sweep, [KINDS[WrongState], KINDS[StaleEpoch]]),
-        (changes and path.endswith(("/schedules", "/backfill")), [KINDS[WrongState]]),
+        (changes and path.endswith(("/schedules", "/backfill", "/retire")), [KINDS[WrongState]]),
         (changes and "Idempotency-Key" in taken, [KINDS[KeyReused]]),
         (changes and path.endswith("/tokens"), [ALREADY, TAKEN]),
         ("If-Match" in taken, [PRECONDITION]),

@@ -12,6 +12,7 @@ from search_spaces.issues import SpecIssue
 from sweeps.api import problems as kinds
 from sweeps.api.bodies import Sent, of_body, read_document, read_model, read_object
 from sweeps.api.models import NewToken, Reason
+from sweeps.api.models_champions import RetireIn
 from sweeps.api.parameters import unknown_parameter
 from sweeps.api.problems import KINDS, Kind, Problem, Refused, invalid_problem, problem_of
 from sweeps.api.room import busy
@@ -92,6 +93,7 @@ _ERRORS: Mapping[Kind, MasksweepError] = MappingProxyType(
 _BODIES: Mapping[str, Callable[[], object]] = MappingProxyType(
     {
         "tokens": lambda: read_model(NewToken, _json('{"nam": "ann", "days": -1}')),
+        "retire": lambda: read_model(RetireIn, _json('{"reason": "its disk is gone", "versoin": 3}')),
         "backfill": lambda: read_model(BackfillIn, _json('{"from": "2026-01-30", "till": "2026-01-31"}')),
         "extend": lambda: read_extension({"trials": 0}),
         "schedules": lambda: read_rule({"cron": "0 22 * *"}),
@@ -109,6 +111,9 @@ _WRONG_STATES: Mapping[str, WrongState] = MappingProxyType(
         "backfill": WrongState(
             "schedule nightly is PAUSED: no night of it would begin",
             "resume it first: masksweep schedule resume nightly",
+        ),
+        "retire": WrongState(
+            "champion v2 of nightly does not reign: v3 came after it", "only the last champion is retired"
         ),
         "mirror": WrongState(
             "this service mirrors to no MLflow", "its operator sets MLFLOW_TRACKING_URI and starts it again"
