@@ -27,14 +27,7 @@ def chosen_champion(kept: Champions, schedule: str, version: int | None) -> Cham
     for each in there:
         if each.version == version:
             return each
-    raise UnknownChampion(f"schedule {schedule} has had no champion v{version}", _told_versions(there))
-
-
-def _told_versions(there: list[Champion]) -> str:
-    if not there:
-        return "it has none yet"
-    newest, oldest = there[0].version, there[-1].version
-    return f"there is v{newest}" if newest == oldest else f"there are v{oldest} to v{newest}"
+    raise UnknownChampion(schedule, version, there[0].version if there else None)
 
 
 def champion_document(champion: Champion) -> dict[str, Any]:
@@ -60,18 +53,17 @@ def champion_document(champion: Champion) -> dict[str, Any]:
     }
 
 
-def reigning_document(kept: Champions, schedule: str, version: int | None) -> dict[str, Any]:
-    """What is told of a schedule's champion: `champion`, the one that is meant, and `retired`.
-
-    That is the last one where none reigns since it was retired, else None.
-
-    Raises:
-        UnknownSchedule: There never was such a schedule.
-        UnknownChampion: It has had no champion of that version.
-    """
+def told_champions(
+    kept: Champions, schedule: str, version: int | None
+) -> tuple[Champion | None, Champion | None]:
+    """The champion that is meant, as of `chosen_champion`, and the last one if that was retired."""
     last = kept.last(schedule)
     found = reigning_of(last) if version is None else chosen_champion(kept, schedule, version)
-    gone = None if last is None or last.retired is None else last
+    return found, None if last is None or last.retired is None else last
+
+
+def reigning_document(found: Champion | None, gone: Champion | None) -> dict[str, Any]:
+    """What is told of a schedule's champion, given `told_champions`: `champion`, and `retired`."""
     return {
         "champion": None if found is None else champion_document(found),
         "retired": None if gone is None else champion_document(gone),

@@ -75,9 +75,7 @@ _ERRORS: Mapping[Kind, MasksweepError] = MappingProxyType(
         kinds.TOO_MANY: Refused(kinds.TOO_MANY, "more requests than one client may make", "wait 1 s"),
         KINDS[UnknownSweep]: UnknownSweep(f"no sweep {_MISTYPED!r}", f"did you mean {_SWEEP}?"),
         KINDS[UnknownSchedule]: UnknownSchedule("no schedule 'nightly'", "did you mean nightly-parts?"),
-        KINDS[UnknownChampion]: UnknownChampion(
-            "schedule nightly has had no champion v9", "there are v1 to v3"
-        ),
+        KINDS[UnknownChampion]: UnknownChampion("nightly", 9, 3),
         KINDS[StaleEpoch]: StaleEpoch(f"sweep {_SWEEP}: a driver claimed it at the same moment"),
         KINDS[KeyReused]: KeyReused(
             "the idempotency key '6f1c8b1e' was used for another request", "a new request takes a new key"

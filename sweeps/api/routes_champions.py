@@ -10,7 +10,7 @@ from sweeps.api.bodies import read_model
 from sweeps.api.context import Body, CoreHere, Made, OnceHere, Operator, Viewer
 from sweeps.api.cursors import read_cursor, write_cursor
 from sweeps.api.describe import RETIRE_BODY
-from sweeps.champions import champion_document, reigning_document, verdict_documents
+from sweeps.champions import champion_document, reigning_document, told_champions, verdict_documents
 from sweeps.store.champions import Champions
 from sweeps.store.firings import Firings
 from sweeps.store.retiring import retire_champion
@@ -47,7 +47,7 @@ def champion(
 
     Null as well after one was retired; that one is in `retired` then.
     """
-    document = reigning_document(Champions(core.service.engine), name, version)
+    document = reigning_document(*told_champions(Champions(core.service.engine), name, version))
     return models.ReigningOut.model_validate(document)
 
 

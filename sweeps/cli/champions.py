@@ -8,7 +8,13 @@ from urllib.parse import quote
 
 from sweeps.bootstrap import open_service
 from sweeps.champion_files import RESTORING, copy_used, damage_of, is_here, require_whole
-from sweeps.champions import champion_document, chosen_champion, reigning_document, verdict_documents
+from sweeps.champions import (
+    champion_document,
+    chosen_champion,
+    reigning_document,
+    told_champions,
+    verdict_documents,
+)
 from sweeps.cli.columns import Column, fitted_table
 from sweeps.cli.output import data, minute, print_error, print_json, stdout_kept_clean, words
 from sweeps.cli.where import named_server
@@ -65,7 +71,8 @@ def show_champion(
     else:
         engine = open_service(Settings.load(home)).engine
         kept = Champions(engine)
-        answer, found = reigning_document(kept, name, version), chosen_champion(kept, name, version)
+        found, gone = told_champions(kept, name, version)
+        answer = reigning_document(found, gone)
         if found is not None and is_here(found):
             damage = list(damage_of(found))
         verdicts = verdict_documents(Firings(engine), name, kept.verdicts(name))
@@ -78,8 +85,8 @@ def show_champion(
     elif champion is None:
         words.print(f"schedule {name} has no champion yet", markup=False)
     else:
-        gone = client is None and damage is None
-        _print_champion(champion, " (not here any more)" if gone else "")
+        elsewhere = client is None and damage is None
+        _print_champion(champion, " (not here any more)" if elsewhere else "")
         if damage:
             data.print(f"{'damaged':<11} {', '.join(damage)}", markup=False, soft_wrap=True)
             words.print(f"hint: {RESTORING}", markup=False)

@@ -47,6 +47,9 @@ class UnknownSweep(UserError):
     """No sweep, or more than one, answers to the given id or prefix."""
 
 
+_NEWER = "a newer masksweep has written it, or somebody by hand: run that version"
+
+
 class UnreadableSweep(UserError):
     """What the store has of a sweep is not what this version writes.
 
@@ -55,8 +58,7 @@ class UnreadableSweep(UserError):
     """
 
     def __init__(self, sweep_id: str, reason: str) -> None:
-        hint = "a newer masksweep has written it, or somebody by hand: run that version"
-        super().__init__(f"sweep {sweep_id} cannot be read: {reason}", hint)
+        super().__init__(f"sweep {sweep_id} cannot be read: {reason}", _NEWER)
         self.reason = reason
 
 
@@ -75,14 +77,24 @@ class UnreadableSchedule(UserError):
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(
             f"schedule {name} cannot be read: {reason}",
-            "a newer masksweep has written it, or somebody by hand: run that version,"
-            f" or remove it: masksweep schedule rm {name}",
+            f"{_NEWER}, or remove it: masksweep schedule rm {name}",
         )
         self.name, self.reason = name, reason
 
 
 class UnknownChampion(UserError):
-    """A schedule has had no champion of that version."""
+    """A schedule has had no champion of that version.
+
+    Args:
+        schedule: Its name.
+        version: That was asked for.
+        newest: The version of its last champion, from 1; None: it has had none yet.
+    """
+
+    def __init__(self, schedule: str, version: int, newest: int | None) -> None:
+        there = "it has none yet" if newest is None else f"there are v1 to v{newest}"
+        hint = "there is v1" if newest == 1 else there
+        super().__init__(f"schedule {schedule} has had no champion v{version}", hint)
 
 
 class WrongState(UserError):

@@ -27,12 +27,14 @@ from sweeps.schedules.times import due_time
 from sweeps.store.deciding import add_nights, night_row
 from sweeps.store.engine import reading, writing
 from sweeps.store.readable import readable_rule
-from sweeps.store.schedule_events import add_event, key_digest
+from sweeps.store.schedule_events import add_event, key_digest, told_under_key
 from sweeps.store.schedules import ScheduleRecord, living_schedule
-from sweeps.store.tables_night import firings, schedule_events, schedules, verdicts
+from sweeps.store.tables_night import firings, schedules, verdicts
 
 PAGE = 500
 """Schedules that one transaction fires."""
+
+_BACKFILLED = "schedule.backfilled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +130,9 @@ class Firings:
         with writing(self._engine) as connection:
             found = living_schedule(connection, name)
             check_fires(found)
-            before = _backfilled(connection, name, key)
+            before = told_under_key(connection, name, _BACKFILLED, key)
             if before is not None:
-                return [find_firing(connection, name, at) for at in before]
+                return [find_firing(connection, name, at) for at in before["made"]]
             rule = found.rule.document()
             rows = [night_row(name, rule, each, now) for each in decisions]
             made = add_nights(connection, rows, now, by=by)
@@ -146,7 +148,7 @@ class Firings:
             if key is not None:
                 data |= {"key": key_digest(key), "made": sorted(made)}
             data["nights"] = len(made)
-            add_event(connection, name, "schedule.backfilled", now, data, by=by)
+            add_event(connection, name, _BACKFILLED, now, data, by=by)
             return [find_firing(connection, name, at) for at in sorted(made)]
 
     def open(self) -> list[FiringRecord]:
@@ -283,13 +285,3 @@ def move(
     kind = "night.started" if new is FiringState.RUNNING else f"night.{new.value.lower()}"
     add_event(connection, old.schedule, kind, now, told, by=by, fire_at=old.fire_at)
     return True
-
-
-def _backfilled(connection: Connection, name: str, key: str | None) -> list[float] | None:
-    """The nights that were asked for under a key; None if nothing was."""
-    if key is None:
-        return None
-    t = schedule_events
-    query = sa.select(t.c.data).where(t.c.schedule == name, t.c.kind == "schedule.backfilled")
-    found = (data for data in connection.execute(query).scalars() if data.get("key") == key_digest(key))
-    return next((list(data["made"]) for data in found), None)

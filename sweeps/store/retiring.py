@@ -10,8 +10,8 @@ from sqlalchemy.engine import Connection, Engine
 from sweeps.core.errors import UnknownChampion, WrongState
 from sweeps.store.champions import Champion, champion_of, check_schedule, newest
 from sweeps.store.engine import writing
-from sweeps.store.schedule_events import add_event, key_digest
-from sweeps.store.tables_night import champions, schedule_events
+from sweeps.store.schedule_events import add_event, key_digest, told_under_key
+from sweeps.store.tables_night import champions
 
 _RETIRED = "champion.retired"
 
@@ -54,8 +54,8 @@ def retire_champion(
         if last is None:
             hint = "the next night that is judged makes its best one"
             raise WrongState(f"schedule {schedule} has no champion yet", hint)
-        before = _retired_under(connection, schedule, key)
-        meant = _of_version(connection, last, version if before is None else before)
+        before = told_under_key(connection, schedule, _RETIRED, key)
+        meant = _of_version(connection, last, version if before is None else int(before["version"]))
         if before is not None or meant.retired is not None:
             return meant
         if meant.version != last.version:
@@ -73,20 +73,9 @@ def retire_champion(
         return _of_version(connection, last, meant.version)
 
 
-def _retired_under(connection: Connection, schedule: str, key: str | None) -> int | None:
-    """The version that was retired under a key; None if none was."""
-    if key is None:
-        return None
-    t = schedule_events
-    query = sa.select(t.c.data).where(t.c.schedule == schedule, t.c.kind == _RETIRED)
-    found = (data for data in connection.execute(query).scalars() if data.get("key") == key_digest(key))
-    return next((int(data["version"]) for data in found), None)
-
-
 def _of_version(connection: Connection, last: Champion, version: int | None) -> Champion:
     wanted = last.version if version is None else version
     found = champion_of(connection, last.schedule, wanted)
     if found is None:
-        there = "there is v1" if last.version == 1 else f"there are v1 to v{last.version}"
-        raise UnknownChampion(f"schedule {last.schedule} has had no champion v{wanted}", there)
+        raise UnknownChampion(last.schedule, wanted, last.version)
     return found

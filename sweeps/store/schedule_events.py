@@ -61,6 +61,16 @@ def event_row(
     return {"schedule": name, "fire_at": fire_at, "at": now, "kind": kind, "data": dict(data), "by": by}
 
 
+def told_under_key(connection: Connection, name: str, kind: str, key: str | None) -> Mapping[str, Any] | None:
+    """What the event of that kind says that a request under a key has left; None if it left none."""
+    if key is None:
+        return None
+    t = schedule_events
+    query = sa.select(t.c.data).where(t.c.schedule == name, t.c.kind == kind)
+    digest = key_digest(key)
+    return next((data for data in connection.execute(query).scalars() if data.get("key") == digest), None)
+
+
 def key_digest(key: str) -> str:
     """A request's key as it stands in events, which more people read than made the request."""
     return hashlib.sha256(key.encode()).hexdigest()[:16]
