@@ -63,9 +63,7 @@ def ray_cluster(address: str | None, starting: AbstractContextManager[None]) -> 
     Raises:
         UserError: There is no cluster at that address, or not one that can be joined, or Ray does not start.
     """
-    _quiet_ray()
-    if address is None:
-        _lock_own_ray()
+    _prepare_ray(address)
     import ray  # noqa: PLC0415 - reads the environment as it is imported
 
     # Ray announces its settings, warns of result files that it was told not to write, and lists at the end
@@ -116,9 +114,7 @@ def check_pool(resources: Resources, address: str | None) -> None:
     Raises:
         UserError: They cannot.
     """
-    _quiet_ray()
-    if address is None:
-        _lock_own_ray()
+    _prepare_ray(address)
     if address is not None:
         probe(address)
     elif totals := _own_totals():
@@ -139,6 +135,13 @@ def own_pool(resources: Resources) -> Pool:
 def _quiet_ray() -> None:
     for name, value in QUIET_RAY.items():
         os.environ.setdefault(name, value)
+
+
+def _prepare_ray(address: str | None) -> None:
+    """What the environment has to say before Ray is imported: to join a cluster, or to start our own."""
+    _quiet_ray()
+    if address is None:
+        _lock_own_ray()
 
 
 def _lock_own_ray() -> None:

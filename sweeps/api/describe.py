@@ -12,6 +12,7 @@ from sweeps.api.guard import OPEN_PATHS
 from sweeps.api.headers import described, of_success
 from sweeps.api.models import NewToken, Reason
 from sweeps.api.models_champions import RetireIn
+from sweeps.api.parameters import parameter_hint
 from sweeps.api.problems import (
     ALREADY,
     FAULT,
@@ -33,7 +34,6 @@ from sweeps.api.problems import (
     Problem,
 )
 from sweeps.api.schedule_models import BackfillIn
-from sweeps.api.wording import hint_of
 from sweeps.core.errors import (
     SpecInvalid,
     StaleEpoch,
@@ -214,14 +214,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
 def parameter_hints(document: Mapping[str, Any], path: str, method: str) -> dict[str, str]:
     """What the OpenAPI document says of each parameter of an operation that it describes."""
     operation = document["paths"].get(path, {}).get(method.lower(), {})
-    hints = {}
-    for each in operation.get("parameters", ()):
-        schema = each.get("schema", {})
-        one = next((part for part in schema.get("anyOf", ()) if "examples" in part), schema)
-        hint = hint_of(each.get("description"), one.get("examples") or schema.get("examples") or ())
-        if hint is not None:
-            hints[each["name"]] = hint
-    return hints
+    found = {each["name"]: parameter_hint(each) for each in operation.get("parameters", ())}
+    return {name: hint for name, hint in found.items() if hint is not None}
 
 
 def _kinds(path: str, method: str, operation: Mapping[str, Any]) -> Iterable[Kind]:

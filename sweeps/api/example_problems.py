@@ -13,11 +13,10 @@ from sweeps.api import problems as kinds
 from sweeps.api.bodies import Sent, of_body, read_document, read_model, read_object
 from sweeps.api.models import NewToken, Reason
 from sweeps.api.models_champions import RetireIn
-from sweeps.api.parameters import unknown_parameter
+from sweeps.api.parameters import parameter_hint, query_names, unknown_parameter
 from sweeps.api.problems import KINDS, Kind, Problem, Refused, invalid_problem, problem_of
 from sweeps.api.room import busy
 from sweeps.api.schedule_models import BackfillIn
-from sweeps.api.wording import hint_of
 from sweeps.core.errors import (
     MasksweepError,
     SpecInvalid,
@@ -217,11 +216,9 @@ def _invalid(operation: Mapping[str, Any], instance: str) -> Problem:
             except ValidationError as error:
                 errors = error.errors(include_url=False)
                 found = [{**one, "loc": (each["in"], each["name"])} for one in errors]
-                examples = schema.get("examples") or each["schema"].get("examples") or ()
-                hint = hint_of(each.get("description"), examples)
+                hint = parameter_hint(each)
                 return invalid_problem(found, instance, {} if hint is None else {each["name"]: hint})
-    known = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"]
-    return invalid_problem([unknown_parameter("limt", known)], instance, {})
+    return invalid_problem([unknown_parameter("limt", query_names(operation))], instance, {})
 
 
 def _json(text: str) -> Sent:

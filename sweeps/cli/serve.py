@@ -82,6 +82,7 @@ def serve(settings: Settings, listening: Listening, *, supervise: bool) -> None:
             https=listening.certificate is not None,
         ),
     )
+    app.openapi()  # half a second, in which no request is to wait: it says what a query may hold
     config = uvicorn.Config(
         app,
         host=listening.host,
