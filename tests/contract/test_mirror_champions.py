@@ -99,6 +99,19 @@ def test_a_champion_whose_files_are_elsewhere_is_told(nights, tmp_path):
     assert shown(client)[1] == "2"
 
 
+def overtaken_at(step, world, rate, fast, client):
+    """What a slow mirror calls before each step: at that one a second champion comes, and is mirrored."""
+
+    def overtaken(at):
+        if at == step and world.nights == 1:
+            second = world.night(rate)
+            world.judge(second)
+            fast.sync(second.sweep_id)
+            assert shown(client)[1] == "2"
+
+    return overtaken
+
+
 def test_a_slow_mirror_leaves_the_alias_with_the_champion_of_now(tmp_path):
     """Though a night is judged and mirrored after it has read who reigns, and before it sets the alias.
 
@@ -112,13 +125,7 @@ def test_a_slow_mirror_leaves_the_alias_with_the_champion_of_now(tmp_path):
     slow, client = mirror_of(world, tmp_path)
     fast = Mirror(world.service, f"sqlite:///{tmp_path / 'mlflow.db'}")
 
-    def overtaken(step):
-        if step == f"set the alias of {MODEL}" and world.nights == 1:
-            second = world.night(good)
-            world.judge(second)
-            fast.sync(second.sweep_id)
-            assert shown(client)[1] == "2"
-
+    overtaken = overtaken_at(f"set the alias of {MODEL}", world, good, fast, client)
     slow.sync(first.sweep_id, before_step=overtaken)
     engine.dispose()
     assert shown(client)[1:] == ("2", 2)
@@ -267,13 +274,7 @@ def test_a_slow_mirror_gives_the_alias_back_to_a_champion_that_came(tmp_path):
     retire_champion(engine, SCHEDULE, by="ann", now=world.clock.tick())
     fast = Mirror(world.service, f"sqlite:///{tmp_path / 'mlflow.db'}")
 
-    def overtaken(step):
-        if step == f"delete the alias of {MODEL}" and world.nights == 1:
-            second = world.night(bad)
-            world.judge(second)
-            fast.sync(second.sweep_id)
-            assert shown(client)[1] == "2"
-
+    overtaken = overtaken_at(f"delete the alias of {MODEL}", world, bad, fast, client)
     slow.sync(first.sweep_id, before_step=overtaken)
     engine.dispose()
     assert shown(client)[1:] == ("2", 2)

@@ -77,6 +77,12 @@ def test_continue_begins_a_new_sweep_where_the_one_that_runs_is_of_another_spec(
     assert (night.state, world.service.sweep(night.sweep_id).spec.space) == (FiringState.RUNNING, OTHER.space)
 
 
+def assert_new_sweep_runs(world, old):
+    """In the second night, which has waited for the first one's sweep."""
+    night = world.night("2026-01-08 22:00")
+    assert (night.state, night.sweep_id == old) == (FiringState.RUNNING, False)
+
+
 def test_continue_waits_for_a_sweep_of_another_spec_that_somebody_let_go_on_by_day(world):
     """It runs without a night, and is not taken for this one's."""
     world.add(window="9h", overlap="continue")
@@ -93,8 +99,7 @@ def test_continue_waits_for_a_sweep_of_another_spec_that_somebody_let_go_on_by_d
     assert world.nights() == ["07 22:00 CLOSED", "08 22:00 QUEUED"]
     world.finish(old)
     world.tick("2026-01-08 22:30")
-    night = world.night("2026-01-08 22:00")
-    assert (night.state, night.sweep_id == old) == (FiringState.RUNNING, False)
+    assert_new_sweep_runs(world, old)
 
 
 def test_continue_gives_no_night_to_a_sweep_that_is_stopping(world):
@@ -108,8 +113,7 @@ def test_continue_gives_no_night_to_a_sweep_that_is_stopping(world):
     assert world.nights() == ["07 22:00 RUNNING", "08 22:00 QUEUED"]
     world.finish(old)
     world.tick("2026-01-08 22:00:10")
-    night = world.night("2026-01-08 22:00")
-    assert (night.state, night.sweep_id == old) == (FiringState.RUNNING, False)
+    assert_new_sweep_runs(world, old)
 
 
 @pytest.mark.parametrize(("month", "day"), [("03", 28), ("10", 24)])

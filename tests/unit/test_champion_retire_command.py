@@ -68,3 +68,13 @@ def test_the_command_line_retires_the_version_that_is_meant(nights):
     with pytest.raises(WrongState, match="champion v2 of nightly does not reign: v3 came after it"):
         retire(SCHEDULE, 2, None, nights.settings.home, None, as_json=False)
     assert nights.champions.champion(SCHEDULE).version == 3
+
+
+@pytest.mark.parametrize("words", [["champion", "retire"], ["schedule", "pause"]])
+def test_an_empty_reason_is_refused_here_as_by_a_service(nights, words):
+    """As of `cancel`: a reason is text on one line."""
+    given = [*words, SCHEDULE, "--reason", " ", "--home", str(nights.settings.home)]
+    refused = CliRunner().invoke(app, given).exception
+    assert isinstance(refused, UserError)
+    assert str(refused) == "--reason: got ' ', but needs text of 1 to 500 characters"
+    assert nights.champions.champion(SCHEDULE).version == 1

@@ -215,6 +215,15 @@ def test_a_champion_whose_files_were_changed_is_not_compared(world):
     assert world.champions.champion(SCHEDULE) == champion
 
 
+def judged(world, spec, metric, checkpoint):
+    """The verdict on a night whose one trial has that checkpoint, and 50 of the metric."""
+    claim = world.night(spec=spec)
+    world.service.add_trial(claim, Suggestion(0, {}, 1), {}, world.clock.tick())
+    report = make_report(0, 1, 300, metrics={metric: 50.0}, checkpoint=str(checkpoint))
+    world.service.record(claim, report, outcome=COMPLETED, sampler_attrs=None, now=world.clock.tick())
+    return world.judge(claim)
+
+
 @pytest.mark.parametrize("damaged", ["model.pth", "config.yaml"])
 def test_a_damaged_model_becomes_no_champion(world, tmp_path, damaged):
     """Not the first one either: no later night could be held against it."""
@@ -225,11 +234,7 @@ def test_a_damaged_model_becomes_no_champion(world, tmp_path, damaged):
 
     checkpoint = write_checkpoint(tmp_path / "trial", "e1a1i0000300", write)
     (checkpoint / damaged).write_bytes(b"as it is not there")
-    claim = world.night(spec=make_spec())
-    world.service.add_trial(claim, Suggestion(0, {}, 1), {}, world.clock.tick())
-    report = make_report(0, 1, 300, metrics={"segm/AP": 50.0}, checkpoint=str(checkpoint))
-    world.service.record(claim, report, outcome=COMPLETED, sampler_attrs=None, now=world.clock.tick())
-    verdict = world.judge(claim)
+    verdict = judged(world, make_spec(), "segm/AP", checkpoint)
     assert verdict.decision is Decision.FAILED
     assert f"trial 0 is no whole model: {checkpoint}: {damaged} is damaged" in verdict.reason
     assert world.champions.champion(SCHEDULE) is None
@@ -255,11 +260,7 @@ def test_a_candidate_whose_config_cannot_be_read_is_told(world, tmp_path, config
         checkpoint = tmp_path / "trial"
     else:
         checkpoint = write_checkpoint(tmp_path / "trial", "e1a1i0000300", write)
-    claim = world.night(spec=make_spec())
-    world.service.add_trial(claim, Suggestion(0, {}, 1), {}, world.clock.tick())
-    report = make_report(0, 1, 300, metrics={"segm/AP": 50.0}, checkpoint=str(checkpoint))
-    world.service.record(claim, report, outcome=COMPLETED, sampler_attrs=None, now=world.clock.tick())
-    verdict = world.judge(claim)
+    verdict = judged(world, make_spec(), "segm/AP", checkpoint)
     assert verdict.decision is Decision.FAILED
     assert verdict.reason.startswith("trial 0 ")
     assert f"{checkpoint}/config.yaml" in verdict.reason
@@ -276,11 +277,7 @@ def test_a_real_model_is_judged_by_what_can_be_drawn_again(world):
     for metric in ("segm/AR100", "latency/ms_per_image", "segm/AP_tiny_low", "overlap/AP_crowded"):
         assert unsupported(metric).startswith(f"{metric} cannot be measured again")
     spec = make_spec(objectives=[{"metric": "segm/AR100"}])
-    claim = world.night(spec=spec)
-    world.service.add_trial(claim, Suggestion(0, {}, 1), {}, world.clock.tick())
-    report = make_report(0, 1, 300, metrics={"segm/AR100": 50.0}, checkpoint="/gone")
-    world.service.record(claim, report, outcome=COMPLETED, sampler_attrs=None, now=world.clock.tick())
-    assert world.judge(claim).decision is Decision.FAILED
+    assert judged(world, spec, "segm/AR100", "/gone").decision is Decision.FAILED
 
 
 def test_replicates_of_both_sides_are_compared(world):
