@@ -36,9 +36,10 @@ def strays(base: BaseSpec, roots: Sequence[Path]) -> tuple[SpecIssue, ...]:
 
 
 def _stray_bases(file: str, roots: Sequence[Path], seen: set[str]) -> Iterator[SpecIssue]:
-    if os.path.realpath(file) in seen:  # `require_regular_files` says that it goes round in a circle
+    real = os.path.realpath(file)
+    if real in seen:  # `require_regular_files` says that it goes round in a circle
         return
-    seen.add(os.path.realpath(file))
+    seen.add(real)
     for named in _bases(file):
         if "://" in named:
             problem = f"_BASE_ of {file}: got {named}, but the service fetches no configs by URL"

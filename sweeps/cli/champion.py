@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sweeps.cli.options import HomeOption, JsonOption
+from sweeps.cli.options import HomeOption, JsonOption, checked_reason
 from sweeps.cli.where import service_client
 
 app = typer.Typer(help="The best models that schedules have found.", no_args_is_help=True)
@@ -60,7 +60,8 @@ def retire(
     """Take a champion that nothing can restore out of the way: the next night's best becomes one."""
     from sweeps.cli import champions  # noqa: PLC0415 - imports the store
 
-    champions.retire(name, version, reason, home, service_client(home), as_json=as_json)
+    why = checked_reason(reason)
+    champions.retire(name, version, why, home, service_client(home), as_json=as_json)
 
 
 @app.command()

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sweeps.cli.options import HomeOption, JsonOption
+from sweeps.cli.options import HomeOption, JsonOption, checked_reason
 from sweeps.cli.output import print_error, print_json, words
 from sweeps.core.champion import CONFIDENCE
 from sweeps.core.errors import SpecInvalid
@@ -119,7 +119,7 @@ def pause(
     """Let it fire no more until it is resumed; a night that runs goes on."""
     from sweeps.cli.scheduled import where  # noqa: PLC0415 - imports the API
 
-    _print_schedule(where(home).change(name, "pause", reason), as_json=as_json)
+    _print_schedule(where(home).change(name, "pause", checked_reason(reason)), as_json=as_json)
 
 
 @app.command()
